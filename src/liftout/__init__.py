@@ -1,0 +1,43 @@
+"""liftout lifts the subject out of any photo.
+
+from liftout import remove
+remove("photo.jpg").save("cutout.png")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from liftout.catalog import ModelSpec, find, models
+    from liftout.cutout import Cutout
+    from liftout.errors import LiftoutError
+    from liftout.remover import Remover, remove
+
+__all__ = ["Cutout", "LiftoutError", "ModelSpec", "Remover", "__version__", "find", "models", "remove"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Cutout": "liftout.cutout",
+    "LiftoutError": "liftout.errors",
+    "ModelSpec": "liftout.catalog",
+    "Remover": "liftout.remover",
+    "find": "liftout.catalog",
+    "models": "liftout.catalog",
+    "remove": "liftout.remover",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use: `import liftout` alone stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module `liftout` has no attribute `{name}`")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,115 @@
+"""Every error that liftout raises on purpose.
+
+    LiftoutError
+    ├── UsageError               the call itself is wrong
+    │   ├── UnknownModel         no such name in the catalogue
+    │   └── UnknownFormat        no encoder for this suffix or format
+    ├── InputError               one photo cannot be used; the others can
+    │   ├── ImageUnreadable      not an image, empty, truncated
+    │   ├── ImageAnimated        more than one frame
+    │   └── ImageTooLarge        above the pixel limit
+    ├── OutputError              a result cannot be written
+    │   └── OutputExists         it is there already, and overwriting was not asked for
+    ├── CatalogError             an entry of the catalogue is malformed
+    ├── ModelUnavailable         the model cannot be had as things stand
+    │   ├── ModelMissing         none of its files are here, and none could be fetched
+    │   ├── ModelFileCorrupt     a file is not what its hash says
+    │   ├── CheckpointUnreadable a checkpoint is cut short, of another kind, or wants code to run
+    │   ├── CheckpointMismatch   a checkpoint's tensors are not those of its architecture
+    │   ├── LicenseNotAccepted   its licence asks for consent first
+    │   └── ExtraMissing         an optional part of liftout is not installed
+    └── EngineError              the engine refuses the network or the device
+        ├── NetworkRejected      shapes, names or operators do not fit the catalogue entry
+        ├── DeviceUnavailable    the device that was asked for is not there
+        └── OutOfMemory          the network does not fit into memory
+
+Each message is one line: what happened, to what, and what to do.
+"""
+
+
+class LiftoutError(Exception):
+    """Base of all errors below: one line for a person."""
+
+
+class UsageError(LiftoutError):
+    """The call is wrong; the message names the option."""
+
+
+class UnknownModel(UsageError):
+    """No model of this name is in the catalogue."""
+
+
+class UnknownFormat(UsageError):
+    """No encoder exists for this format."""
+
+
+class InputError(LiftoutError):
+    """A photo cannot be used."""
+
+
+class ImageUnreadable(InputError):
+    """The file is not an image, or is empty, or ends too early."""
+
+
+class ImageAnimated(InputError):
+    """The file holds several frames or pages; a cutout is of one picture."""
+
+
+class ImageTooLarge(InputError):
+    """The picture has more pixels than the limit allows."""
+
+
+class OutputError(LiftoutError):
+    """A result cannot be written."""
+
+
+class OutputExists(OutputError):
+    """The output is there already and was not to be overwritten."""
+
+
+class CatalogError(LiftoutError):
+    """A catalogue entry is malformed; the message names file, entry and key."""
+
+
+class ModelUnavailable(LiftoutError):
+    """The model cannot be had as things stand."""
+
+
+class ModelMissing(ModelUnavailable):
+    """None of the model's files are here and none could be fetched."""
+
+
+class ModelFileCorrupt(ModelUnavailable):
+    """A file is not what its recorded size or hash says."""
+
+
+class CheckpointUnreadable(ModelUnavailable):
+    """A checkpoint is cut short, of another kind, or cannot be read without running code from it."""
+
+
+class CheckpointMismatch(ModelUnavailable):
+    """The names or shapes of a checkpoint's tensors are not those of its architecture."""
+
+
+class LicenseNotAccepted(ModelUnavailable):
+    """The model's licence asks for consent before its first use."""
+
+
+class ExtraMissing(ModelUnavailable):
+    """An optional part of liftout is not installed; the message names it."""
+
+
+class EngineError(LiftoutError):
+    """An engine cannot run this network."""
+
+
+class NetworkRejected(EngineError):
+    """The network's inputs, outputs or operators do not fit its catalogue entry."""
+
+
+class DeviceUnavailable(EngineError):
+    """The device that was asked for is not there."""
+
+
+class OutOfMemory(EngineError):
+    """The network does not fit into memory."""

@@ -1,0 +1,160 @@
+"""What a caller may ask for, once: the command line, HTTP and the page are made from these fields.
+
+`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs. Each field carries its help text
+and limits as metadata (`about`), so that adding an option is adding a field here and its effect in `liftout.render`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
+
+from liftout.catalog.names import DEFAULT_MODEL
+from liftout.errors import UsageError
+
+DEFAULT_MAX_PIXELS = 200_000_000
+LONGEST_SIDE = 65_535
+"""Of a canvas, in pixels; JPEG holds no more."""
+
+Edges = Literal["auto", "plain", "refined"]
+Subjects = Literal["all", "largest"]
+Position = Literal["center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"]
+Metadata = Literal["keep", "no-location", "none"]
+FormatName = Literal["png", "webp", "avif", "tiff", "jpeg"]
+EngineName = Literal["auto", "onnxruntime", "openvino"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What people are told about an option, and which values it takes."""
+
+    help: str
+    metavar: str = ""
+    low: int | None = None
+    high: int | None = None
+    short: str = ""
+    """One-letter form on the command line."""
+
+
+_T = TypeVar("_T")
+
+
+def _option(
+    default: _T, text: str, *, metavar: str = "", low: int | None = None, high: int | None = None, short: str = ""
+) -> _T:
+    about = About(help=text, metavar=metavar, low=low, high=high, short=short)
+    return dataclasses.field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultOptions:
+    """How a cutout becomes a picture file."""
+
+    mask: bool = _option(False, "Write the alpha as a grey picture instead of the cutout.")
+    background: str | None = _option(
+        None,
+        "Put the subject over a colour (white, #1e90ff), an image file, or the photo itself, out of focus (blur).",
+        metavar="COLOR|IMAGE|blur[:RADIUS]",
+    )
+    crop: bool = _option(False, "Crop to the subject.")
+    margin: int = _option(0, "Pixels to leave around the subject when cropping and on a canvas.", metavar="PX", low=0)
+    canvas: str | None = _option(
+        None, "Place the subject on a canvas of this size, made smaller where it does not fit.", metavar="WIDTHxHEIGHT"
+    )
+    position: Position = _option("center", "Where on the canvas.")
+    enlarge: bool = _option(False, "Make a small subject larger to fill the canvas.")
+    shadow: bool = _option(False, "Let the subject cast a soft shadow.")
+    subjects: Subjects = _option("all", "Keep all subjects, or only the largest.")
+    fill_holes: bool = _option(False, "Make subject of what the subject encloses.")
+    threshold: int | None = _option(
+        None, "A hard edge: opaque from this alpha up, empty below.", metavar="ALPHA", low=1, high=255
+    )
+    feather: int = _option(0, "Soften the edge by this radius.", metavar="PX", low=0, high=1000)
+    format: FormatName | None = _option(None, "Format of the result; by default that of the output's name, or png.")
+    metadata: Metadata = _option(
+        "keep", "What the result says of the photo (EXIF, XMP): all, all but the place, nothing."
+    )
+    quality: int | None = _option(None, "Quality of webp, avif and jpeg.", metavar="N", low=1, high=100)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.canvas is not None:
+            canvas_size(self.canvas)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Which model runs, where and how."""
+
+    model: str = _option(DEFAULT_MODEL, "Model; `liftout models list` shows all.", metavar="MODEL", short="m")
+    edges: Edges = _option(
+        "auto",
+        "plain keeps alpha and colours as the network and the photo have them; refined (matting) is not in this version and gives auto.",
+    )
+    engine: EngineName = _option("auto", "Software that runs the network.")
+    device: str = _option("auto", "auto, cpu, cuda, ...", metavar="DEVICE")
+    precision: Precision = _option("auto", "What the network computes in.")
+    threads: int | None = _option(None, "Threads of the network; all cores by default.", metavar="N", low=1)
+    max_pixels: int = _option(DEFAULT_MAX_PIXELS, "Refuse photos with more pixels.", metavar="N", low=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def about(field: dataclasses.Field[Any]) -> About:
+    """The description of an option's field."""
+    return cast("About", field.metadata["about"])
+
+
+def choices(options: type[Any], name: str) -> tuple[str, ...] | None:
+    """The values that a field may take, or None where any of its type may be given."""
+    hint = kind(options, name)
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else None
+
+
+def kind(options: type[Any], name: str) -> Any:
+    """A field's type without `None`."""
+    hint = typing.get_type_hints(options)[name]
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return next(part for part in typing.get_args(hint) if part is not type(None))
+    return hint
+
+
+def canvas_size(text: str) -> tuple[int, int]:
+    """(width, height) of a canvas, from `WIDTHxHEIGHT`. Raises UsageError."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
+        raise UsageError(f"canvas `{text}` is no size; give WIDTHxHEIGHT in pixels, as in 1200x1200")
+    check_canvas(int(width), int(height))
+    return int(width), int(height)
+
+
+def check_canvas(width: int, height: int) -> None:
+    """Raise UsageError where a canvas is larger than any format, or this machine's memory, should hold."""
+    if not (1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE):
+        raise UsageError(f"canvas {width}x{height}: each side must be from 1 to {LONGEST_SIDE} pixels")
+    if width * height > DEFAULT_MAX_PIXELS:
+        raise UsageError(f"canvas {width}x{height}: it may have up to {DEFAULT_MAX_PIXELS // 1_000_000} megapixels")
+
+
+def check(options: ResultOptions | RunOptions) -> None:
+    """Raise UsageError where a value is outside its limits or of the wrong type."""
+    for field in dataclasses.fields(options):
+        value, described = getattr(options, field.name), about(field)
+        if value is None and field.default is None:
+            continue
+        allowed, wanted = choices(type(options), field.name), kind(type(options), field.name)
+        shown = field.name.replace("_", "-")
+        if allowed is not None:
+            if value not in allowed:
+                raise UsageError(f"{shown} is {value!r}; it must be one of {', '.join(allowed)}")
+        elif not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+            raise UsageError(f"{shown} is {value!r}; it must be of type {wanted.__name__}")
+        low, high = described.low, described.high
+        if (low is not None and value < low) or (high is not None and value > high):
+            limits = f"from {low} to {high}" if high is not None else f"at least {low}"
+            raise UsageError(f"{shown} is {value}; it must be {limits}")
