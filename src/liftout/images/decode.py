@@ -1,0 +1,221 @@
+"""Decode: a path, bytes, a file, a Pillow image or an array becomes a `Photo`.
+
+Upright by EXIF; 8 bits a channel, scaled and never clipped, and all 16 beside them where there are so many; greys,
+palettes and CMYK as RGB; an alpha channel kept apart. RGB keeps its own pixel values and ICC profile; other spaces are
+brought to sRGB by theirs.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from liftout.errors import ImageAnimated, ImageTooLarge, ImageUnreadable, InputError
+from liftout.images import heif, metadata
+from liftout.images.channels import Channels, channels_of, split_channels
+from liftout.images.deep import is_deep, read_deep
+from liftout.images.photo import Photo
+from liftout.options import DEFAULT_MAX_PIXELS
+
+ImageInput: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | npt.NDArray[Any]
+)
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000")
+_READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF or BMP"
+_REDUCED_PAGE = 254  # TIFF tag NewSubfileType; bit 0 marks a smaller copy of another page
+
+
+def decode(image: ImageInput, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str | None = None) -> Photo:
+    """Decode a photo.
+
+    image: path, encoded bytes, binary file, Pillow image, or array: uint8, uint16 or float in [0, 1] of shape [H, W],
+    [H, W, 1], [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4]. name: what messages call it.
+    Raises ImageUnreadable, ImageAnimated or ImageTooLarge, each naming the file; ExtraMissing for HEIC without its extra.
+    """
+    if isinstance(image, np.ndarray):
+        return _from_array(image, max_pixels, name or "array")
+    if isinstance(image, Image.Image):
+        return _from_pillow(image, max_pixels, name or getattr(image, "filename", "") or "image")
+    called, content = _read(image, name)
+    if heif.is_heif(content):
+        with heif.open_heif(content, called) as opened:
+            return _from_pillow(opened, max_pixels, called)
+
+    try:
+        opened = _open(content)
+    except UnidentifiedImageError:
+        raise ImageUnreadable(f"{called}: not an image that can be read; give a {_READABLE} file") from None
+    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise nearly anything on broken files
+        raise _unreadable(called, error) from None
+    with opened:
+        return _from_pillow(opened, max_pixels, called, content)
+
+
+def _open(content: bytes) -> Image.Image:
+    with _lenient():
+        return Image.open(io.BytesIO(content), formats=_FORMATS)
+
+
+def _read(image: object, name: str | None) -> tuple[str, bytes]:
+    if isinstance(image, str | os.PathLike):
+        path = Path(image)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise ImageUnreadable(f"{path}: no such file") from None
+        except IsADirectoryError:
+            raise ImageUnreadable(f"{path}: is a folder; `liftout batch` works on folders") from None
+        except OSError as error:
+            raise ImageUnreadable(f"{path}: cannot be read: {error.strerror}") from None
+        called = name or str(path)
+    elif isinstance(image, bytes | bytearray | memoryview):
+        called, content = name or "bytes", bytes(image)
+    elif hasattr(image, "read"):
+        called, content = name or str(getattr(image, "name", "stream")), image.read()
+        if not isinstance(content, bytes):
+            raise ImageUnreadable(f"{called}: is open as text; open it with mode 'rb'")
+    else:
+        raise InputError(
+            f"an image is a path, bytes, a binary file, a Pillow image or an array, not {type(image).__name__}"
+        )
+    if not content:
+        raise ImageUnreadable(f"{called}: is empty")
+    return called, content
+
+
+_pillow_lock = threading.Lock()
+
+
+@contextmanager
+def _lenient() -> Iterator[None]:
+    """Headers and metadata are read without Pillow's warnings about broken ones, and without its own size limit.
+
+    `max_pixels` is checked before any pixel is decoded. Both settings are global, so one thread at a time.
+    """
+    with _pillow_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        held = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = held
+
+
+def _from_pillow(image: Image.Image, max_pixels: int, called: str, content: bytes | None = None) -> Photo:
+    """content: the file that holds the image, where all its bits can be read from it."""
+    width, height = image.size
+    _check_size(height, width, max_pixels, called)
+    try:
+        with _lenient():
+            frames = _frames(image)
+        if frames > 1:
+            raise ImageAnimated(f"{called}: has {frames} frames or pages; save the one to cut out as a file of its own")
+        deep = is_deep(image)
+        if (
+            image.format == "PNG"
+        ):  # its EXIF may stand behind the pixels; and once they are loaded, `is_deep` cannot tell
+            image.load()
+        with _lenient():
+            said = metadata.read_orientation(image)
+        if deep and content is not None:
+            found = split_channels(
+                read_deep(content, _open), image.info.get("icc_profile"), image.info.get("transparency")
+            )
+            still = 1 if image.format == "TIFF" else said
+        else:
+            image.load()
+            found = channels_of(image, called)
+            still = 1 if image.format == "TIFF" else said  # Pillow turns a TIFF while it loads
+        return _photo(found, called, image, said=said, still=still)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - see decode
+        raise _unreadable(called, error) from None
+
+
+def _photo(found: Channels, called: str, image: Image.Image, *, said: int, still: int) -> Photo:
+    """Put a photo together. said: its orientation by EXIF. still: the orientation that the pixels have."""
+    with _lenient():
+        dpi, exif, xmp = metadata.read_dpi(image), metadata.read_exif(image), metadata.read_xmp(image)
+    return Photo(
+        pixels=_upright(found.pixels, still),
+        alpha=None if found.alpha is None else _upright(found.alpha, still),
+        deep=None if found.deep is None else _upright(found.deep, still),
+        icc=found.icc,
+        exif=exif,
+        xmp=xmp,
+        dpi=(dpi[1], dpi[0]) if dpi and said >= 5 else dpi,
+        name=called,
+    )
+
+
+def _from_array(array: npt.NDArray[Any], max_pixels: int, called: str) -> Photo:
+    planes = array[..., None] if array.ndim == 2 else array
+    if planes.ndim != 3 or planes.shape[2] not in (1, 2, 3, 4):
+        raise InputError(f"{called}: shape {list(array.shape)} is not a photo; give [H, W], [H, W, 3] or [H, W, 4]")
+    _check_size(planes.shape[0], planes.shape[1], max_pixels, called)
+    if planes.dtype in (np.float32, np.float64):
+        if not (np.isfinite(planes).all() and planes.min() >= 0 and planes.max() <= 1):
+            raise InputError(f"{called}: float arrays must lie in [0, 1]; divide by 255, or give uint8")
+        planes = np.rint(planes * 255).astype(np.uint8)
+    elif planes.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{called}: arrays of {planes.dtype} are not photos; give uint8, uint16 or float in [0, 1]")
+    found = split_channels(planes, None, None)
+    return Photo(pixels=found.pixels, alpha=found.alpha, deep=found.deep, name=called)
+
+
+def _check_size(height: int, width: int, max_pixels: int, called: str) -> None:
+    if height < 1 or width < 1:
+        raise ImageUnreadable(f"{called}: is {width} x {height} pixels; there is nothing to cut out")
+    if height * width > max_pixels:
+        raise ImageTooLarge(
+            f"{called}: {width} x {height} = {height * width / 1e6:.0f} megapixels, above the limit of {max_pixels / 1e6:g}; "
+            "raise it with --max-pixels"
+        )
+
+
+def _frames(image: Image.Image) -> int:
+    """Pictures in the file that a person would call frames or pages, beyond previews of the same one."""
+    frames = cast("int", getattr(image, "n_frames", 1))
+    if image.format == "MPO":  # a camera's JPEG with previews or a second eye behind the photo
+        return 1
+    if image.format != "TIFF" or frames == 1:
+        return frames
+    pages = 0
+    for index in range(frames):
+        image.seek(index)
+        pages += not (image.tag_v2.get(_REDUCED_PAGE, 0) & 1)  # type: ignore[attr-defined]
+    image.seek(0)
+    return pages
+
+
+def _upright(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Turn pixels as EXIF's orientation says: 1 as it is, 3 half round, 6 and 8 a quarter, the others mirrored."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return np.ascontiguousarray(array)
+
+
+def _unreadable(called: str, error: Exception) -> ImageUnreadable:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        reason = "not enough memory"
+    return ImageUnreadable(
+        f"{called}: cannot be decoded ({reason[:200]}); open and save it again, or give another file"
+    )
