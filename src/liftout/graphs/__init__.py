@@ -1,0 +1,207 @@
+"""The pixel graphs, run by ONNX Runtime's CPU provider: small, exact, the same file in Python and in a browser.
+
+What the browser repeats, in this order (inputs and outputs stand in each source under `sources/`):
+
+    prepare   once    the photo -> tensor, box; then the network gives `prediction`
+    with edges other than plain, where box[2] < H or box[3] < W (the prediction is smaller than the photo):
+      guide   once    prediction, box, the whole photo -> model, soft
+      refine  strips  the photo's rows, model, soft -> the same rows of alpha
+    else:
+      finish  strips  prediction -> rows of alpha (twice where min-max comes after resizing: see `finish`)
+    with edges other than plain:
+      coarse  once    the whole photo, the whole alpha -> colours
+      cutout  strips  rows of photo and alpha, colours -> the same rows of RGBA
+    else:
+      plain   strips  rows of photo and alpha -> the same rows of RGBA
+
+A strip is the rows [first, last) that `strips` gives: max(1, STRIP_PIXELS // W) rows, the last strip what remains. Strips do
+not overlap, each row of the result comes from one strip, and the height of a strip changes no value. `rows` is [first, last)
+and `size` is [H, W], both int64. The photo of `guide` and `refine` is that of `prepare` (sRGB, transparent parts grey); the
+photo of `coarse`, `cutout` and `plain` has the colours of the result.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from liftout.catalog.spec import InputSpec, OutputSpec
+from liftout.errors import InputError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
+
+STRIP_PIXELS = 2_000_000
+"""A strip holds about this many pixels; the browser uses the same number."""
+
+_ACTIVATION = {"none": 0, "sigmoid": 1, "argmax": 2}
+_RESAMPLE = {"bilinear": 0, "bilinear-antialias": 1, "bicubic": 2}
+
+
+def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
+    """The network's input for a photo.
+
+    image: uint8 [H, W, 3], sRGB.
+    Returns float32 [1, 3, h, w], and int64 [4]: top, left, height and width of the photo within it (letterbox).
+    Raises InputError where the image has another shape or type.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise InputError(f"prepare needs uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+    tensor, box = _session("prepare").run(
+        None,
+        {
+            "image": image,
+            "size": np.array(spec.size, np.int64),
+            "antialias": np.array(spec.resample == "bilinear-antialias"),
+            "letterbox": np.array(spec.fit == "letterbox"),
+            "truncate": np.array(spec.quantize == "truncate"),
+            "by_max": np.array(spec.scale == "max"),
+            "mean": np.array(spec.mean, np.float32),
+            "std": np.array(spec.std, np.float32),
+        },
+    )
+    return tensor, box
+
+
+def finish(
+    prediction: Float32,
+    size: tuple[int, int],
+    spec: OutputSpec,
+    *,
+    box: Int64 | None = None,
+    image: UInt8 | None = None,
+) -> UInt8:
+    """The photo's alpha from a prediction.
+
+    prediction: float32 [1, C, h, w]. size: height and width of the photo. box: from `prepare`, or the whole prediction.
+    image: uint8 [H, W, 3] in sRGB, the photo that refines the edges; without it, and where the prediction is not smaller
+    than the photo, the prediction is resized.
+    Returns uint8 [H, W], 255 is subject. Empty under min-max where the prediction's range is below 0.05.
+    Raises InputError for values that are not numbers, and where the image has another shape or type.
+    """
+    if prediction.ndim != 4 or prediction.shape[0] != 1 or prediction.dtype != np.float32:
+        raise InputError(f"finish needs float32 [1, C, h, w], not {prediction.dtype} {list(prediction.shape)}")
+    if not np.isfinite(prediction).all():
+        raise InputError("the network gave values that are not numbers; run it in fp32 (--precision fp32)")
+    box = np.array([0, 0, *prediction.shape[2:]], np.int64) if box is None else box
+    if image is not None:
+        if image.dtype != np.uint8 or image.shape != (*size, 3):
+            raise InputError(f"finish needs an image of uint8 {[*size, 3]}, not {image.dtype} {list(image.shape)}")
+        if box[2] < size[0] or box[3] < size[1]:
+            return _refine(prediction, image, spec, box)
+    session = _session("finish")
+    after = spec.rescale == "minmax" and spec.rescale_when == "after-resize"
+    rescale = 0 if spec.rescale == "none" else 2 if after else 1
+    fixed = {
+        "prediction": prediction,
+        "box": box,
+        "size": np.array(size, np.int64),
+        "activation": np.array(_ACTIVATION[spec.activation], np.int64),
+        "classes": np.array(spec.classes, np.int64),
+        "resample": np.array(_RESAMPLE[spec.resample], np.int64),
+        "truncate": np.array(spec.quantize == "truncate"),
+    }
+    span = np.array([0, 1], np.float32)
+    if after:
+        measured = {**fixed, "rescale": np.array(0, np.int64), "span": span}
+        reached = [session.run(["reached"], {**measured, "rows": rows})[0] for rows in strips(size)]
+        span = np.array([min(r[0] for r in reached), max(r[1] for r in reached)], np.float32)
+    alpha = np.empty(size, np.uint8)
+    made = {**fixed, "rescale": np.array(rescale, np.int64), "span": span}
+    for rows in strips(size):
+        alpha[rows[0] : rows[1]] = session.run(["alpha"], {**made, "rows": rows})[0]
+    return alpha
+
+
+def _refine(prediction: Float32, image: UInt8, spec: OutputSpec, box: Int64) -> UInt8:
+    model, soft = _session("guide").run(
+        None,
+        {
+            "prediction": prediction,
+            "box": box,
+            "image": image,
+            "activation": np.array(_ACTIVATION[spec.activation], np.int64),
+            "classes": np.array(spec.classes, np.int64),
+            "rescale": np.array(spec.rescale == "minmax"),
+        },
+    )
+    alpha = np.empty(image.shape[:2], np.uint8)
+    fixed = {
+        "size": np.array(alpha.shape, np.int64),
+        "model": model,
+        "soft": soft,
+        "truncate": np.array(spec.quantize == "truncate"),
+    }
+    for rows in strips(alpha.shape):
+        alpha[rows[0] : rows[1]] = _session("refine").run(
+            None, {**fixed, "image": image[rows[0] : rows[1]], "rows": rows}
+        )[0]
+    return alpha
+
+
+def cutout(image: UInt8, alpha: UInt8) -> UInt8:
+    """Straight-alpha RGBA with the subject's own colours.
+
+    image: uint8 [H, W, 3]. alpha: uint8 [H, W].
+    Returns uint8 [H, W, 4]: the photo's colour where alpha is 255, zero where alpha is 0.
+    """
+    colours = _session("coarse").run(None, {"image": image, "alpha": alpha})[0]
+    size = np.array(alpha.shape, np.int64)
+    rgba = np.empty((*alpha.shape, 4), np.uint8)
+    for rows in strips(alpha.shape):
+        strip = slice(rows[0], rows[1])
+        feed = {"image": image[strip], "alpha": alpha[strip], "size": size, "rows": rows, "colours": colours}
+        rgba[strip] = _session("cutout").run(None, feed)[0]
+    return rgba
+
+
+def plain(image: UInt8, alpha: UInt8) -> UInt8:
+    """Straight-alpha RGBA with the photo's colours: image uint8 [H, W, 3], alpha uint8 [H, W] -> uint8 [H, W, 4]."""
+    rgba = np.empty((*alpha.shape, 4), np.uint8)
+    for rows in strips(alpha.shape):
+        strip = slice(rows[0], rows[1])
+        rgba[strip] = _session("plain").run(None, {"image": image[strip], "alpha": alpha[strip]})[0]
+    return rgba
+
+
+def strips(size: tuple[int, ...]) -> Iterator[Int64]:
+    """[first, last) rows of every strip of a photo of `size` [H, W], top to bottom."""
+    height, width = size[:2]
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for first in range(0, height, rows):
+        yield np.array([first, min(first + rows, height)], np.int64)
+
+
+_threads = 0
+
+
+def use_threads(count: int) -> None:
+    """Run the graphs with this many threads from now on; 0, the default, is one for each core of the machine.
+
+    For processes that share the cores among them: threads that wait for each other there burn a third of the time.
+    """
+    global _threads
+    _threads = count
+    _session.cache_clear()
+
+
+@functools.cache
+def _session(name: str) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn the cores
+    options.enable_cpu_mem_arena = False  # an arena would keep the largest strip's memory for good
+    options.log_severity_level = 3
+    options.intra_op_num_threads = _threads
+    graph = files("liftout.graphs.sources").joinpath(f"{name}.onnx").read_bytes()
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,1 @@
+"""The pixel graphs: onnxscript sources beside the built .onnx files. `python -m liftout.graphs.sources.build` writes the latter."""
