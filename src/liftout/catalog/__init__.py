@@ -1,0 +1,86 @@
+"""The catalogue: one TOML file per family of models, read into frozen `ModelSpec`s.
+
+Three layers, later ones over earlier ones: the files beside this module, the models that the user added
+(`LIFTOUT_HOME/catalog`), and the folder named by `LIFTOUT_CATALOG`. A layer may hold whole entries or single keys of an
+entry that exists; `like = "NAME"` starts from another entry.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from liftout.catalog.names import DEFAULT_MODEL
+from liftout.catalog.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec, OutputSpec
+from liftout.errors import CatalogError, UnknownModel
+from liftout.weights.home import home
+
+__all__ = ["DEFAULT_MODEL", "FileSpec", "InputSpec", "LicenseSpec", "ModelSpec", "OutputSpec", "find", "models"]
+
+
+def models() -> dict[str, ModelSpec]:
+    """All models by name, in the order of the files. Raises CatalogError where a file is malformed."""
+    entries: dict[str, dict[str, Any]] = {}
+    origins: dict[str, str] = {}
+    for folder in _layers():
+        for path in sorted(folder.glob("*.toml")):
+            for name, entry in _read(path).items():
+                if not isinstance(entry, dict):
+                    raise CatalogError(f"{path.name}: `{name}` is not a table; a model starts with [{name}]")
+                if name not in entries and "family" not in entry:
+                    entry = {"family": path.stem, **entry}
+                entries[name] = _merged(entries.get(name, {}), entry)
+                origins[name] = f"{path.name}: {name}"
+    resolved = {name: _inherited(name, entries, ()) for name in entries}
+    return {name: ModelSpec.from_dict({**entry, "name": name}, where=origins[name]) for name, entry in resolved.items()}
+
+
+def find(name: str) -> ModelSpec:
+    """The model called `name`. Raises UnknownModel, with the nearest right spelling."""
+    known = models()
+    if name in known:
+        return known[name]
+    folded = {key.lower().replace("_", "-"): key for key in known}
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
+    hint = f"did you mean `{folded[near[0]]}`? " if near else ""
+    raise UnknownModel(f"no model is called `{name}`; {hint}`liftout models list` shows all")
+
+
+def _layers() -> list[Path]:
+    layers = [Path(__file__).parent, home() / "catalog"]
+    overlay = os.environ.get("LIFTOUT_CATALOG")
+    if overlay:
+        if not Path(overlay).is_dir():
+            raise CatalogError(f"LIFTOUT_CATALOG={overlay} is not a folder; set it to one that holds .toml files")
+        layers.append(Path(overlay))
+    return layers
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{path}: {error}") from None
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        held = merged.get(key)
+        merged[key] = _merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _inherited(name: str, entries: Mapping[str, dict[str, Any]], seen: tuple[str, ...]) -> dict[str, Any]:
+    entry = entries[name]
+    parent = entry.get("like")
+    if parent is None:
+        return entry
+    if parent not in entries or parent in (*seen, name):
+        raise CatalogError(f"{name}: like = {parent!r} names no other model")
+    own = {key: value for key, value in entry.items() if key != "like"}
+    return _merged(_inherited(parent, entries, (*seen, name)), own)
