@@ -1,0 +1,1 @@
+"""Files of models: where they live, and how they get there whole."""

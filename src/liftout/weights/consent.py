@@ -1,0 +1,48 @@
+"""Consent to licences that restrict use: asked once, remembered under `LIFTOUT_HOME/state/consents`.
+
+consent(find("rmbg-1.4"), accept=True)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from liftout.catalog.spec import ModelSpec
+from liftout.errors import LicenseNotAccepted
+from liftout.weights import state
+
+
+def consent(spec: ModelSpec, *, accept: bool = False) -> None:
+    """Go on if the model's licence asks for nothing or was accepted: now, in `LIFTOUT_ACCEPT_LICENSE`, or earlier.
+
+    Raises LicenseNotAccepted.
+    """
+    if not asks(spec) or remembered(spec):
+        return
+    if accept or names(spec, os.environ.get("LIFTOUT_ACCEPT_LICENSE", "").split(",")):
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        state.keep("consents", spec.name, fact={"license": spec.license.weights, "accepted": when})
+        return
+    raise LicenseNotAccepted(
+        f"{spec.name} is under the licence {spec.license.weights}"
+        + (f" ({spec.license.url})" if spec.license.url else "")
+        + f": no commercial use; if you accept it, give `--accept-license {spec.name}` once"
+    )
+
+
+def asks(spec: ModelSpec) -> bool:
+    """Whether the licence asks for consent: it has a name and does not allow commercial use."""
+    return not spec.license.commercial and spec.license.weights != "unknown"
+
+
+def remembered(spec: ModelSpec) -> bool:
+    """Whether this model's licence, under its present name, was accepted earlier."""
+    return state.recall("consents", spec.name).get("license") == spec.license.weights
+
+
+def names(spec: ModelSpec, given: Iterable[str]) -> bool:
+    """Whether the model or its licence is among these names, in any case."""
+    own = {spec.name.lower(), spec.stored_as.lower(), spec.license.weights.lower()}
+    return any(name.strip().lower() in own for name in given)

@@ -1,0 +1,81 @@
+"""Find a model's network on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from liftout import packs
+from liftout.catalog.spec import FileSpec, ModelSpec
+from liftout.engines import NetworkFile
+from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.weights import stored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """A network on disk, and the spec that holds for it (a pack may be of another input size)."""
+
+    spec: ModelSpec
+    file: NetworkFile
+    source: str
+    """`built-in`, `pack` or `onnx`."""
+
+
+def locate(spec: ModelSpec) -> Located:
+    """The best form of the model that is here: built in, then a pack, then a raw ONNX file.
+
+    What was fetched or converted is compared with its hash before it is loaded (`stamps`).
+    Raises ModelMissing where there is none, ModelFileCorrupt where one is damaged.
+    """
+    pack = packs.built_in(spec.stored_as)
+    if pack is not None:
+        return from_pack(pack, spec, "built-in")
+    folder = stored.pack_folder(spec)
+    if (folder / packs.MANIFEST).is_file():
+        pack = packs.read(folder)
+        stored.check_pack(pack, model=spec.name)
+        return from_pack(pack, spec, "pack")
+    for file in spec.files:
+        if file.role == "onnx" and (path := stored.present(spec, file)):
+            return from_onnx(path, spec, file)
+    raise ModelMissing(f"{spec.name} is not on this machine; run `liftout models pull {spec.name}`")
+
+
+def presence(spec: ModelSpec) -> str | None:
+    """In which form the model is here by the look of it, sizes compared but nothing read: `built-in`, `pack`, `onnx`,
+    `damaged`, or None.
+    """
+    if packs.built_in(spec.stored_as) is not None:
+        return "built-in"
+    folder = stored.pack_folder(spec)
+    if (folder / packs.MANIFEST).is_file():
+        try:
+            packs.read(folder)
+        except ModelFileCorrupt:
+            return "damaged"
+        return "pack"
+    for file in spec.files:
+        path = stored.path_of(spec, file)
+        if file.role == "onnx" and path.is_file():
+            return "onnx" if path.stat().st_size == (file.bytes or path.stat().st_size) else "damaged"
+    return None
+
+
+def from_pack(pack: packs.Pack, spec: ModelSpec, source: str) -> Located:
+    """A pack's network. Where several entries share a pack, `spec` says which classes it is read for."""
+    held = pack.spec
+    if spec.name != held.name:
+        held = replace(spec, input=held.input, output=replace(held.output, classes=spec.output.classes))
+    return Located(spec=held, file=NetworkFile(name=held.name, path=pack.network, size=held.input.size), source=source)
+
+
+def from_onnx(path: Path, spec: ModelSpec, file: FileSpec) -> Located:
+    """A raw ONNX file's network, with what the catalogue says of this very file."""
+    output = replace(
+        spec.output,
+        activation=file.activation or spec.output.activation,
+        index=spec.output.index if file.index is None else file.index,
+    )
+    network = NetworkFile(name=spec.name, path=path, size=spec.input.size, output=output.index)
+    return Located(spec=replace(spec, output=output), file=network, source="onnx")

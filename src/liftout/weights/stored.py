@@ -1,0 +1,136 @@
+"""A model's downloaded files and packs in the cache: where they lie, what they must be, how they go.
+
+A file whose hash the catalogue does not know is pinned when it first arrives: its sha256 is recorded under `state/pins`,
+and it, or any later download of it, must match.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from liftout import packs
+from liftout.catalog.spec import FileSpec, ModelSpec
+from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.weights import stamps, state
+from liftout.weights.digest import Expectation
+from liftout.weights.home import home
+
+
+def path_of(spec: ModelSpec, file: FileSpec) -> Path:
+    """Where a downloaded file lies, or would lie."""
+    return home() / "models" / spec.stored_as / file.name
+
+
+def pack_folder(spec: ModelSpec) -> Path:
+    """Where the model's pack at its own size lies, or would lie."""
+    return home() / "packs" / spec.stored_as
+
+
+def expectation(spec: ModelSpec, file: FileSpec) -> Expectation:
+    """What a file must be: by the catalogue, or as it was when it first arrived."""
+    known = Expectation.of(file)
+    if known.pinned:
+        return known
+    pin = state.recall("pins", spec.stored_as, file.name)
+    return Expectation(bytes=pin.get("bytes", known.bytes), sha256=pin.get("sha256"))
+
+
+def pin(spec: ModelSpec, file: FileSpec, *, sha256: str, size: int, source: str) -> None:
+    """Record what a file of unknown hash is; a record that is there stays."""
+    if not expectation(spec, file).pinned:
+        fact = {"sha256": sha256, "bytes": size, "source": source}
+        state.keep("pins", spec.stored_as, file.name, fact=fact)
+
+
+def present(spec: ModelSpec, file: FileSpec, *, trust_stamp: bool = True) -> Path | None:
+    """Path of a file that is here and as it must be; None where it is not here. Raises ModelFileCorrupt."""
+    path = path_of(spec, file)
+    if not path.is_file():
+        return None
+    sha256 = stamps.verified(path, expectation(spec, file), model=spec.name, trust_stamp=trust_stamp)
+    pin(spec, file, sha256=sha256, size=path.stat().st_size, source="found in the cache")
+    return path
+
+
+def check_pack(pack: packs.Pack, *, model: str, trust_stamp: bool = True) -> None:
+    """Compare every file of a pack with its manifest. Raises ModelFileCorrupt."""
+    for item in pack.manifest.files:
+        expected = Expectation(bytes=item.bytes, sha256=item.sha256)
+        stamps.verified(pack.folder / item.path, expected, model=model, trust_stamp=trust_stamp)
+
+
+def packs_of(spec: ModelSpec) -> list[Path]:
+    """Folders of all packs of the model, of any size and precision, readable or not."""
+    root = home() / "packs"
+    folders = [folder for folder in sorted(root.glob("*")) if (folder / packs.MANIFEST).is_file()]
+    return [folder for folder in folders if _packed_name(folder) == spec.stored_as]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A file or a pack of a model that is here."""
+
+    label: str
+    path: Path
+    wrong: str | None
+    """What is wrong with it, as a whole line; None where it is as it must be."""
+
+
+def check(spec: ModelSpec, *, trust_stamp: bool = False) -> list[Part]:
+    """Everything of the model that is here, read and compared with its hashes."""
+    parts = []
+    for folder in packs_of(spec):
+        wrong = None
+        try:
+            check_pack(packs.read(folder), model=spec.name, trust_stamp=trust_stamp)
+        except (ModelFileCorrupt, ModelMissing) as error:
+            wrong = str(error)
+        parts.append(Part(label=f"pack {folder.name}", path=folder, wrong=wrong))
+    for file in spec.files:
+        wrong = None
+        try:
+            if present(spec, file, trust_stamp=trust_stamp) is None:
+                continue
+        except ModelFileCorrupt as error:
+            wrong = str(error)
+        parts.append(Part(label=file.name, path=path_of(spec, file), wrong=wrong))
+    return parts
+
+
+def discard(part: Part) -> None:
+    """Delete one part."""
+    if part.path.is_dir():
+        shutil.rmtree(part.path)
+    else:
+        part.path.unlink(missing_ok=True)
+
+
+def remove(spec: ModelSpec) -> int:
+    """Delete the model's files and packs, and its entry if the user added it. Returns the bytes that were freed.
+
+    Pins and consents stay. Raises ModelMissing where nothing of it is here.
+    """
+    entry = home() / "catalog" / f"{spec.name}.toml"
+    targets = [home() / "models" / spec.stored_as, *packs_of(spec)]
+    targets = [folder for folder in targets if folder.is_dir()]
+    if not targets and not entry.is_file():
+        built_in = "; it is built in and stays" if packs.built_in(spec.name) else ""
+        raise ModelMissing(f"{spec.name}: nothing of it is in the cache{built_in}")
+    freed = 0
+    for folder in targets:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                freed += path.stat().st_size
+                stamps.drop(path)
+        shutil.rmtree(folder)
+    entry.unlink(missing_ok=True)
+    return freed
+
+
+def _packed_name(folder: Path) -> str:
+    try:
+        return packs.read(folder).spec.stored_as
+    except (ModelFileCorrupt, ModelMissing):
+        return folder.name

@@ -1,0 +1,58 @@
+"""A licence that restricts use is accepted once, by name, and remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from liftout import Remover
+from liftout.catalog import find
+from liftout.errors import LicenseNotAccepted
+from liftout.weights.consent import consent
+
+RESTRICTED = ("rmbg-1.4", "rmbg-2.0")
+
+
+@pytest.mark.parametrize("name", ["pocket", "u2netp", "birefnet-general", "silueta"])
+def test_free_models_ask_for_nothing(name, own_home):
+    consent(find(name))
+    assert not own_home.exists()
+
+
+@pytest.mark.parametrize("name", RESTRICTED)
+def test_others_name_the_licence_its_address_and_the_option(name):
+    spec = find(name)
+    with pytest.raises(LicenseNotAccepted) as raised:
+        consent(spec)
+    message = str(raised.value)
+    assert spec.license.weights in message
+    assert "https://huggingface.co/briaai/RMBG-" in message
+    assert f"--accept-license {name}" in message
+    assert "\n" not in message
+
+
+def test_consent_is_remembered_for_this_model_alone():
+    consent(find("rmbg-1.4"), accept=True)
+    consent(find("rmbg-1.4"))
+    with pytest.raises(LicenseNotAccepted):
+        consent(find("rmbg-2.0"))
+
+
+def test_consent_ends_where_the_licence_changes(tmp_path, monkeypatch):
+    consent(find("rmbg-1.4"), accept=True)
+    (tmp_path / "newer.toml").write_text('["rmbg-1.4".license]\nweights = "bria-rmbg-1.4-revised"\n')
+    monkeypatch.setenv("LIFTOUT_CATALOG", str(tmp_path))
+    with pytest.raises(LicenseNotAccepted, match="revised"):
+        consent(find("rmbg-1.4"))
+
+
+@pytest.mark.parametrize("value", ["rmbg-1.4", "other, RMBG-1.4", "bria-rmbg-1.4"])
+def test_the_environment_accepts_models_and_licences(value, monkeypatch):
+    monkeypatch.setenv("LIFTOUT_ACCEPT_LICENSE", value)
+    consent(find("rmbg-1.4"))
+    with pytest.raises(LicenseNotAccepted):
+        consent(find("rmbg-2.0"))
+
+
+def test_a_remover_asks_too():
+    with pytest.raises(LicenseNotAccepted, match=r"accept-license rmbg-1.4"):
+        Remover("rmbg-1.4")
