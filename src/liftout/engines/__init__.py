@@ -1,0 +1,85 @@
+"""Engines run a network: tensor in, tensor out. Nothing here knows pixels.
+
+An engine is one class with the shape of `Engine`, listed in `_ENGINES`. `open_network` picks one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from liftout.errors import UsageError
+from liftout.options import Precision
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFile:
+    """A graph on disk with what its engine must know."""
+
+    name: str
+    """The model's name, for messages."""
+    path: Path
+    size: tuple[int, int]
+    """[height, width] of the input."""
+    output: int | None = None
+    """Which output is the prediction; None where there must be exactly one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What the caller chose; `auto` and None leave it to the engine."""
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+
+
+class Network(Protocol):
+    """A loaded network."""
+
+    engine: str
+    device: str
+    precision: str
+
+    def run(self, tensor: Float32) -> Float32:
+        """Prediction float32 [N, C, h, w] for a tensor float32 [N, 3, h, w]. Safe to call from several threads."""
+
+    def close(self) -> None:
+        """Give its memory back; `run` may not be called afterwards."""
+
+
+def open_network(file: NetworkFile, *, engine: str = "auto", options: EngineOptions | None = None) -> Network:
+    """Load a network with the engine of this name.
+
+    Raises UsageError for an unknown engine, ExtraMissing where it is not installed, DeviceUnavailable where the device is
+    not there, NetworkRejected where it refuses the graph.
+    """
+    name = "onnxruntime" if engine == "auto" else engine
+    if name not in _ENGINES:
+        raise UsageError(f"no engine is called `{engine}`; there are auto, {', '.join(_ENGINES)}")
+    return _ENGINES[name](file, options or EngineOptions())
+
+
+def _onnxruntime(file: NetworkFile, options: EngineOptions) -> Network:
+    from liftout.engines.onnxruntime import OnnxRuntimeNetwork
+
+    return OnnxRuntimeNetwork(file, options)
+
+
+def _openvino(file: NetworkFile, options: EngineOptions) -> Network:
+    from liftout.engines.openvino import OpenVinoNetwork
+
+    return OpenVinoNetwork(file, options)
+
+
+_ENGINES: dict[str, Callable[[NetworkFile, EngineOptions], Network]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+}

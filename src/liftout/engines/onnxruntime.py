@@ -1,0 +1,111 @@
+"""ONNX Runtime: the default engine, fp32 on the CPU, bit for bit the same in a browser's WASM."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+import numpy as np
+import onnxruntime
+
+from liftout.engines import EngineOptions, Float32, NetworkFile
+from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+
+
+class OnnxRuntimeNetwork:
+    """A network in one ONNX Runtime session."""
+
+    engine = "onnxruntime"
+
+    def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
+        if options.device not in ("auto", "cpu"):
+            raise DeviceUnavailable(f"onnxruntime runs on the cpu here, not on `{options.device}`; use --device cpu")
+        if options.precision not in ("auto", "fp32"):
+            raise UsageError(
+                f"onnxruntime computes in fp32 on the cpu, not in {options.precision}; use --precision fp32"
+            )
+        self.device = "cpu"
+        self.precision = "fp32"
+        self._file = file
+        self._session: onnxruntime.InferenceSession | None = _open(file, options)
+        self._input, self._output = _signature(self._session, file)
+
+    def run(self, tensor: Float32) -> Float32:
+        """See `Network.run`. Raises OutOfMemory, or NetworkRejected with what ONNX Runtime says."""
+        if self._session is None:
+            raise UsageError(f"{self._file.name}: the network has been closed")
+        try:
+            (prediction,) = self._session.run([self._output], {self._input: tensor})
+        except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no narrower base
+            raise _failure(self._file, error, "run") from None
+        prediction = np.asarray(prediction, np.float32)
+        if prediction.ndim == 3:
+            prediction = prediction[:, None]
+        if prediction.ndim != 4:
+            raise NetworkRejected(
+                f"{self._file.name}: output `{self._output}` has shape {list(prediction.shape)}, not [N, C, h, w]; "
+                "choose another output of the file"
+            )
+        return cast("Float32", prediction)
+
+    def close(self) -> None:
+        """See `Network.close`."""
+        self._session = None
+
+
+def _open(file: NetworkFile, options: EngineOptions) -> onnxruntime.InferenceSession:
+    if not file.path.is_file():
+        raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
+    session = onnxruntime.SessionOptions()
+    session.log_severity_level = 3
+    session.intra_op_num_threads = options.threads or _threads()
+    session.inter_op_num_threads = 1
+    # Spinning threads burn CPU between operators for a few per cent of speed; a photo tool shares its machine.
+    session.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(os.fspath(file.path), session, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001
+        raise _failure(file, error, "load") from None
+
+
+def _threads() -> int:
+    """Cores that this process may use; ONNX Runtime itself counts those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _signature(session: onnxruntime.InferenceSession, file: NetworkFile) -> tuple[str, str]:
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    height, width = file.size
+    if len(inputs) != 1:
+        names = ", ".join(item.name for item in inputs)
+        raise NetworkRejected(
+            f"{file.name}: the file has {len(inputs)} inputs ({names}); a network here takes one photo tensor"
+        )
+    shape = inputs[0].shape
+    wanted = (None, 3, height, width)
+    fits = len(shape) == 4 and all(
+        want is None or not isinstance(have, int) or have == want for have, want in zip(shape, wanted, strict=True)
+    )
+    if inputs[0].type != "tensor(float)" or not fits:
+        raise NetworkRejected(
+            f"{file.name}: the input `{inputs[0].name}` is {inputs[0].type} {shape}, "
+            f"not float32 [N, 3, {height}, {width}] as its catalogue entry says"
+        )
+    if file.output is None and len(outputs) != 1:
+        names = ", ".join(f"{i} {item.name}" for i, item in enumerate(outputs))
+        raise NetworkRejected(
+            f"{file.name}: the file has {len(outputs)} outputs ({names}) and the catalogue entry names none; set output.index"
+        )
+    index = file.output or 0
+    if index >= len(outputs):
+        raise NetworkRejected(f"{file.name}: output {index} is asked for, the file has {len(outputs)}")
+    return inputs[0].name, outputs[index].name
+
+
+def _failure(file: NetworkFile, error: Exception, act: str) -> Exception:
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text:
+        return OutOfMemory(
+            f"{file.name}: not enough memory to {act} it; choose a smaller model or size, or free memory"
+        )
+    return NetworkRejected(f"{file.name}: onnxruntime cannot {act} it: {text[:300]}")
