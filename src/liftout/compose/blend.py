@@ -1,0 +1,71 @@
+"""A subject over what lies behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+_STRIP_PIXELS = 1_000_000
+
+
+def blend(
+    colours: npt.NDArray[Any],
+    alpha: UInt8,
+    behind: npt.NDArray[Any],
+    shadow: Float32 | None = None,
+    shadow_colour: npt.NDArray[Any] | None = None,
+) -> npt.NDArray[Any]:
+    """alpha colours + (1 - alpha) behind, the shadow between them; rounded once, from floating point.
+
+    colours: uint8 or uint16 [H, W, 3], straight. alpha: uint8 [H, W]. behind: [H, W, 3] or [3] of the same kind.
+    shadow: opacity float32 [H, W]; shadow_colour: [3]. Returns the kind and shape of `colours`.
+    """
+    height, width = alpha.shape
+    result = np.empty_like(colours)
+    rows = max(1, _STRIP_PIXELS // width)
+    for first in range(0, height, rows):
+        strip = slice(first, first + rows)
+        below = behind if behind.ndim == 1 else behind[strip]
+        if shadow is None or shadow_colour is None:
+            _blend_strip(colours[strip], alpha[strip], below, out=result[strip])
+            continue
+        shaded = below + (shadow_colour.astype(np.float32) - below) * shadow[strip, :, None]
+        opacity = alpha[strip, :, None].astype(np.float32) * np.float32(1 / 255)
+        result[strip] = np.rint(shaded + (colours[strip] - shaded) * opacity)
+    return result
+
+
+def _blend_strip(colours: npt.NDArray[Any], alpha: UInt8, behind: npt.NDArray[Any], *, out: npt.NDArray[Any]) -> None:
+    """Most pixels are subject or background alone and are copied; only soft ones are computed."""
+    out[:] = behind
+    np.copyto(out, colours, where=(alpha == 255)[..., None])
+    soft = np.nonzero((alpha > 0) & (alpha < 255))
+    below = behind if behind.ndim == 1 else behind[soft]
+    opacity = alpha[soft][:, None].astype(np.float32) * np.float32(1 / 255)
+    out[soft] = np.rint(below + (colours[soft] - below.astype(np.float32)) * opacity)
+
+
+def with_shadow(
+    colours: npt.NDArray[Any], alpha: UInt8, shadow: Float32, shadow_colour: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], UInt8]:
+    """Straight colours and alpha of a subject together with its shadow, for a picture without background.
+
+    Porter and Duff 1984, "Compositing digital images", doi:10.1145/800031.808606: subject over shadow.
+    """
+    result, total = np.empty_like(colours), np.empty_like(alpha)
+    rows = max(1, _STRIP_PIXELS // alpha.shape[1])
+    for first in range(0, alpha.shape[0], rows):
+        strip = slice(first, first + rows)
+        opacity = alpha[strip].astype(np.float32) * np.float32(1 / 255)
+        fallen = shadow[strip] * (1 - opacity)
+        both = opacity + fallen
+        share = np.divide(opacity, both, out=np.zeros_like(both), where=both > 0)[..., None]
+        result[strip] = np.rint(shadow_colour + (colours[strip] - shadow_colour.astype(np.float32)) * share)
+        total[strip] = np.rint(both * 255)
+    result[total == 0] = 0
+    return result, total

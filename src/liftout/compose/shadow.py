@@ -1,0 +1,66 @@
+"""A soft drop shadow: the subject's outline, moved, blurred and darkened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+UInt8 = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+_DROP = 0.02
+_SOFTNESS = 0.025
+_SEEN_SIGMAS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadow:
+    """How a shadow falls. Lengths in pixels."""
+
+    colour: tuple[int, int, int] = (0, 0, 0)
+    """sRGB."""
+    opacity: float = 0.5
+    """Of the shadow where it is darkest, 0..1."""
+    offset: tuple[float, float] = (0, 0)
+    """To the right and down."""
+    blur: float = 10
+    """Standard deviation of the Gaussian."""
+
+    def around(self, box: Box) -> Box:
+        """The box of a subject, widened by its shadow as far as that can be seen."""
+        left, top, right, bottom = box
+        (across, down), reach = self.offset, _SEEN_SIGMAS * self.blur
+        return (
+            min(left, round(left + across - reach)),
+            min(top, round(top + down - reach)),
+            max(right, round(right + across + reach)),
+            max(bottom, round(bottom + down + reach)),
+        )
+
+    def scaled(self, scale: float) -> Shadow:
+        """The same shadow of a subject that is `scale` times as large."""
+        across, down = self.offset
+        return Shadow(
+            colour=self.colour, opacity=self.opacity, offset=(across * scale, down * scale), blur=self.blur * scale
+        )
+
+
+def default_lengths(box: Box) -> tuple[tuple[float, float], float]:
+    """Offset and blur that look right for a subject in `box`."""
+    longest = max(box[2] - box[0], box[3] - box[1])
+    return (0.0, longest * _DROP), max(longest * _SOFTNESS, 1.0)
+
+
+def cast_shadow(alpha: UInt8, shadow: Shadow) -> npt.NDArray[np.float32]:
+    """Opacity of the shadow behind a subject, float32 [H, W] in 0..1. alpha: uint8 [H, W]."""
+    height, width = alpha.shape
+    across, down = (round(value) for value in shadow.offset)
+    reach = int(np.ceil(3 * shadow.blur))
+    moved = Image.new("L", (width + 2 * reach, height + 2 * reach))
+    moved.paste(Image.fromarray(alpha), (reach + across, reach + down))
+    blurred = moved.filter(ImageFilter.GaussianBlur(shadow.blur)) if shadow.blur > 0 else moved
+    fallen = np.asarray(blurred)[reach : reach + height, reach : reach + width]
+    return fallen.astype(np.float32) * np.float32(shadow.opacity / 255)

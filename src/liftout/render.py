@@ -1,0 +1,65 @@
+"""From a cutout to the bytes that a caller asked for: the one place where `ResultOptions` take effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from liftout.cutout import Cutout
+from liftout.images import ImageInput, encode, format_of
+from liftout.images.encode import Format
+from liftout.options import ResultOptions, canvas_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """A finished picture file."""
+
+    content: bytes
+    format: Format
+    note: str = ""
+    """Something that the caller should be told, such as a background that was not asked for."""
+
+
+def render(
+    cutout: Cutout,
+    options: ResultOptions,
+    *,
+    format: str | None = None,  # noqa: A002
+    background: ImageInput | None = None,
+) -> Rendered:
+    """Encode a cutout as `options` say. format: used where the options name none; png by default.
+
+    background: a picture that takes the place of `options.background`, where it is at hand and not a file.
+    Raises UsageError for a background that is neither colour nor image, OutputError where the format cannot hold it.
+    """
+    kind = format_of(options.format or format or "png")
+    composed = compose(cutout, options)
+    if options.mask:
+        content = encode(composed.alpha, kind, quality=options.quality, dpi=composed.photo.dpi)
+        return Rendered(content=content, format=kind)
+    behind = options.background if background is None else background
+    content = composed.to_bytes(kind.name, quality=options.quality, background=behind)
+    note = ""
+    if behind is None and not kind.alpha:
+        note = f"{kind.name} has no transparency: placed over white (--background chooses another)"
+    return Rendered(content=content, format=kind, note=note)
+
+
+def compose(cutout: Cutout, options: ResultOptions) -> Cutout:
+    """The cutout with its alpha edited, its shadow cast, cropped or placed as `options` say, in this order."""
+    if options.metadata != "keep":
+        cutout = cutout.without_metadata() if options.metadata == "none" else cutout.without_location()
+    if options.subjects == "largest":
+        cutout = cutout.largest()
+    if options.fill_holes:
+        cutout = cutout.without_holes()
+    if options.threshold is not None:
+        cutout = cutout.threshold(options.threshold)
+    if options.feather:
+        cutout = cutout.feather(options.feather)
+    if options.shadow:
+        cutout = cutout.shadow()
+    if options.canvas is not None:
+        width, height = canvas_size(options.canvas)
+        return cutout.canvas(width, height, position=options.position, margin=options.margin, enlarge=options.enlarge)
+    return cutout.crop(options.margin) if options.crop else cutout
