@@ -1,0 +1,5 @@
+"""`python -m liftout` is the command line."""
+
+from liftout.cli import main
+
+main()

@@ -1,0 +1,372 @@
+"""Cutout: the result a user holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from liftout import graphs
+from liftout.compose import background as backgrounds
+from liftout.compose.blend import blend, with_shadow
+from liftout.compose.canvas import placement, scaled
+from liftout.compose.feather import feathered, spread_colours
+from liftout.compose.holes import fill_holes
+from liftout.compose.shadow import Shadow, cast_shadow, default_lengths
+from liftout.compose.subjects import largest_subject, subject_box
+from liftout.errors import UsageError
+from liftout.files import write_whole
+from liftout.images import ImageInput, Photo, decode, encode, format_of
+from liftout.images.colour import from_srgb
+from liftout.images.levels import to_8_bit, to_16_bit
+from liftout.images.metadata import without_location
+from liftout.options import Position, check_canvas
+
+UInt8 = npt.NDArray[np.uint8]
+Levels = npt.NDArray[Any]
+Background: TypeAlias = str | tuple[int, int, int] | ImageInput
+Box = tuple[int, int, int, int]
+
+
+class Cutout:
+    """A subject, lifted out: straight alpha over clean colours.
+
+    cutout = remove("photo.jpg")
+    cutout.save("cutout.png")
+    cutout.save("on-white.jpg", background="white")
+    cutout.crop(margin=20).save("tight.webp")
+    cutout.largest().shadow().canvas(1200, 1200, position="bottom", margin=60).save("shop.jpg", background="#f4f4f4")
+
+    Every method that changes something gives a new Cutout. A 16-bit photo stays 16-bit as far as the format can hold it.
+    """
+
+    def __init__(
+        self, photo: Photo, alpha: UInt8, *, make_rgba: Callable[[UInt8, UInt8], UInt8] = graphs.cutout
+    ) -> None:
+        """photo: the decoded photo. alpha: uint8 [H, W], the subject's opacity (the photo's own alpha included)."""
+        self.photo = photo
+        self.alpha = alpha
+        self._make_colours: Callable[[], Levels] = lambda: _foreground(photo, alpha, make_rgba)
+        self._shadow: Shadow | None = None
+        self._scene = (photo, alpha)
+        self._window: backgrounds.Window | None = (0, 0, alpha.shape[1], alpha.shape[0])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """[height, width] in pixels."""
+        return cast("tuple[int, int]", self.alpha.shape)
+
+    @cached_property
+    def rgba(self) -> UInt8:
+        """uint8 [H, W, 4]: straight alpha, in the photo's own colour space; colour is zero where alpha is zero."""
+        return to_8_bit(self.levels) if self.levels.dtype != np.uint8 else self.levels
+
+    @cached_property
+    def levels(self) -> Levels:
+        """`rgba` as deep as the photo: uint16 [H, W, 4] where that has 16 bits, uint8 elsewhere."""
+        colours, alpha = self._colours, self.alpha
+        if self._shadow is not None:
+            fallen = cast_shadow(alpha, self._shadow)
+            colours, alpha = with_shadow(colours, alpha, fallen, self._own(self._shadow.colour))
+        levels = np.empty((*alpha.shape, 4), colours.dtype)
+        levels[..., :3] = colours
+        levels[..., 3] = alpha if colours.dtype == np.uint8 else to_16_bit(alpha)
+        levels[alpha == 0] = 0
+        return levels
+
+    @property
+    def image(self) -> Image.Image:
+        """The cutout as a Pillow image, mode RGBA, with the photo's ICC profile in `info`."""
+        return self._pillow(self.rgba)
+
+    def mask(self) -> Image.Image:
+        """The alpha as a grey Pillow image, mode L."""
+        return Image.fromarray(self.alpha)
+
+    @cached_property
+    def box(self) -> Box | None:
+        """(left, top, right, bottom) around the subject in pixels, right and bottom exclusive; None without a subject.
+
+        Haze and specks do not widen it.
+        """
+        return subject_box(self.alpha)
+
+    def over(self, background: Background) -> Image.Image:
+        """The subject over a background, as a Pillow image, mode RGB, with the photo's ICC profile in `info`.
+
+        background: a colour ("white", "#1e90ff", an (r, g, b) tuple); anything `remove` takes, scaled and cropped to cover;
+        or "blur" or "blur:RADIUS", the photo itself out of focus. Colours are sRGB and brought into the photo's profile.
+        Raises UsageError for a background that is none of these.
+        """
+        return self._pillow(to_8_bit(self.composite(background)))
+
+    def composite(self, background: Background) -> Levels:
+        """Like `over`, as an array as deep as the photo: uint16 [H, W, 3] where that has 16 bits, uint8 elsewhere."""
+        colours = self._colours
+        behind: Levels = self._behind(background)
+        if colours.dtype == np.uint16:
+            behind = to_16_bit(behind)
+        if self._shadow is None:
+            return blend(colours, self.alpha, behind)
+        fallen = cast_shadow(self.alpha, self._shadow)
+        return blend(colours, self.alpha, behind, fallen, self._own(self._shadow.colour))
+
+    def with_alpha(self, alpha: UInt8) -> Cutout:
+        """The same photo under another alpha, uint8 [H, W]: a mask edited by hand, for example.
+
+        What was empty and is subject now shows the photo's own colours.
+        """
+        if alpha.dtype != np.uint8 or alpha.shape != self.alpha.shape:
+            raise UsageError(f"alpha is {alpha.dtype} {list(alpha.shape)}; it must be uint8 {list(self.alpha.shape)}")
+        return self._with_alpha(alpha, self._patched(self.alpha == 0))
+
+    def threshold(self, level: int) -> Cutout:
+        """Opaque from alpha `level` (1..255) up, empty below: a hard edge."""
+        if not 1 <= level <= 255:
+            raise UsageError(f"threshold is {level}; it must be an alpha from 1 to 255")
+        return self._with_alpha(np.where(self.alpha >= level, 255, 0).astype(np.uint8))
+
+    def largest(self) -> Cutout:
+        """Only the largest of several subjects that stand apart."""
+        return self._with_alpha(largest_subject(self.alpha))
+
+    def without_holes(self) -> Cutout:
+        """What the subject encloses becomes subject, with the photo's own colours."""
+        filled = fill_holes(self.alpha)
+        return self._with_alpha(filled, self._patched(filled != self.alpha))
+
+    def feather(self, radius: float) -> Cutout:
+        """A softer edge: alpha blurred by a Gaussian of `radius` pixels, over the subject's own colours."""
+        if not 0 <= radius <= 10_000:
+            raise UsageError(f"feather is {radius}; it must be a radius of 0 or more pixels")
+        if radius == 0:
+            return self
+        colours = self._make_colours_once
+        return self._with_alpha(feathered(self.alpha, radius), lambda: spread_colours(colours(), self.alpha, radius))
+
+    def shadow(
+        self,
+        *,
+        opacity: float = 0.5,
+        offset: tuple[float, float] | None = None,
+        blur: float | None = None,
+        colour: str | tuple[int, int, int] = "black",
+    ) -> Cutout:
+        """A soft drop shadow behind the subject.
+
+        opacity: 0..1. offset: pixels to the right and down; blur: standard deviation in pixels; both suit the subject's
+        size by default. colour: sRGB. `crop` and `canvas` make room for it.
+        """
+        if not 0 <= opacity <= 1:
+            raise UsageError(f"shadow: opacity is {opacity}; it must be from 0 to 1")
+        if blur is not None and not 0 <= blur <= 10_000:
+            raise UsageError(f"shadow: blur is {blur}; it must be 0 or more pixels")
+        shown = backgrounds.parse_colour(colour) if isinstance(colour, str) else colour
+        if shown is None:
+            raise UsageError(f"shadow: `{colour}` is no colour; try black or '#333'")
+        usual_offset, usual_blur = default_lengths(self.box or (0, 0, *self.size))
+        derived = self._derived(self.photo, self.alpha, self._make_colours_once)
+        derived._shadow = Shadow(
+            colour=_checked(shown, "shadow"),
+            opacity=opacity,
+            offset=usual_offset if offset is None else offset,
+            blur=usual_blur if blur is None else blur,
+        )
+        return derived
+
+    def crop(self, margin: int = 0) -> Cutout:
+        """The cutout around its subject, with `margin` pixels more on each side where the photo has them.
+
+        A cutout without a subject is returned whole.
+        """
+        _check_margin(margin)
+        if self.box is None:
+            return self
+        height, width = self.size
+        left, top, right, bottom = self._shadow.around(self.box) if self._shadow else self.box
+        left, top = max(0, left - margin), max(0, top - margin)
+        right, bottom = min(width, right + margin), min(height, bottom + margin)
+        part = slice(top, bottom), slice(left, right)
+        photo = self.photo
+        cropped = replace(
+            photo,
+            pixels=np.ascontiguousarray(photo.pixels[part]),
+            deep=None if photo.deep is None else np.ascontiguousarray(photo.deep[part]),
+            alpha=None if photo.alpha is None else np.ascontiguousarray(photo.alpha[part]),
+        )
+        colours = self._make_colours_once
+        derived = self._derived(cropped, np.ascontiguousarray(self.alpha[part]), lambda: colours()[part])
+        if self._window is not None:
+            across, down = (self._window[2] - self._window[0]) / width, (self._window[3] - self._window[1]) / height
+            origin_left, origin_top = self._window[:2]
+            derived._window = (
+                origin_left + left * across,
+                origin_top + top * down,
+                origin_left + right * across,
+                origin_top + bottom * down,
+            )
+        return derived
+
+    def canvas(
+        self, width: int, height: int, *, position: Position = "center", margin: int = 0, enlarge: bool = False
+    ) -> Cutout:
+        """The subject on an empty canvas of width x height pixels, as for product shots.
+
+        It is made smaller until it fits with `margin` pixels on each side, larger only with `enlarge`. position: where it
+        goes: center, top, bottom, left, right, top-left, top-right, bottom-left or bottom-right.
+        """
+        _check_margin(margin)
+        check_canvas(width, height)
+        if position not in get_args(Position):
+            raise UsageError(f"position is {position!r}; it must be one of {', '.join(get_args(Position))}")
+        colours = np.zeros((height, width, 3), self._colours.dtype)
+        alpha = np.zeros((height, width), np.uint8)
+        shadow = self._shadow
+        if self.box is not None:
+            box = shadow.around(self.box) if shadow else self.box
+            place = placement(box, width, height, position=position, margin=margin, enlarge=enlarge)
+            rows = slice(place.top, place.top + place.height)
+            columns = slice(place.left, place.left + place.width)
+            colours[rows, columns], alpha[rows, columns] = scaled(
+                self._colours, self.alpha, box, (place.height, place.width)
+            )
+            shadow = shadow.scaled(place.scale) if shadow else None
+        photo = replace(
+            self.photo, pixels=to_8_bit(colours), deep=colours if colours.dtype == np.uint16 else None, alpha=None
+        )
+        derived = self._derived(photo, alpha, lambda: colours)
+        derived._shadow = shadow
+        derived._window = None
+        return derived
+
+    def without_location(self) -> Cutout:
+        """The same cutout, whose EXIF and XMP do not say where the photo was taken."""
+        exif, xmp = without_location(self.photo.exif, self.photo.xmp)
+        return self._derived(replace(self.photo, exif=exif, xmp=xmp), self.alpha, self._make_colours_once)
+
+    def without_metadata(self) -> Cutout:
+        """The same cutout without EXIF and XMP; the colour profile, which its colours need, and the resolution stay."""
+        return self._derived(replace(self.photo, exif=None, xmp=None), self.alpha, self._make_colours_once)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,  # noqa: A002
+        quality: int | None = None,
+        background: Background | None = None,
+        overwrite: bool = True,
+    ) -> Path:
+        """Write the cutout; the suffix chooses the format unless `format` does. JPEG has no alpha: it goes over white.
+
+        background: as for `over`. The photo's profile, EXIF, XMP and resolution go along. The file appears whole or not at
+        all. Returns its path. Raises UnknownFormat, UsageError, OutputError, OutputExists.
+        """
+        target = Path(path)
+        content = self.to_bytes(format or target.name, quality=quality, background=background)
+        write_whole(target, content, overwrite=overwrite)
+        return target
+
+    def to_bytes(
+        self,
+        format: str = "png",  # noqa: A002
+        *,
+        quality: int | None = None,
+        background: Background | None = None,
+    ) -> bytes:
+        """Bytes of a picture file: png, webp, avif, tiff or jpeg. quality: 1..100. background: as for `over`."""
+        kind = format_of(format)
+        if background is None and not kind.alpha:
+            background = "white"
+        levels = self.levels if background is None else self.composite(background)
+        photo = self.photo
+        return encode(levels, kind, quality=quality, icc=photo.icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi)
+
+    @cached_property
+    def _colours(self) -> Levels:
+        """The subject's colours, uint8 or uint16 [H, W, 3]; of no meaning where alpha is zero."""
+        return self._make_colours()
+
+    @property
+    def _make_colours_once(self) -> Callable[[], Levels]:
+        """For a cutout derived from this one: its colours, computed when first needed and by this one only."""
+        return lambda: self._colours
+
+    def _patched(self, where: npt.NDArray[np.bool_]) -> Callable[[], Levels]:
+        """This cutout's colours, those of the photo itself where bool [H, W] says so."""
+        own = self.photo.pixels if self.photo.deep is None else self.photo.deep
+        return lambda: np.where(where[..., None], own, self._colours)
+
+    def _with_alpha(self, alpha: UInt8, colours: Callable[[], Levels] | None = None) -> Cutout:
+        return self._derived(self.photo, alpha, colours or self._make_colours_once)
+
+    def _derived(self, photo: Photo, alpha: UInt8, colours: Callable[[], Levels]) -> Cutout:
+        derived = Cutout(photo, alpha)
+        derived._make_colours = colours
+        derived._shadow, derived._scene, derived._window = self._shadow, self._scene, self._window
+        return derived
+
+    def _behind(self, background: Background) -> UInt8:
+        """uint8 [H, W, 3], or [3] for a colour, in the photo's colour space."""
+        if isinstance(background, tuple):
+            return self._own(_checked(background, "background"))
+        if isinstance(background, str):
+            colour = backgrounds.parse_colour(background)
+            if colour is not None:
+                return self._own(colour)
+            radius = backgrounds.parse_blur(background)
+            if radius is not None:
+                photo, alpha = self._scene
+                return backgrounds.blurred_scene(photo.pixels, alpha, self.size, self._window, radius)
+            if not Path(background).is_file():
+                raise UsageError(
+                    f"background `{background}` is neither a colour nor a file; try white, '#1e90ff', blur or photo.jpg"
+                )
+        return from_srgb(backgrounds.covering(decode(background), self.size), self.photo.icc)
+
+    def _own(self, colour: tuple[int, int, int]) -> Levels:
+        """An sRGB colour in the photo's colour space and depth."""
+        levels = from_srgb(np.array([[colour]], np.uint8), self.photo.icc)[0, 0]
+        return levels if self.photo.deep is None else to_16_bit(levels)
+
+    def _pillow(self, pixels: UInt8) -> Image.Image:
+        image = Image.fromarray(pixels)
+        if self.photo.icc:
+            image.info["icc_profile"] = self.photo.icc
+        if self.photo.dpi:
+            image.info["dpi"] = self.photo.dpi
+        return image
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"<Cutout of {self.photo.name}, {width} x {height}, {float(self.alpha.mean()) / 255:.0%} subject>"
+
+
+def _foreground(photo: Photo, alpha: UInt8, make_rgba: Callable[[UInt8, UInt8], UInt8]) -> Levels:
+    """The subject's colours; in a 16-bit photo its own levels, moved by as much as the 8-bit ones were."""
+    if photo.alpha is not None:
+        # it has the subject's own colours already, and what hides under its alpha must not be read
+        make_rgba = graphs.plain
+    colours = make_rgba(photo.pixels, alpha)[..., :3]
+    if photo.deep is None:
+        return colours
+    moved = colours.astype(np.int32) - photo.pixels
+    return np.where(moved == 0, photo.deep, (photo.deep + moved * 257).clip(0, 65535)).astype(np.uint16)
+
+
+def _checked(colour: tuple[int, int, int], where: str) -> tuple[int, int, int]:
+    if len(colour) != 3 or not all(isinstance(level, int | np.integer) and 0 <= level <= 255 for level in colour):
+        raise UsageError(f"{where} {colour!r} is not three levels from 0 to 255")
+    return colour
+
+
+def _check_margin(margin: int) -> None:
+    if margin < 0:
+        raise UsageError(f"margin is {margin}; it must be 0 or more pixels")

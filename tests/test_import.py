@@ -1,0 +1,38 @@
+"""`import liftout` is quick, silent and has no side effects."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import liftout
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_import_loads_no_heavy_package_and_prints_nothing() -> None:
+    code = (
+        "import sys, liftout; heavy = {'numpy', 'PIL', 'onnxruntime', 'torch', 'httpx', 'rich', 'click'};"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    assert run(code) == ""
+
+
+def test_import_leaves_the_root_logger_alone() -> None:
+    assert run("import logging, liftout.remover; print(logging.root.handlers, logging.root.level)") == "[] 30\n"
+
+
+def test_every_public_name_can_be_had() -> None:
+    for name in liftout.__all__:
+        assert getattr(liftout, name) is not None
+
+
+def test_the_run_time_path_imports_no_extra() -> None:
+    code = (
+        "import sys, liftout.remover, liftout.render, liftout.cli.cut;"
+        "extra = {'torch', 'onnx', 'onnxscript', 'scipy', 'ray', 'fastapi', 'openvino'};"
+        "sys.exit(str(extra & set(sys.modules)) if extra & set(sys.modules) else 0)"
+    )
+    assert run(code) == ""
