@@ -1,0 +1,98 @@
+"""The file that ships computes what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from training.evaluate import pocket
+from training.export import SHIPPED, fold, store_as_half, to_onnx, write
+from training.network import PocketNetwork
+
+SIMPLE = {
+    "Conv",
+    "Relu",
+    "Add",
+    "Resize",
+    "Sigmoid",
+    "DepthToSpace",
+    "GlobalAveragePool",
+    "ReduceMean",
+    "Cast",
+    "Reshape",
+}
+
+
+@pytest.fixture(scope="module")
+def network() -> PocketNetwork:
+    """Random weights, and normalisation statistics as training would leave them."""
+    torch.manual_seed(0)
+    network = PocketNetwork()
+    for parameter in network.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    network.train()
+    with torch.no_grad():
+        for _ in range(8):
+            network.logits(torch.randn(4, 3, 96, 96) * 1.5)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def graph(network: PocketNetwork) -> onnx.ModelProto:
+    return to_onnx(network)
+
+
+def _run(model: onnx.ModelProto, tensor: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(["output"], {"input": tensor})[0])
+
+
+def test_folding_changes_nothing(network: PocketNetwork) -> None:
+    photo = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        assert torch.allclose(network(photo), fold(network)(photo), atol=1e-5)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fold(network).modules())
+
+
+def test_the_graph_equals_torch(network: PocketNetwork, graph: onnx.ModelProto) -> None:
+    photo = torch.randn(1, 3, 256, 256)
+    with torch.no_grad():
+        expected = network(photo).numpy()
+    assert np.abs(_run(graph, photo.numpy()) - expected).max() < 1e-4
+    assert expected.std() > 1e-3
+
+
+def test_half_precision_weights_stay_close(graph: onnx.ModelProto) -> None:
+    photo = np.random.default_rng(0).normal(size=(1, 3, 256, 256)).astype(np.float32)
+    half = store_as_half(graph)
+    assert len(half.SerializeToString()) < 0.6 * len(graph.SerializeToString())
+    assert np.abs(_run(graph, photo) - _run(half, photo)).max() < 0.02
+
+
+def test_only_operators_that_every_engine_runs_fast(graph: onnx.ModelProto) -> None:
+    assert {node.op_type for node in store_as_half(graph).graph.node} <= SIMPLE
+
+
+def test_a_network_too_large_to_ship_is_refused(graph: onnx.ModelProto, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="more than 5000000"):
+        write(graph, tmp_path / "network.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shipped_network_keeps_its_contract() -> None:
+    if not SHIPPED.exists():
+        pytest.skip("no network has been exported yet")
+    from PIL import Image
+
+    assert SHIPPED.stat().st_size <= 5_000_000
+    session = onnxruntime.InferenceSession(SHIPPED, providers=["CPUExecutionProvider"])
+    assert [(i.name, i.shape) for i in session.get_inputs()] == [("input", [1, 3, 256, 256])]
+    assert [(o.name, o.shape) for o in session.get_outputs()] == [("output", [1, 1, 256, 256])]
+    photo = Image.new("RGB", (301, 173), (120, 140, 90))
+    alpha, _ = pocket(SHIPPED)(photo)
+    assert alpha.shape == (173, 301)

@@ -1,0 +1,1 @@
+"""Training of the pocket model: the small network that ships inside the package."""

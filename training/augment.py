@@ -1,0 +1,176 @@
+"""Batches of training photos: cut, pasted, coloured and degraded, all on whole batches in torch.
+
+Every batch follows from the seed and its number alone, so a run that was killed continues with exactly the batches that it
+would have seen.
+
+Labels stay exact under all of it: geometry moves photo and alpha together, colour and noise touch the photo only, and a
+subject pasted onto another photo leaves alpha a + (1 - a) b of the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.cache import Cache
+from training.network import MEAN, STD
+
+LUMA = (0.299, 0.587, 0.114)
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How often what happens to a photo. Probabilities, but `contrast`: the gain about one half that undoes the blur which
+    averaging gave the teacher's alphas, and `window`: side of the smallest window that is cut out of a photo, as a share."""
+
+    paste: float = 0.25
+    empty: float = 0.04
+    grey: float = 0.05
+    soften: float = 0.12
+    noise: float = 0.15
+    contrast: float = 1.5
+    window: float = 0.6
+
+
+class Batches:
+    """Batch `number` of `size` photos at `side` pixels.
+
+    rows: the photos of the cache to draw from. scenes: photos without a subject; they serve as whole photos with an alpha
+    of zero and as grounds to paste on. crisp: photos whose alpha is sure enough to be cut out and pasted elsewhere.
+    """
+
+    def __init__(self, cache: Cache, rows: IntArray, scenes: IntArray, crisp: IntArray, mixture: Mixture, seed: int):
+        self.cache, self.rows, self.scenes, self.crisp, self.mixture, self.seed = (
+            cache,
+            rows,
+            scenes,
+            crisp,
+            mixture,
+            seed,
+        )
+
+    def __call__(self, number: int, first: int, size: int, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Normalised photos float32 [size, 3, side, side] and alphas float32 [size, 1, side, side] in [0, 1].
+
+        first: how many photos the run has drawn before this batch.
+        """
+        chance = np.random.default_rng([self.seed, number])
+        generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
+        rows = np.array([self._row(first + offset) for offset in range(size)])
+        bare = np.zeros(size, bool)
+        if len(self.scenes):
+            bare = chance.random(size) < self.mixture.empty
+            rows[bare] = chance.choice(self.scenes, int(bare.sum()))
+        layers = self._load(rows, device)
+        layers[torch.from_numpy(bare).to(device), 3:] = 0
+        layers = functional.grid_sample(
+            layers,
+            _windows(size, side, generator, self.mixture.window, 1.0).to(device),
+            padding_mode="reflection",
+            align_corners=False,
+        )
+        photos, alphas = layers[:, :3], layers[:, 3:]
+        pasted = np.flatnonzero(chance.random(size) < self.mixture.paste)
+        if len(pasted) and len(self.crisp):
+            subjects = self._load(chance.choice(self.crisp, len(pasted)), device)
+            windows = _windows(len(pasted), side, generator, 1.0, 2.0).to(device)
+            colours = functional.grid_sample(subjects[:, :3], windows, padding_mode="border", align_corners=False)
+            over = functional.grid_sample(subjects[:, 3:], windows, padding_mode="zeros", align_corners=False)
+            colours = _recolour(colours, generator, 0.5)
+            where = torch.from_numpy(pasted).to(device)
+            photos = photos.index_copy(0, where, colours * over + photos[where] * (1 - over))
+            alphas = alphas.index_copy(0, where, over + alphas[where] * (1 - over))
+        photos = self._degrade(_recolour(photos, generator, 1.0), generator)
+        mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
+        std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
+        photos = ((photos - mean) / std).contiguous(memory_format=torch.channels_last)
+        return photos, alphas.clamp(0, 1)
+
+    def _row(self, drawn: int) -> int:
+        epoch, place = divmod(drawn, len(self.rows))
+        if getattr(self, "_epoch", None) != epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng([self.seed, 7, epoch]).permutation(self.rows)
+        return int(self._order[place])
+
+    def _load(self, rows: IntArray, device: torch.device) -> Tensor:
+        photos = torch.from_numpy(np.stack([self.cache.photos[row] for row in rows])).to(device)
+        alphas = torch.from_numpy(np.stack([self.cache.alphas[row] for row in rows])).to(device)
+        layers = torch.empty((len(rows), 4, *photos.shape[1:3]), device=device)
+        layers[:, :3] = photos.permute(0, 3, 1, 2)
+        layers[:, 3] = alphas
+        layers /= 255
+        layers[:, 3] = ((layers[:, 3] - 0.5) * self.mixture.contrast + 0.5).clamp(0, 1)
+        return layers
+
+    def _degrade(self, photos: Tensor, generator: torch.Generator) -> Tensor:
+        count, _, side, _ = photos.shape
+        photos = photos.clone(memory_format=torch.contiguous_format)
+        soft = torch.rand(count, generator=generator) < self.mixture.soften
+        if soft.any():
+            small = int(side * (0.35 + 0.4 * torch.rand(1, generator=generator).item()))
+            shrunk = functional.interpolate(photos[soft], size=(small, small), mode="area")
+            photos[soft] = functional.interpolate(shrunk, size=(side, side), mode="bilinear", align_corners=False)
+        noisy = torch.rand(count, generator=generator) < self.mixture.noise
+        if noisy.any():
+            level = 0.06 * torch.rand((int(noisy.sum()), 1, 1, 1), generator=generator)
+            noise = torch.randn(photos[noisy].shape, generator=generator) * level
+            photos[noisy] = (photos[noisy] + noise.to(photos.device)).clamp(0, 1)
+        grey = torch.rand(count, generator=generator) < self.mixture.grey
+        if grey.any():
+            photos[grey] = _luma(photos[grey]).expand(-1, 3, -1, -1)
+        return photos
+
+
+def _windows(count: int, side: int, generator: torch.Generator, smallest: float, largest: float) -> Tensor:
+    """Sampling grids of randomly placed, slightly turned, half of the time mirrored windows; their sides are `smallest` to
+    `largest` of the photo's."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    scale = uniform(smallest, largest)
+    squeeze = torch.exp(uniform(-0.2, 0.2))
+    wide, high = (scale * squeeze), (scale / squeeze)
+    if largest <= 1:
+        wide, high = wide.clamp(max=1), high.clamp(max=1)
+    angle = uniform(-0.15, 0.15) * (torch.rand(count, generator=generator) < 0.5)
+    room_x, room_y = (1 - wide).abs(), (1 - high).abs()
+    shift_x, shift_y = uniform(-1, 1) * room_x, uniform(-1, 1) * room_y
+    mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    matrix = torch.stack(
+        [
+            torch.stack([mirror * wide * torch.cos(angle), -high * torch.sin(angle), shift_x], 1),
+            torch.stack([mirror * wide * torch.sin(angle), high * torch.cos(angle), shift_y], 1),
+        ],
+        1,
+    )
+    return functional.affine_grid(matrix, [count, 1, side, side], align_corners=False)
+
+
+def _recolour(photos: Tensor, generator: torch.Generator, strength: float) -> Tensor:
+    """Exposure, white balance, contrast and saturation, each photo its own: one colour matrix per photo."""
+    count, _, height, width = photos.shape
+
+    def gain(spread: float, channels: int = 1) -> Tensor:
+        change = 1 + strength * spread * (2 * torch.rand((count, channels), generator=generator) - 1)
+        return change.to(photos.device)
+
+    exposure, contrast, saturation = gain(0.3) * gain(0.08, 3), gain(0.3), gain(0.5)
+    middle = (photos.mean((2, 3)) * exposure).mean(1, keepdim=True)
+    grey = photos.new_tensor(LUMA).expand(3, 3)
+    colours = saturation[:, :, None] * torch.eye(3, device=photos.device) + (1 - saturation[:, :, None]) * grey
+    matrix = colours * (contrast * exposure)[:, None, :]
+    shift = ((1 - contrast) * middle)[:, :, None]
+    return torch.baddbmm(shift, matrix, photos.flatten(2)).clamp_(0, 1).view(count, 3, height, width)
+
+
+def _luma(photos: Tensor) -> Tensor:
+    return (photos * photos.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)

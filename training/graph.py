@@ -1,0 +1,107 @@
+"""The pocket network as an ONNX graph, node by node.
+
+Written out rather than traced: the graph holds exactly the operators below, under readable names, and the same weights give
+the same bytes whatever version of torch is installed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from training.network import PocketNetwork, Residual
+
+OPSET = 18
+IR_VERSION = 8
+
+
+class Graph:
+    """Nodes and weights, in the order in which they are added. Every method adds one operator and returns its output."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def add(self, operator: str, inputs: list[str], name: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        self.weights.append(numpy_helper.from_array(values, name))
+        return name
+
+    def convolution(self, name: str, layer: nn.Module, source: str) -> str:
+        if not isinstance(layer, nn.Conv2d) or isinstance(layer.padding, str) or layer.bias is None:
+            raise TypeError(f"{name} is not a folded convolution; fold the network first")
+        weight = self.constant(f"{name}.weight", layer.weight.detach().numpy())
+        bias = self.constant(f"{name}.bias", layer.bias.detach().numpy())
+        return self.add(
+            "Conv", [source, weight, bias], name,
+            kernel_shape=list(layer.kernel_size), strides=list(layer.stride), pads=list(layer.padding) * 2,
+        )  # fmt: skip
+
+    def unit(self, name: str, layer: nn.Sequential, source: str) -> str:
+        return self.add("Relu", [self.convolution(name, layer[0], source)], f"{name}.relu")
+
+    def residual(self, name: str, block: nn.Module, source: str) -> str:
+        assert isinstance(block, Residual)
+        inner = self.convolution(f"{name}.second", block.second[0], self.unit(f"{name}.first", block.first, source))
+        return self.add("Relu", [self.add("Add", [source, inner], f"{name}.sum")], f"{name}.relu")
+
+    def stage(self, name: str, stage: nn.Sequential, source: str) -> str:
+        first = stage[0]
+        assert isinstance(first, nn.Sequential)
+        x = self.unit(f"{name}.0", first, source)
+        for index in range(1, len(stage)):
+            x = self.residual(f"{name}.{index}", stage[index], x)
+        return x
+
+    def resize(self, name: str, source: str, factor: str = "doubling") -> str:
+        return self.add(
+            "Resize", [source, "", factor], f"{name}.resized",
+            mode="linear", coordinate_transformation_mode="half_pixel",
+        )  # fmt: skip
+
+    def merge(self, name: str, coarse: str, fine: nn.Sequential, source: str) -> str:
+        """What is known at the coarser depth, enlarged, plus what the finer one sees."""
+        return self.add("Add", [self.resize(name, coarse), self.unit(name, fine, source)], f"{name}.sum")
+
+
+def build(network: PocketNetwork, size: int, side: int | None = None) -> onnx.ModelProto:
+    """Graph of a network whose normalisation is folded: `input` float32 [1, 3, size, size] -> `output` float32
+    [1, 1, size, size], sigmoid inside. Raises TypeError where the network is not folded.
+
+    side: what the network sees, where that is less than the input: for one that was trained at that size.
+    """
+    graph = Graph()
+    graph.constant("doubling", np.array([1, 1, 2, 2], np.float32))
+    photo, last_factor = "input", "doubling"
+    if side is not None and side != size:
+        graph.constant("shrinkage", np.array([1, 1, side / size, side / size], np.float32))
+        last_factor = graph.constant("enlargement", np.array([1, 1, 2 * size / side, 2 * size / side], np.float32))
+        photo = graph.resize("input", photo, "shrinkage")
+    quarter = graph.residual("quarter", network.quarter, graph.unit("stem", network.stem, photo))
+    eighth = graph.stage("eighth", network.eighth, quarter)
+    sixteenth = graph.stage("sixteenth", network.sixteenth, eighth)
+    last = graph.stage("last", network.last, sixteenth)
+    scene = graph.convolution("scene", network.scene[1], graph.add("GlobalAveragePool", [last], "scene.mean"))
+    whole = graph.add("Relu", [graph.add("Add", [last, scene], "scene.sum")], "scene.relu")
+    deep = graph.unit("from_last", network.from_last, whole)
+    middle = graph.merge("from_sixteenth", deep, network.from_sixteenth, sixteenth)
+    middle = graph.unit("at_sixteenth", network.at_sixteenth, middle)
+    fine = graph.unit("at_eighth", network.at_eighth, graph.merge("from_eighth", middle, network.from_eighth, eighth))
+    finest = graph.merge("from_quarter", fine, network.from_quarter, quarter)
+    finest = graph.unit("at_quarter", network.at_quarter, finest)
+    logits = graph.convolution("alpha", network.alpha[0], finest)
+    logits = graph.add("DepthToSpace", [logits], "alpha.half_size", blocksize=2, mode="CRD")
+    graph.add("Sigmoid", [graph.resize("alpha", logits, last_factor)], "output")
+    photo_info = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])
+    alpha_info = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, size, size])
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "pocket", [photo_info], [alpha_info], graph.weights),
+        opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="liftout",
+    )  # fmt: skip
+    onnx.checker.check_model(model, full_check=True)
+    return model
