@@ -1,0 +1,56 @@
+"""From a checkpoint's tensors to a lean network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from liftout.convert.graph import Graph, LeanNetwork
+from liftout.convert.lean.birefnet import birefnet
+from liftout.convert.lean.nested_u import isnet, u2net
+from liftout.convert.weights import Weights
+from liftout.errors import UsageError
+from liftout.networks import ARCHITECTURES, PatchOrder, fit_state
+from liftout.weights.progress import Progress
+
+INPUT_NAME = "input"
+OUTPUT_NAME = "output"
+
+
+def build_network(
+    architecture: str,
+    state: Mapping[str, Tensor],
+    *,
+    size: tuple[int, int],
+    batch: int | None = 1,
+    patch_order: PatchOrder = "cgw",
+    sigmoid: bool | None = None,
+    progress: Progress | None = None,
+) -> LeanNetwork:
+    """The lean form of `load_network(architecture, state)`: `input` [N, 3, *size] -> `output` [N, classes, *size].
+
+    state: as `read_checkpoint` gives it. size: (height, width). batch: N, or None for any, which BiRefNet does not allow.
+    sigmoid: end in a probability (True) or a logit (False) instead of what the authors' network does.
+    Raises CheckpointMismatch where `state` is not the architecture's, UsageError where size or batch do not fit it.
+    """
+    known = ARCHITECTURES[architecture]
+    height, width = size
+    if min(size) < known.multiple_of or height % known.multiple_of or width % known.multiple_of:
+        raise UsageError(f"{architecture} takes sizes that are multiples of {known.multiple_of}, not {height}x{width}")
+    if batch is not None and batch < 1:
+        raise UsageError(f"a batch of {batch} is empty; give 1 or more")
+    if batch is None and known.backbone:
+        raise UsageError(f"{architecture} needs a fixed batch; give one")
+    weights = Weights(fit_state(known, state), progress)
+    graph = Graph(dynamic_batch=batch is None)
+    photo = graph.input(INPUT_NAME, (batch or 1, 3, height, width))
+    if known.backbone:
+        y = birefnet(graph, photo, weights, known.backbone, patch_order)
+    elif known.family == "isnet":
+        y = isnet(graph, photo, weights)
+    else:
+        y = u2net(graph, photo, weights)
+    if known.sigmoid if sigmoid is None else sigmoid:
+        y = graph.sigmoid(y)
+    return graph.finish(y, OUTPUT_NAME)

@@ -1,0 +1,99 @@
+"""Lean networks compute what the PyTorch networks compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from liftout.convert import build_network
+from liftout.networks import ARCHITECTURES, PatchOrder
+from tests.convert.running import original, probability, run_network
+from tests.networks import reference
+
+pytestmark = pytest.mark.usefixtures("shared")
+
+TOLERANCE = 1e-4
+"""In probability."""
+
+
+def photos(architecture: str, height: int, width: int, count: int = 1) -> np.ndarray:
+    """Different photos: the reference image, mirrored in turn."""
+    photo = reference.photo(architecture, height, width)
+    return np.ascontiguousarray(np.concatenate([np.flip(photo, axes) for axes in [(), (3,), (2,), (2, 3)][:count]]))
+
+
+def difference(a: np.ndarray, b: np.ndarray, architecture: str) -> float:
+    assert a.shape == b.shape
+    if not ARCHITECTURES[architecture].sigmoid:
+        a, b = probability(a), probability(b)
+    return float(np.abs(a - b).max())
+
+
+@pytest.mark.parametrize("architecture", ["u2net", "u2netp", "u2net_cloth_seg", "isnet"])
+@pytest.mark.parametrize("size", [(96, 128), (45, 33)])
+def test_nested_u_networks_agree_at_even_and_odd_sizes(
+    architecture: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    tensor = photos(architecture, *size)
+    network = build_network(architecture, reference.state(architecture), size=size)
+    assert difference(run_network(network, tensor, tmp_path), original(architecture, tensor), architecture) < TOLERANCE
+
+
+@pytest.mark.parametrize("order", ["cgw", "wgc"])
+@pytest.mark.parametrize("size", [(256, 256), (160, 288), (32, 64)])
+def test_birefnet_agrees_with_either_patch_order(order: PatchOrder, size: tuple[int, int], tmp_path: Path) -> None:
+    """The last two sizes are no multiple of the window at any stage, and smaller than it at some."""
+    architecture = "birefnet_swin_v1_t"
+    tensor = photos(architecture, *size)
+    network = build_network(architecture, reference.state(architecture), size=size, patch_order=order)
+    expected = original(architecture, tensor, patch_order=order)
+    assert difference(run_network(network, tensor, tmp_path), expected, architecture) < TOLERANCE
+
+
+@pytest.mark.parametrize("piece_bytes", [100_000, 1_000_000])
+def test_small_pieces_join_without_a_seam(piece_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small sizes fit into one piece each; with smaller pieces they are cut as large ones are."""
+    architecture, size = "birefnet_swin_v1_t", (192, 224)
+    monkeypatch.setattr("liftout.convert.graph.PIECE_BYTES", piece_bytes)
+    tensor = photos(architecture, *size)
+    network = build_network(architecture, reference.state(architecture), size=size)
+    assert sum("gridsample" in name for name in network.shapes) > 40
+    assert difference(run_network(network, tensor, tmp_path), original(architecture, tensor), architecture) < TOLERANCE
+
+
+def test_birefnet_runs_a_fixed_batch(tmp_path: Path) -> None:
+    architecture, size = "birefnet_swin_v1_t", (96, 128)
+    tensor = photos(architecture, *size, count=3)
+    network = build_network(architecture, reference.state(architecture), size=size, batch=3)
+    output = run_network(network, tensor, tmp_path)
+    assert difference(output, original(architecture, tensor), architecture) < TOLERANCE
+    assert np.abs(output[0] - output[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("architecture", ["u2netp", "isnet"])
+def test_nested_u_networks_run_any_batch(architecture: str, tmp_path: Path) -> None:
+    network = build_network(architecture, reference.state(architecture), size=(64, 80), batch=None)
+    for count in (1, 4):
+        tensor = photos(architecture, 64, 80, count=count)
+        expected = original(architecture, tensor)
+        assert difference(run_network(network, tensor, tmp_path), expected, architecture) < TOLERANCE
+
+
+def test_the_end_is_a_logit_or_a_probability_as_asked(tmp_path: Path) -> None:
+    tensor = photos("isnet", 64, 64)
+    for sigmoid in (True, False):
+        network = build_network("isnet", reference.state("isnet"), size=(64, 64), sigmoid=sigmoid)
+        output = run_network(network, tensor, tmp_path)
+        assert np.abs(output - original("isnet", tensor, sigmoid=sigmoid)).max() < TOLERANCE
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("order", ["cgw", "wgc"])
+def test_the_large_birefnet_agrees(order: PatchOrder, tmp_path: Path) -> None:
+    architecture, size = "birefnet_swin_v1_l", (256, 320)
+    tensor = photos(architecture, *size)
+    network = build_network(architecture, reference.state(architecture), size=size, patch_order=order)
+    expected = original(architecture, tensor, patch_order=order)
+    assert difference(run_network(network, tensor, tmp_path), expected, architecture) < TOLERANCE

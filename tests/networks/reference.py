@@ -1,0 +1,74 @@
+"""The authors' networks as ../shared/reference holds them: parameter lists, reproducible weights, stored outputs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from liftout.networks.swin import relative_position_index
+from tests.conftest import SHARED
+
+FOLDER = SHARED / "reference"
+
+_MEAN_AND_STD = {
+    "u2net_cloth_seg": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "isnet": ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0)),
+}
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def keys(architecture: str) -> list[tuple[str, list[int], str]]:
+    """Name, shape and dtype of every tensor of the authors' checkpoint, in its order."""
+    listed = json.loads((FOLDER / "keys" / f"{architecture}.json").read_text())["keys"]
+    return [(name, shape, dtype) for name, shape, dtype in listed]
+
+
+@lru_cache(maxsize=1)
+def state(architecture: str) -> dict[str, Tensor]:
+    """Reproducible weights under the authors' names."""
+    gain = 1.0 if architecture.startswith("birefnet") else 1.5
+    floats = _module().reference_state(keys(architecture), gain=gain)
+    return {
+        name: torch.from_numpy(floats[name]) if name in floats else _integers(name, shape)
+        for name, shape, _ in keys(architecture)
+    }
+
+
+def photo(architecture: str, height: int, width: int) -> npt.NDArray[np.float32]:
+    """The reference image as the network wants it, [1, 3, height, width]."""
+    mean, std = _MEAN_AND_STD.get(architecture, _IMAGENET)
+    levels = _module().reference_image(height, width) / 255
+    normalised = (levels - np.array(mean)) / np.array(std)
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def golden(architecture: str) -> dict[str, npt.NDArray[np.float32]]:
+    """Outputs of the authors' code by `<height>x<width>[_patches_wgc]`."""
+    with np.load(FOLDER / "golden" / f"{architecture}.npz") as arrays:
+        return dict(arrays)
+
+
+def _integers(name: str, shape: list[int]) -> Tensor:
+    """Integer buffers keep the architecture's own values."""
+    if name.endswith("relative_position_index"):
+        return relative_position_index(round(shape[0] ** 0.5))
+    return torch.zeros(shape, dtype=torch.int64)
+
+
+@lru_cache(maxsize=1)
+def _module() -> ModuleType:
+    path: Path = FOLDER / "reference_weights.py"
+    spec = importlib.util.spec_from_file_location("reference_weights", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
