@@ -1,0 +1,104 @@
+"""The command line: one file per command, loaded when it is called.
+
+Exit status: 0 all done, 1 an input failed, 2 wrong usage, 3 a model is missing, unlicensed or needs an extra, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from liftout import __version__
+from liftout.errors import EngineError, LiftoutError, ModelUnavailable, UsageError
+
+COMMANDS = {
+    "cut": "Cut the subject out of photos.",
+    "convert": "Make a model's checkpoint into a lean network.",
+    "batch": "Cut out folders and buckets of photos, resumable, on this machine or a cluster.",
+    "models": "List, show, pull, remove, verify and add models.",
+    "site": "Write a static site that runs in browsers.",
+    "serve": "Serve the page and the HTTP API.",
+    "doctor": "Say what is installed and what would run.",
+}
+"""Each name is a module here with a click command of the same name; the text is shown by `--help` without loading it."""
+
+
+class _Commands(click.Group):
+    """Commands by name; anything else that looks like an input is for `cut`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"liftout.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and (name == "-" or Path(name).suffix or os.sep in name or Path(name).exists()):
+            args = ["cut", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True},
+    epilog="`liftout photo.jpg` is short for `liftout cut photo.jpg`.",
+)
+@click.version_option(__version__, prog_name="liftout")
+def cli() -> None:
+    """Lift the subject out of any photo."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `liftout`: runs a command and ends the process with its status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = cli.main(args=_with_cut(given), prog_name="liftout", standalone_mode=False)
+    except click.exceptions.Abort:
+        status = 130
+    except KeyboardInterrupt:
+        status = 130
+    except click.ClickException as error:
+        click.echo(f"liftout: {error.format_message()}", err=True)
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            click.echo(f"`{error.ctx.command_path} --help` shows how it is used", err=True)
+        status = 2
+    except LiftoutError as error:
+        if "--debug" in given:
+            raise
+        click.echo(f"liftout: {error}", err=True)
+        status = exit_status(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def exit_status(error: LiftoutError) -> int:
+    """The exit status that stands for an error outside of any single photo."""
+    if isinstance(error, UsageError):
+        return 2
+    if isinstance(error, ModelUnavailable | EngineError):
+        return 3
+    return 1
+
+
+def _with_cut(arguments: list[str]) -> list[str]:
+    """`liftout --mask photo.jpg`: options before the first photo belong to `cut` too."""
+    first = arguments[0] if arguments else ""
+    if first.startswith("-") and first not in ("-h", "--help", "--version"):
+        return ["cut", *arguments]
+    return arguments

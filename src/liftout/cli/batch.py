@@ -1,0 +1,225 @@
+"""`liftout batch`: folders and buckets of photos, resumable, on this machine or a cluster."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from liftout.cli import fetching, params
+from liftout.errors import UsageError
+from liftout.options import ResultOptions, RunOptions
+
+if TYPE_CHECKING:
+    from liftout.batch.job import Outcome
+    from liftout.batch.run import Batch, Summary
+
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@params.options_of(ResultOptions)
+@params.options_of(RunOptions)
+@fetching.accept_license_option
+@click.option(
+    "--on", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What runs the work."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Workers; as many as cores and memory allow by default."
+)
+@click.option(
+    "--pattern", "patterns", multiple=True, metavar="GLOB", help="Only these photos, like *.jpg or 2024/**/*.png."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Do at most N photos.")
+@click.option("--watch", is_flag=True, help="Go on with photos that arrive in SRC, until interrupted.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["continue", "stop"]),
+    default="continue",
+    show_default=True,
+    help="Whether a failed photo ends the batch.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="New tries after failures of storage, network or a worker.",
+)
+@click.option("--report", metavar="FILE|URL", help="Write one line of JSON for each photo.")
+@click.option("--overwrite", is_flag=True, help="Replace files in DST that no batch made.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def batch(
+    source: str,
+    target: str,
+    accept_license: tuple[str, ...],
+    on: str,
+    workers: int | None,
+    patterns: tuple[str, ...],
+    limit: int | None,
+    watch: bool,
+    dry_run: bool,
+    on_error: str,
+    retries: int,
+    report: str | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+    **values: Any,
+) -> int:
+    """Cut out all photos of a folder or bucket.
+
+    SRC and DST are folders or URLs (s3://, gs://, az://, ...). The tree is mirrored: a/cat.jpg becomes a/cat.png. Photos that
+    are done already are left alone, so that the same line goes on after an interruption; photos are never removed.
+    """
+    from liftout.batch.job import Job
+    from liftout.batch.run import Batch
+
+    if as_json and report is not None:
+        raise UsageError("--json prints the report and --report writes it; give one of them")
+    result: ResultOptions = params.read(ResultOptions, values)
+    run: RunOptions = params.read(RunOptions, values)
+    fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json)
+    job = Job(source=source, target=target, result=result, run=run, overwrite=overwrite, retries=retries)
+    planned = Batch(
+        job,
+        patterns=patterns,
+        limit=limit,
+        on="ray" if on == "ray" else "local",
+        workers=workers,
+        watch=watch and not dry_run,
+        stop_on_error=on_error == "stop",
+    )
+    if dry_run:
+        return _dry_run(planned, quiet=quiet)
+    return _run(planned, sys.stdout if as_json else report, quiet=quiet)
+
+
+def _dry_run(planned: Batch, *, quiet: bool) -> int:
+    from liftout.batch.job import Item
+
+    todo = failed = 0
+    for item in planned.plan():
+        if isinstance(item, Item):
+            todo += 1
+            click.echo(f"{_shown(item.path)} -> {_shown(item.output)}")
+        else:
+            failed += 1
+            click.echo(f"liftout: {_shown(item.error)}", err=True)
+    if not quiet:
+        done_before = planned.summary.done_before
+        click.echo(f"{todo} to do, {done_before} done before, {failed} that would fail; nothing was written", err=True)
+    return 1 if failed else 0
+
+
+def _run(planned: Batch, report: Any, *, quiet: bool) -> int:
+    from liftout.batch.report import Report
+
+    with ExitStack() as stack:
+        lines = stack.enter_context(Report(report)) if report is not None else None
+        interrupted = stack.enter_context(_interruptible(planned))
+        show = stack.enter_context(_progress(planned, quiet=quiet))
+        for outcome in planned.outcomes():
+            if lines is not None:
+                lines.add(outcome)
+            show(outcome)
+    summary = planned.summary
+    summary.interrupted = bool(interrupted)
+    if not quiet:
+        click.echo(_sentence(summary), err=True)
+    if summary.interrupted:
+        return INTERRUPTED
+    return 1 if summary.failed else 0
+
+
+def _sentence(summary: Summary) -> str:
+    rate = summary.done / summary.seconds if summary.seconds else 0.0
+    parts = [f"{summary.done} done", f"{summary.failed} failed"]
+    if summary.done_before:
+        parts.append(f"{summary.done_before} done before")
+    if summary.not_photos:
+        parts.append(f"{summary.not_photos} files that are no photos by their names")
+    text = ", ".join(parts) + f"; {summary.seconds:.1f} s, {rate:.2f} photos a second"
+    return text + ("; interrupted, the same line goes on from here" if summary.interrupted else "")
+
+
+@contextmanager
+def _interruptible(planned: Batch) -> Iterator[list[int]]:
+    """The first Ctrl-C (or SIGTERM) lets photos in hand be finished, the second ends at once. The list says which came."""
+    came: list[int] = []
+
+    def handle(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+        planned.stop()
+        click.echo("stopping: photos in hand are finished; once more ends at once", err=True)
+
+    held = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(planned: Batch, *, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
+    """What to call with each outcome: errors as they come, and a bar with rate and time left on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield _complain
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("cutting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    started, ended = time.perf_counter(), 0
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("batch", total=None, rate="", left="")
+
+        def show(outcome: Outcome) -> None:
+            nonlocal ended
+            ended += 1
+            _complain(outcome)
+            rate = ended / (time.perf_counter() - started)
+            total, more = planned.found.pending, "" if planned.found.complete else "+"
+            left = f"{_clock((total - ended) / rate)}{more} left"
+            bar.update(task, completed=ended, total=total, rate=f"{rate:.1f}/s", left=left)
+
+        yield show
+
+
+def _complain(outcome: Outcome) -> None:
+    if outcome.status == "failed":
+        click.echo(f"liftout: {_shown(outcome.error)}", err=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _shown(text: str) -> str:
+    """A line for a terminal, whatever bytes a file's name is made of."""
+    return "".join(part if part.isprintable() else repr(part)[1:-1] for part in text)

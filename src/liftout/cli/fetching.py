@@ -1,0 +1,61 @@
+"""What the commands that may fetch a model share: the licence option, and having the model before the work begins."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from liftout.catalog import find, models
+from liftout.catalog.spec import ModelSpec
+from liftout.errors import UsageError
+from liftout.weights.consent import names
+from liftout.weights.ensure import Notify, ensure
+from liftout.weights.locate import Located
+from liftout.weights.progress import shown
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def accept_license_option(function: _F) -> _F:
+    """Add `--accept-license NAME`, which may be given several times; the command gets `accept_license`."""
+    return click.option(
+        "--accept-license",
+        multiple=True,
+        metavar="NAME",
+        help="Accept the licence of this model (or of this name) where it restricts use; remembered.",
+    )(function)
+
+
+def have(name: str, *, accept_license: tuple[str, ...], quiet: bool) -> Located:
+    """The model, fetched and converted if need be, with progress on standard error. Raises what `ensure` raises."""
+    spec = find(name)
+    accept = accepts(spec, accept_license)
+    with shown(quiet=quiet) as progress:
+        return ensure(spec, accept_license=accept, progress=progress, notify=notifier(quiet=quiet))
+
+
+def accepts(spec: ModelSpec, given: tuple[str, ...]) -> bool:
+    """Whether `--accept-license` names this model or its licence. Raises UsageError for a name that is neither of any."""
+    if not given:
+        return False
+    known = models().values()
+    for name in given:
+        if not any(names(other, [name]) for other in known):
+            all_names = {label.lower(): label for other in known for label in (other.name, other.license.weights)}
+            near = difflib.get_close_matches(name.lower(), all_names, n=1, cutoff=0.5)
+            hint = f"; did you mean `{all_names[near[0]]}`?" if near else ""
+            raise UsageError(f"--accept-license {name}: no model or licence has this name{hint}")
+    return names(spec, given)
+
+
+def notifier(*, quiet: bool) -> Notify:
+    """Lines that a person should read, on standard error."""
+
+    def notify(line: str) -> None:
+        if not quiet:
+            click.echo(f"liftout: {line}", err=True)
+
+    return notify

@@ -1,0 +1,233 @@
+"""`liftout models`: list, show, pull, remove, verify and add models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from liftout.catalog import find
+from liftout.catalog import models as catalogue
+from liftout.catalog.spec import FileSpec, ModelSpec
+from liftout.cli import exit_status, fetching
+from liftout.errors import LiftoutError, ModelMissing, ModelUnavailable, UsageError
+from liftout.weights.consent import asks, remembered
+
+
+@click.group()
+def models() -> None:
+    """List, show, pull, remove, verify and add models."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_models(as_json: bool) -> None:
+    """All models of the catalogue: size, licence, commercial use, and whether they are here."""
+    rows = [
+        {
+            "name": spec.name,
+            "bytes": download_bytes(spec),
+            "bytes_about": about_bytes(spec),
+            "license": spec.license.weights,
+            "commercial": spec.license.commercial,
+            "here": here(spec),
+            "summary": spec.summary,
+        }
+        for spec in catalogue().values()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    heads = ("model", "size", "licence", "commercial use", "here", "")
+    cells = [
+        (
+            str(row["name"]),
+            megabytes(row["bytes"], about=row["bytes_about"]),  # type: ignore[arg-type]
+            str(row["license"]),
+            "yes" if row["commercial"] else "unknown" if row["license"] == "unknown" else "no",
+            str(row["here"] or "-"),
+            str(row["summary"]),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in [heads, *cells]) for i in range(len(heads))]
+    for line in [heads, *cells]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+@models.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(name: str, as_json: bool) -> None:
+    """Everything that is known about a model."""
+    spec = find(name)
+    if as_json:
+        click.echo(json.dumps(spec.to_dict(), indent=2, ensure_ascii=False))
+        return
+    height, width = spec.input.size
+    lines = [
+        (spec.name, spec.summary),
+        ("network", f"{spec.architecture}, {width} x {height}"),
+        ("input", f"{spec.input.fit}, {spec.input.resample}, scale {spec.input.scale}, quantize {spec.input.quantize}"),
+        ("mean, std", f"{list(spec.input.mean)}, {list(spec.input.std)}"),
+        ("output", f"activation {spec.output.activation}, rescale {spec.output.rescale}, {spec.output.resample}"),
+        ("", f"reads the files of {spec.files_of}" if spec.files_of else ""),
+        ("licence", f"code {spec.license.code}, weights {spec.license.weights}; {_commercial(spec)}"),
+        ("", spec.license.note),
+        ("paper", spec.paper),
+        ("origin", spec.origin),
+        ("here", here(spec) or "no"),
+        *(line for item in spec.files for line in _file(spec, item)),
+        *(("note", note) for note in spec.notes),
+    ]
+    for label, text in lines:
+        if text:
+            click.echo(f"{label:11} {text}")
+
+
+@models.command("add")
+@click.argument("name")
+@click.option("--onnx", "onnx_file", required=True, type=click.Path(path_type=Path), help="The network, an ONNX file.")
+@click.option("--like", required=True, metavar="NAME", help="The model whose pre- and postprocessing it takes.")
+@click.option("--output-index", type=int, help="Which of several outputs is the prediction.")
+@click.option("--overwrite", is_flag=True, help="Replace a model that was added under this name.")
+def add(name: str, onnx_file: Path, like: str, output_index: int | None, overwrite: bool) -> None:
+    """Register an ONNX file of your own as a model."""
+    from liftout.weights.add import add_onnx
+
+    spec = add_onnx(name, onnx_file, like=like, output_index=output_index, overwrite=overwrite)
+    click.echo(f"{spec.name} is ready: liftout cut photo.jpg -m {spec.name}")
+
+
+@models.command("pull")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@fetching.accept_license_option
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+def pull_models(names: tuple[str, ...], accept_license: tuple[str, ...], quiet: bool) -> int:
+    """Fetch models, so that they work without a network; what is damaged is replaced."""
+    from liftout.weights.ensure import pull
+    from liftout.weights.progress import shown
+
+    def one(spec: ModelSpec) -> None:
+        accept = fetching.accepts(spec, accept_license)
+        with shown(quiet=quiet) as progress:
+            located = pull(spec, accept_license=accept, progress=progress, notify=fetching.notifier(quiet=quiet))
+        if not quiet:
+            click.echo(f"{spec.name} is ready ({located.source})")
+
+    return _each([find(name) for name in names], one)
+
+
+@models.command("remove")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def remove_models(names: tuple[str, ...]) -> int:
+    """Delete what was fetched, converted or added of a model."""
+    from liftout.weights.stored import remove
+
+    def one(spec: ModelSpec) -> None:
+        freed = remove(spec)
+        click.echo(f"{spec.name} is removed, {megabytes(freed)} freed")
+
+    return _each([find(name) for name in names], one)
+
+
+@models.command("verify")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+def verify_models(names: tuple[str, ...]) -> int:
+    """Read all files that are here, or those of some models, and compare them with their hashes."""
+    from liftout.weights.stored import check
+
+    def one(spec: ModelSpec) -> None:
+        found = check(spec)
+        for part in found:
+            click.echo(part.wrong or f"{spec.name}: {part.label} is whole")
+        if any(part.wrong for part in found):
+            raise _Reported
+        if names and not found:
+            raise ModelMissing(f"{spec.name}: nothing of it is in the cache; run `liftout models pull {spec.name}`")
+
+    own = [spec for spec in catalogue().values() if not spec.files_of]
+    return _each([find(name) for name in names] if names else own, one)
+
+
+class _Reported(ModelUnavailable):
+    """What is wrong has been said already."""
+
+
+def _each(specs: list[ModelSpec], one: Callable[[ModelSpec], None]) -> int:
+    """Do it for every model, also after one that fails. Returns the exit status: that of the first failure."""
+    status = 0
+    for spec in specs:
+        try:
+            one(spec)
+        except LiftoutError as error:
+            if isinstance(error, UsageError):
+                raise
+            if not isinstance(error, _Reported):
+                click.echo(f"liftout: {error}", err=True)
+            status = status or exit_status(error)
+    return status
+
+
+def here(spec: ModelSpec) -> str | None:
+    """In which form the model is on this machine, or None."""
+    from liftout.weights.locate import presence
+
+    return presence(spec)
+
+
+def download_bytes(spec: ModelSpec) -> int | None:
+    """Size of the first file of the model whose size is known; a built-in pack's own size."""
+    from liftout import packs
+
+    pack = packs.built_in(spec.name)
+    return pack.bytes if pack else next((item.bytes for item in spec.files if item.bytes), None)
+
+
+def about_bytes(spec: ModelSpec) -> int | None:
+    """What a model whose file sizes are not known will weigh: as much as the largest checkpoint of its architecture."""
+    if download_bytes(spec) is not None:
+        return download_bytes(spec)
+    alike = [other for other in catalogue().values() if other.architecture == spec.architecture]
+    sizes = [item.bytes for other in alike for item in other.files if item.bytes and item.role == "checkpoint"]
+    return max(sizes, default=None)
+
+
+def megabytes(size: int | None, *, about: int | None = None) -> str:
+    """`4.6 MB`, `~885 MB` where only `about` is known, or `?`."""
+    if size is None:
+        return "?" if about is None else f"~{megabytes(about)}"
+    return f"{size / 1e6:.1f} MB" if size < 1e8 else f"{size / 1e6:.0f} MB"
+
+
+def pinned(spec: ModelSpec, file: FileSpec) -> str:
+    """How a file's content is known."""
+    from liftout.weights.stored import expectation
+
+    sha256 = file.sha256 if file.sha256 is None or "..." in file.sha256 else file.sha256[:12]
+    known = [f"{kind} {part}" for kind, part in (("sha256", sha256), ("md5", file.md5 and file.md5[:12])) if part]
+    if known:
+        return ", ".join(known)
+    arrived = expectation(spec, file).sha256
+    return f"pinned when it arrived: sha256 {arrived[:12]}" if arrived else "unpinned until its first download"
+
+
+def _file(spec: ModelSpec, file: FileSpec) -> list[tuple[str, str]]:
+    """The lines about a file: name, size, hash, then where it comes from."""
+    from liftout.weights.stored import path_of
+
+    gated = ", for accounts that accepted its terms (HF_TOKEN)" if file.gated else ""
+    fetched = ", here" if path_of(spec, file).is_file() else ""
+    memory = f", {file.peak_bytes / 1e9:.1f} GB of memory to run" if file.peak_bytes else ""
+    told = f"{file.name}, {megabytes(file.bytes)}, {pinned(spec, file)}{memory}{gated}{fetched}"
+    return [(file.role, told), *(("", address) for address in file.url), ("", file.note)]
+
+
+def _commercial(spec: ModelSpec) -> str:
+    if spec.license.commercial:
+        return "commercial use allowed"
+    if not asks(spec):
+        return "whether commercial use is allowed is not known"
+    return "no commercial use, " + ("accepted" if remembered(spec) else "not accepted yet")

@@ -1,0 +1,49 @@
+"""Click options made from the options schema."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from liftout.options import about, choices, kind
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def options_of(schema: type[Any], *, leave_out: tuple[str, ...] = ()) -> Callable[[_F], _F]:
+    """Decorate a command with one option for each field of an options dataclass."""
+
+    def decorate(function: _F) -> _F:
+        for field in reversed(dataclasses.fields(schema)):
+            if field.name not in leave_out:
+                function = _option(schema, field)(function)
+        return function
+
+    return decorate
+
+
+def read(schema: type[Any], values: dict[str, Any]) -> Any:
+    """Take the fields of an options dataclass out of a command's values, and make one."""
+    return schema(
+        **{field.name: values.pop(field.name) for field in dataclasses.fields(schema) if field.name in values}
+    )
+
+
+def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], _F]:
+    described, wanted, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
+    names = [f"--{field.name.replace('_', '-')}", *([f"-{described.short}"] if described.short else [])]
+    settings: dict[str, Any] = {"help": described.help, "default": field.default}
+    if wanted is bool:
+        return click.option(*names, is_flag=True, **settings)
+    if allowed is not None:
+        settings["type"] = click.Choice(list(allowed))
+    elif wanted is int:
+        settings["type"] = click.IntRange(described.low, described.high)
+    else:
+        settings["type"] = wanted
+    if described.metavar:
+        settings["metavar"] = described.metavar
+    return click.option(*names, show_default=field.default is not None, **settings)

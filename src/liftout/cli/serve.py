@@ -1,0 +1,89 @@
+"""`liftout serve`: an HTTP server."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from typing import Any
+
+import click
+
+from liftout.cli import fetching, params
+from liftout.errors import ExtraMissing, UsageError
+from liftout.options import RunOptions
+from liftout.server.settings import Limits, Settings
+
+EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7000, show_default=True, help="0 takes a free one.")
+@params.options_of(RunOptions, leave_out=("max_pixels",))
+@click.option(
+    "--models", default="", metavar="A,B", help="Models that callers may name; by default all on this machine."
+)
+@fetching.accept_license_option
+@click.option("--api-key-file", metavar="FILE", help="Callers must present a key of this file: KEY or NAME KEY a line.")
+@click.option("--fetch", is_flag=True, help="Fetch photos from addresses that callers give, on the public internet.")
+@click.option(
+    "--fetch-network", "fetch_networks", multiple=True, metavar="CIDR", help="Fetch from this private network too."
+)
+@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Let pages of this origin call.")
+@click.option(
+    "--trust-proxy", default="127.0.0.1", show_default=True, metavar="A,B", help="Proxies whose X-Forwarded-For counts."
+)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of log lines."
+)
+@params.options_of(Limits)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def serve(
+    host: str,
+    port: int,
+    models: str,
+    accept_license: tuple[str, ...],
+    api_key_file: str | None,
+    fetch: bool,
+    fetch_networks: tuple[str, ...],
+    cors_origins: tuple[str, ...],
+    trust_proxy: str,
+    log_format: str,
+    debug: bool,
+    **values: Any,
+) -> int:
+    """Serve the page and the HTTP API; `docs/server.md` describes them.
+
+    SIGTERM and Ctrl-C finish what runs and waits; SIGHUP reads the API keys again.
+    """
+    limits: Limits = params.read(Limits, values)
+    run: RunOptions = dataclasses.replace(params.read(RunOptions, values), max_pixels=limits.max_pixels)
+    settings = Settings(
+        run=run,
+        limits=limits,
+        models=tuple(name.strip() for name in models.split(",") if name.strip()),
+        api_key_file=api_key_file,
+        fetch=fetch or bool(fetch_networks),
+        fetch_networks=fetch_networks,
+        cors_origins=cors_origins,
+        log_format="json" if log_format == "json" else "text",
+    )
+    for address in trust_proxy.split(","):
+        _check_proxy(address.strip())
+    try:
+        from liftout.server.run import run as run_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "liftout":
+            raise
+        raise ExtraMissing(EXTRA) from None
+    for name in (run.model, *settings.models):
+        fetching.have(name, accept_license=accept_license, quiet=False)
+    return run_server(settings, host=host, port=port, trust_proxy=trust_proxy)
+
+
+def _check_proxy(address: str) -> None:
+    try:
+        ipaddress.ip_network(address)
+    except ValueError:
+        if address != "*":
+            raise UsageError(f"trust-proxy {address!r} is neither an address nor a network") from None
