@@ -1,0 +1,233 @@
+"""Programs written for rembg: its documented calls, run as they are but for the import."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from liftout import Remover
+from liftout.compat import rembg
+from liftout.compat.rembg import new_session, remove
+from liftout.errors import UnknownModel, UsageError
+from tests.images import pictures
+
+
+@pytest.fixture(scope="module")
+def session() -> rembg.Session:
+    return new_session()
+
+
+@pytest.fixture
+def photo(examples: Path, tmp_path: Path) -> Path:
+    """A PNG of moderate size with a subject."""
+    path = tmp_path / "input.png"
+    Image.open(examples / "officer.jpg").resize((128, 152)).save(path)
+    return path
+
+
+def opened(content: bytes) -> Image.Image:
+    assert content.startswith(b"\x89PNG")
+    return Image.open(io.BytesIO(content))
+
+
+def test_bytes_in_bytes_out(photo: Path, tmp_path: Path) -> None:
+    output_path = tmp_path / "output.png"
+    with photo.open("rb") as i, output_path.open("wb") as o:
+        input = i.read()  # noqa: A001 - as in the documentation
+        output = remove(input)
+        o.write(output)
+    result = Image.open(output_path)
+    assert result.mode == "RGBA" and result.size == (128, 152)
+    alpha = np.asarray(result)[..., 3]
+    assert alpha.min() < 10 and alpha.max() > 245
+
+
+def test_pillow_in_pillow_out(photo: Path, tmp_path: Path) -> None:
+    input = Image.open(photo)  # noqa: A001
+    output = remove(input)
+    assert isinstance(output, Image.Image) and output.mode == "RGBA"
+    output.save(tmp_path / "output.png")
+    np.testing.assert_array_equal(np.asarray(output), np.asarray(opened(remove(photo.read_bytes()))))
+
+
+def test_numpy_in_numpy_out(photo: Path, tmp_path: Path) -> None:
+    input = cv2.imread(str(photo))  # noqa: A001
+    output = remove(input)
+    assert isinstance(output, np.ndarray) and output.shape == (152, 128, 4) and output.dtype == np.uint8
+    assert cv2.imwrite(str(tmp_path / "output.png"), output)
+    opaque = output[..., 3] == 255
+    np.testing.assert_array_equal(output[opaque][:, :3], input[opaque])
+
+
+def test_force_return_bytes(photo: Path) -> None:
+    of_bytes = remove(photo.read_bytes(), force_return_bytes=True)
+    for data in (Image.open(photo), np.asarray(Image.open(photo))):
+        assert remove(data, force_return_bytes=True) == of_bytes
+
+
+def test_batch_with_one_session(photo: Path, tmp_path: Path) -> None:
+    session = new_session()
+    for file in photo.parent.glob("*.png"):
+        output_path = str(file.parent / (file.stem + ".out.png"))
+        with file.open("rb") as i, open(output_path, "wb") as o:  # noqa: PTH123
+            input = i.read()  # noqa: A001
+            output = remove(input, session=session)
+            o.write(output)
+    assert (tmp_path / "input.out.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "options", [{"alpha_matting": True}, {"vitmatte": True, "vitmatte_model": "small-composition-1k"}]
+)
+def test_matting_is_refined_edges(photo: Path, session: rembg.Session, options: dict) -> None:
+    output = remove(
+        Image.open(photo), session=session, alpha_matting_foreground_threshold=270,
+        alpha_matting_background_threshold=20, alpha_matting_erode_size=11, **options,
+    )  # fmt: skip
+    with Remover(edges="refined") as remover:
+        np.testing.assert_array_equal(np.asarray(output), remover(photo).rgba)
+
+
+def test_positional_arguments_stand_where_they_did(photo: Path, session: rembg.Session) -> None:
+    data = photo.read_bytes()
+    assert remove(data, False, 240, 10, 10, session, True) == remove(data, session=session, only_mask=True)
+
+
+def test_only_mask_is_grey(photo: Path, session: rembg.Session) -> None:
+    with Remover() as remover:
+        alpha = remover(photo).alpha
+    as_image = remove(Image.open(photo), session=session, only_mask=True)
+    assert as_image.mode == "L"
+    for found in (
+        np.asarray(as_image),
+        remove(np.asarray(Image.open(photo)), session=session, only_mask=True),
+        np.asarray(opened(remove(photo.read_bytes(), session=session, only_mask=True))),
+        np.asarray(session.predict(Image.open(photo))[0]),
+    ):
+        np.testing.assert_array_equal(found, alpha)
+
+
+def test_post_processing_is_opening_blur_and_threshold(photo: Path, session: rembg.Session) -> None:
+    raw = np.asarray(remove(Image.open(photo), session=session, only_mask=True))
+    found = np.asarray(remove(Image.open(photo), session=session, only_mask=True, post_process_mask=True))
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    opening = cv2.morphologyEx(raw, cv2.MORPH_OPEN, cross)
+    expected = np.where(cv2.GaussianBlur(opening.astype(float), (17, 17), 2) < 127, 0, 255)
+    assert set(np.unique(found)) <= {0, 255}
+    assert (found != expected).mean() < 0.002
+
+
+def test_pixels_that_post_processing_adds_show_the_photo(photo: Path, session: rembg.Session) -> None:
+    given = np.asarray(Image.open(photo))
+    found = remove(given, session=session, post_process_mask=True)
+    bare = remove(given, session=session)
+    added = (found[..., 3] > 0) & (bare[..., 3] == 0)
+    np.testing.assert_array_equal(found[added][:, :3], given[added])
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0, 255), (10, 200, 30), [0, 0, 255, 128], (9, 9, 9, 0)])
+def test_a_background_colour(photo: Path, session: rembg.Session, colour: tuple[int, ...]) -> None:
+    cut = remove(Image.open(photo), session=session)
+    found = remove(Image.open(photo), session=session, bgcolor=colour)
+    assert found.mode == "RGBA"
+    behind = Image.new("RGBA", cut.size, tuple(colour))
+    expected = np.asarray(Image.alpha_composite(behind, cut)).astype(int)
+    visible = expected[..., 3] > 8
+    assert np.abs(np.asarray(found).astype(int) - expected)[visible].max() <= 2
+
+
+def test_a_mask_has_no_background_colour(photo: Path, session: rembg.Session) -> None:
+    bare = remove(photo.read_bytes(), session=session, only_mask=True)
+    assert remove(photo.read_bytes(), session=session, only_mask=True, bgcolor=(1, 2, 3, 255)) == bare
+
+
+def test_colours_are_straight_and_have_no_dark_halo(photo: Path, session: rembg.Session) -> None:
+    given = np.asarray(Image.open(photo)).astype(float)
+    found = remove(np.asarray(Image.open(photo)), session=session).astype(float)
+    soft = (found[..., 3] > 60) & (found[..., 3] < 200)
+    assert soft.sum() > 50
+    as_photographed = given[soft].mean()
+    multiplied = (given[soft] * found[soft][:, 3:] / 255).mean()  # what rembg stores by default
+    assert found[soft][:, :3].mean() > (as_photographed + multiplied) / 2
+
+
+def test_decontaminate_changes_nothing_because_it_is_the_default(photo: Path, session: rembg.Session) -> None:
+    given = photo.read_bytes()
+    assert remove(given, session=session, decontaminate=True) == remove(given, session=session)
+
+
+def test_putalpha_keeps_the_colours_of_the_photo(photo: Path, session: rembg.Session) -> None:
+    found = remove(np.asarray(Image.open(photo)), session=session, putalpha=True)
+    visible = found[..., 3] > 0
+    np.testing.assert_array_equal(found[visible][:, :3], np.asarray(Image.open(photo))[visible])
+
+
+def test_16_bits_profile_and_resolution_survive(photo: Path, session: rembg.Session) -> None:
+    levels = np.asarray(Image.open(photo)).astype(np.uint16) * 257 + 3
+    from liftout.images import decode, encode, format_of
+
+    content = encode(levels.clip(0, 65535).astype(np.uint16), format_of("png"), icc=pictures.profile(), dpi=(300, 300))
+    found = decode(remove(content, session=session))
+    assert (
+        found.deep is not None and found.icc == pictures.profile() and found.dpi == pytest.approx((300, 300), abs=0.1)
+    )
+    assert remove(levels, session=session).dtype == np.uint16
+
+
+def test_paths_and_greys_with_alpha_are_taken(photo: Path, session: rembg.Session) -> None:
+    assert (
+        remove(photo, session=session)
+        == remove(str(photo), session=session)
+        == remove(photo.read_bytes(), session=session)
+    )
+    assert remove(Image.open(photo).convert("LA"), session=session).mode == "RGBA"
+
+
+def test_a_mistyped_argument_is_an_error(photo: Path) -> None:
+    with pytest.raises(TypeError, match="alpha_mating"):
+        remove(photo.read_bytes(), alpha_mating=True)
+    with pytest.raises(TypeError, match="provider"):
+        new_session("u2netp", provider=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bgcolor": (1, 2)}, {"bgcolor": (1, 2, 3, 400)}, {"bgcolor": "red"}, {"alpha_matting_erode_size": -1},
+        {"alpha_matting_foreground_threshold": "240"}, {"session": "u2netp"}, {"cc": "upper"},
+        {"providers": ["NoExecutionProvider"]}, {"providers": "CPUExecutionProvider"},
+    ],
+)  # fmt: skip
+def test_values_that_make_no_sense_are_refused(photo: Path, options: dict) -> None:
+    with pytest.raises(UsageError):
+        remove(photo.read_bytes(), **options)
+
+
+def test_models_by_their_names_in_rembg(shared: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    from liftout.weights.add import add_onnx
+
+    add_onnx("silueta-too", shared / "data/weights/u2netp.onnx", like="u2netp")
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = new_session("silueta-too", providers=["CPUExecutionProvider"], sess_opts=settings)
+    assert session.model_name == "silueta-too"
+    assert remove(Image.open(photo), session=session).size == (128, 152)
+    with pytest.raises(UsageError, match="models add"):
+        new_session("u2net_custom")
+    for name in ("sam", "no-such-model"):
+        with pytest.raises(UnknownModel):
+            new_session(name)
+
+
+def test_a_session_is_kept_between_calls_without_one(photo: Path) -> None:
+    remove(photo.read_bytes())
+    first = rembg._kept.copy()
+    remove(photo.read_bytes())
+    assert rembg._kept == first and len(first) == 1
