@@ -1,0 +1,124 @@
+"""A static site: everything a browser needs to lift subjects on its own, as plain files for any host.
+
+    index.html page.js                  a plain page to try it
+    liftout.js liftout-worker.js        the ES module and its worker; liftout.d.ts and types/ beside them
+    ort/                                ONNX Runtime Web
+    graphs/                             the pixel graphs, the files that Python runs
+    catalog.json                        what is known about every model, for `{ onnx, like }`
+    packs/index.json                    the packs: name, size, memory, licence
+    packs/<name>/                       a pack, its weights as one file per block
+
+The browser's files are built by `make web` and travel inside the wheel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from liftout import packs
+from liftout.catalog import find, models
+from liftout.errors import ExtraMissing, OutputError
+from liftout.files import write_whole
+from liftout.weights.home import home
+from liftout.weights.locate import locate
+
+
+def write(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Write or refresh a site, and publish packs into it; packs that are there already stay.
+
+    names: models that are on this machine, or packs in `LIFTOUT_HOME`. Returns the folders of the packs just published.
+    Raises UnknownModel, ModelUnavailable, OutputError, ExtraMissing where the browser's files have not been built.
+    """
+    built = _built()
+    found = [_pack_of(name) for name in names]
+    try:
+        shutil.copytree(built, folder, dirs_exist_ok=True)
+        (folder / "graphs").mkdir(exist_ok=True)
+        for name, content in graphs().items():
+            write_whole(folder / "graphs" / name, content, overwrite=True)
+        written = [_publish(item, folder / "packs" / name) for name, item in zip(names, found, strict=True)]
+        _write_json(folder / "catalog.json", {name: spec.to_dict() for name, spec in models().items()})
+        _write_json(folder / "packs" / "index.json", _listed(folder / "packs"))
+    except OSError as error:
+        raise OutputError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
+    return written
+
+
+def graphs() -> dict[str, bytes]:
+    """The pixel graphs by file name."""
+    held = files("liftout.graphs.sources").iterdir()
+    return {item.name: item.read_bytes() for item in held if item.name.endswith(".onnx")}
+
+
+def _built() -> Path:
+    folder = Path(os.fspath(files("liftout").joinpath("web")))  # type: ignore[call-overload]
+    if not (folder / "liftout.js").is_file():
+        raise ExtraMissing(
+            "the browser's files are not in this installation; run `make web` in the source (needs Node), or install a wheel"
+        )
+    return folder
+
+
+_Found = packs.Pack | tuple[Path, packs.Manifest]
+"""A pack, or a plain ONNX file with the manifest of the pack that it will be."""
+
+
+def _pack_of(name: str) -> _Found:
+    variant = home() / "packs" / name
+    if (variant / packs.MANIFEST).is_file():
+        return packs.read(variant)
+    located = locate(find(name))
+    if located.source == "onnx":
+        made_from = {"file": located.file.path.name}
+        return located.file.path, packs.Manifest(spec=located.spec, precision="fp32", files=(), made_from=made_from)
+    return packs.read(located.file.path.parent)
+
+
+def _publish(found: _Found, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(found, packs.Pack):
+        packs.publish(found, target)
+        return target
+    path, manifest = found
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", suffix=".partial") as made:
+        folder = Path(made)
+        shutil.copyfile(path, folder / packs.NETWORK)
+        packs.write_manifest(folder, manifest)
+        packs.publish(packs.read(folder), target)
+    return target
+
+
+def _listed(folder: Path) -> list[dict[str, Any]]:
+    """What a page shows of each pack, smallest first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for path in sorted(folder.glob(f"*/{packs.MANIFEST}")):
+        if path.parent.name.startswith("."):
+            continue
+        manifest = packs.manifest_of(path)
+        rows.append(
+            {
+                "name": path.parent.name,
+                "model": manifest.spec.name,
+                "summary": manifest.spec.summary,
+                "size": list(manifest.spec.input.size),
+                "precision": manifest.precision,
+                "bytes": sum(item.bytes for item in manifest.files),
+                "peak_bytes": manifest.peak_bytes,
+                "commercial": manifest.spec.license.commercial,
+                "license": asdict(manifest.spec.license),
+            }
+        )
+    return sorted(rows, key=lambda row: int(row["bytes"]))
+
+
+def _write_json(path: Path, value: object) -> None:
+    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(), overwrite=True)

@@ -1,0 +1,174 @@
+"""A site with real packs, and a real Chromium to visit it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import networks
+from hosting import Host, hosting
+
+from liftout import packs, site
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
+]
+BLOCK_BYTES = 64 * 1024
+"""Of the packs here: many blocks without many bytes."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of Chromium; without it, Playwright or the built files the browser's tests skip."""
+    if importlib.util.find_spec("playwright") is None:
+        pytest.skip("needs Playwright: pip install playwright")
+    if not files("liftout").joinpath("web/liftout.js").is_file():
+        pytest.skip("needs the browser's files: make web")
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
+def playwright(chromium: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Any, chromium: str) -> Iterator[Any]:
+    running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LIFTOUT_HOME with small packs of every kind that the tests need."""
+    home = tmp_path_factory.mktemp("web-home")
+    held = packs.BLOCK_BYTES
+    packs.BLOCK_BYTES = BLOCK_BYTES
+    try:
+        folder = home / "packs"
+        networks.pack(
+            folder / "blocks",
+            networks.smooth(weights=8 * BLOCK_BYTES),
+            networks.spec("blocks"),
+            external=True,
+            peak_bytes=60 * 2**20,
+        )
+        networks.pack(folder / "opaque", networks.opaque(), networks.spec("opaque"), peak_bytes=40 * 2**20)
+        networks.pack(folder / "slow", networks.slow(steps=100_000), networks.spec("slow"))
+        networks.pack(folder / "greedy", networks.greedy(), networks.spec("greedy"), peak_bytes=900 * 2**20)
+        networks.pack(folder / "paid", networks.opaque(), networks.spec("paid", commercial=False))
+        networks.pack(folder / "giant", networks.opaque(), networks.spec("giant"), peak_bytes=9 * 2**30)
+    finally:
+        packs.BLOCK_BYTES = held
+    return home
+
+
+@pytest.fixture(scope="session")
+def public(home: Path, shared_u2netp: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site, as `liftout site` writes it, and a blank page on it."""
+    folder = tmp_path_factory.mktemp("public")
+    held, before = packs.BLOCK_BYTES, os.environ.get("LIFTOUT_HOME")
+    packs.BLOCK_BYTES = BLOCK_BYTES
+    os.environ["LIFTOUT_HOME"] = str(home)
+    try:
+        site.write(folder, sorted(path.name for path in (home / "packs").iterdir()))
+    finally:
+        packs.BLOCK_BYTES = held
+        os.environ.pop("LIFTOUT_HOME")
+        if before is not None:
+            os.environ["LIFTOUT_HOME"] = before
+    if shared_u2netp:
+        shutil.copyfile(shared_u2netp, folder / "u2netp.onnx")
+    built_in = packs.built_in("pocket")
+    if built_in:
+        shutil.copyfile(built_in.network, folder / "pocket.onnx")
+    (folder / "blank.html").write_text("<!doctype html><title>blank</title><link rel=icon href=data:,>")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_u2netp() -> Path | None:
+    path = Path(__file__).parents[3] / "shared" / "data" / "weights" / "u2netp.onnx"
+    return path if path.is_file() else None
+
+
+@pytest.fixture
+def host(chromium: str, public: Path) -> Iterator[Host]:
+    """The site on a fresh port, so with a storage of its own."""
+    with hosting(public) as running:
+        yield running
+
+
+class Visit:
+    """A page on a host; `run` evaluates the body of an async function with `Lifter` and `load` at hand."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page = page
+        self.address = address
+        page.goto(f"{address}blank.html")
+
+    def run(self, body: str, argument: Any = None) -> Any:
+        """Errors of the body come back as {"error": name, "message": text}."""
+        return self.page.evaluate(
+            """async ([body, argument]) => {
+              const liftout = await import("/liftout.js");
+              // one thread unless a test is about threads: they wait for each other on a busy machine
+              const Lifter = class extends liftout.Lifter {
+                static load(model, options = {}) { return liftout.Lifter.load(model, { threads: 1, ...options }); }
+              };
+              const photo = async (name) => new File([await (await fetch(`/photos/${name}`)).blob()], name);
+              const bytesOf = async (blob) => Array.from(new Uint8Array(await blob.arrayBuffer()), (b) => String.fromCharCode(b)).join("");
+              const work = new (Object.getPrototypeOf(async () => {}).constructor)(
+                "Lifter", "liftout", "argument", "photo", "bytesOf", body);
+              try {
+                return await work(Lifter, liftout, argument, photo, bytesOf);
+              } catch (error) {
+                return { error: error.name, message: error.message };
+              }
+            }""",
+            [body, argument],
+        )
+
+
+@pytest.fixture
+def visit(browser: Any, host: Host) -> Iterator[Callable[..., Visit]]:
+    """Open a page of the host in the test's own browser profile; more calls are more tabs of it."""
+    context = browser.new_context()
+    yield lambda address=None: Visit(context.new_page(), address or host.address)
+    context.close()
+
+
+@pytest.fixture
+def put_photo(public: Path) -> Callable[[str, bytes], str]:
+    """Place a photo on the host."""
+
+    def put(name: str, content: bytes) -> str:
+        (public / "photos").mkdir(exist_ok=True)
+        (public / "photos" / name).write_bytes(content)
+        return name
+
+    return put

@@ -1,0 +1,271 @@
+"""Cutting in the browser: cancel, memory, many photos, and what a person is told."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Visit
+from hosting import Host, slow
+from PIL import Image
+
+SMALL_LIMIT = 60_000
+
+
+def test_a_cancelled_run_ends_its_worker_and_the_next_call_works(visit: Callable[..., Visit]) -> None:
+    page = visit()
+    made = page.run(
+        """
+        const lifter = await Lifter.load("slow");
+        const stop = new AbortController();
+        const phases = [];
+        const running = lifter.cut(new ImageData(20, 20), {
+          signal: stop.signal,
+          onProgress: ({ phase }) => {
+            phases.push(phase);
+            if (phase === "network") setTimeout(() => stop.abort(), 300);
+          },
+        }).catch((error) => [error.name, performance.now()]);
+        const [name, at] = await running;
+        const small = await Lifter.load("opaque");
+        const { width } = await small.cut(new ImageData(5, 5));
+        small.close();
+        return { name, width, phases };
+        """
+    )
+    assert made["name"] == "AbortError"
+    assert made["phases"][-1] == "network"
+    assert made["width"] == 5
+    deadline_workers(page, 1)
+
+
+def deadline_workers(page: Visit, most: int) -> None:
+    """Playwright lists workers of a page that are alive, ended ones a moment later no more."""
+    for _ in range(100):
+        if len(page.page.workers) <= most:
+            return
+        page.page.wait_for_timeout(50)
+    raise AssertionError(f"{len(page.page.workers)} workers are alive")
+
+
+def test_after_a_cancel_the_same_lifter_cuts_again(visit: Callable[..., Visit], host: Host) -> None:
+    made = visit().run(
+        """
+        const lifter = await Lifter.load("blocks");
+        const stop = new AbortController();
+        const first = lifter.cut(new ImageData(2000, 2000), { signal: stop.signal, onProgress: () => stop.abort("enough") });
+        const reason = await first.catch((error) => error);
+        const { width, height } = await lifter.cut(new ImageData(30, 20));
+        return { reason, width, height };
+        """
+    )
+    assert made == {"reason": "enough", "width": 30, "height": 20}
+
+
+def test_cancelling_one_photo_leaves_the_others(visit: Callable[..., Visit]) -> None:
+    made = visit().run(
+        """
+        const lifter = await Lifter.load("opaque");
+        const stop = new AbortController();
+        const jobs = [10, 11, 12, 13].map((width, i) =>
+          lifter.cut(new ImageData(width, 9), i === 1 ? { signal: stop.signal } : {}).then((made) => made.width, (error) => error.name));
+        stop.abort();
+        return Promise.all(jobs);
+        """
+    )
+    assert made == [10, "AbortError", 12, 13]
+
+
+def test_a_load_is_cancelled_in_mid_download(visit: Callable[..., Visit], host: Host) -> None:
+    host.faults["weights.bin.003"] = slow(60)
+    page = visit()
+    made = page.run(
+        """
+        const stop = new AbortController();
+        setTimeout(() => stop.abort(), 800);
+        return Lifter.load("blocks", { signal: stop.signal }).catch((error) => error.name);
+        """
+    )
+    assert made == "AbortError"
+    deadline_workers(page, 0)
+    host.faults.clear()
+    assert page.run('return (await Lifter.load("blocks")).model.name') == "blocks"
+
+
+def test_an_aborted_signal_starts_nothing(visit: Callable[..., Visit], host: Host) -> None:
+    made = visit().run('return Lifter.load("opaque", { signal: AbortSignal.abort() }).catch((error) => error.name)')
+    assert made == "AbortError"
+    assert not any("manifest" in path for path in host.requests)
+
+
+def test_out_of_memory_names_model_need_and_alternative(visit: Callable[..., Visit]) -> None:
+    page = visit()
+    made = page.run(
+        """
+        const lifter = await Lifter.load("greedy");
+        const error = await lifter.cut(new ImageData(20, 20)).catch((error) => error);
+        const again = await lifter.cut(new ImageData(20, 20)).catch((error) => error);
+        return { name: error.name, message: error.message, again: again.name };
+        """
+    )
+    assert made["name"] == made["again"] == "OutOfMemory"
+    assert made["message"].startswith("greedy: not enough memory to run it: it needs about 900 MB")
+    assert "choose blocks" in made["message"]
+    assert not re.fullmatch(r"\D*\d+\D*", made["message"])
+
+
+def test_photos_come_in_their_order_and_a_bad_one_costs_only_itself(visit: Callable[..., Visit]) -> None:
+    made = visit().run(
+        """
+        const lifter = await Lifter.load("opaque");
+        const photos = [new ImageData(9, 1), new Blob(["no photo"]), new ImageData(7, 1), new Blob([]), new ImageData(5, 1)];
+        const outcomes = [];
+        for await (const { index, ok, cutout, error } of lifter.cutAll(photos, { concurrency: 3 })) {
+          outcomes.push([index, ok ? cutout.width : error.name]);
+        }
+        return outcomes;
+        """
+    )
+    assert made == [[0, 9], [1, "ImageUnreadable"], [2, 7], [3, "ImageUnreadable"], [4, 5]]
+
+
+def test_fifty_photos_keep_the_heap_flat_and_leak_no_addresses(
+    visit: Callable[..., Visit], put_photo: Callable[[str, bytes], str], examples: Path
+) -> None:
+    stream = io.BytesIO()
+    Image.open(examples / "coffee.jpg").resize((640, 480)).save(stream, "JPEG")
+    made = visit().run(
+        """
+        let addresses = 0;
+        const create = URL.createObjectURL, revoke = URL.revokeObjectURL;
+        URL.createObjectURL = (blob) => (addresses++, create(blob));
+        URL.revokeObjectURL = (url) => (addresses--, revoke(url));
+        const lifter = await Lifter.load("blocks");
+        const file = await photo(argument);
+        const heaps = [];
+        for await (const { cutout } of lifter.cutAll(Array(50).fill(file))) heaps.push(cutout.heapBytes);
+        return { heaps, addresses };
+        """,
+        put_photo("fifty.jpg", stream.getvalue()),
+    )
+    assert len(made["heaps"]) == 50
+    assert 0 < made["heaps"][4] == made["heaps"][-1]
+    assert made["addresses"] == 0
+
+
+def test_a_preview_comes_before_the_chosen_model(visit: Callable[..., Visit]) -> None:
+    made = visit().run(
+        """
+        const lifter = await Lifter.load("blocks", { preview: "opaque" });
+        const seen = [];
+        const cutout = await lifter.cut(new ImageData(Uint8ClampedArray.from([9, 9, 9, 255]), 1, 1), {
+          onPreview: (preview) => seen.push(preview.alpha[0]),
+        });
+        return { seen, model: lifter.model.name, final: cutout.alpha[0] };
+        """
+    )
+    assert made["seen"] == [255]
+    assert made["model"] == "blocks"
+    assert made["final"] != 255
+
+
+NO_PHOTOS = {
+    "new Blob([])": ("ImageUnreadable", "the photo: is empty"),
+    'new File(["text"], "note.jpg")': ("ImageUnreadable", "note.jpg: not an image that this browser can read"),
+    'await photo("half.png")': ("ImageUnreadable", "half.png: ends too early"),
+    'await photo("half.jpg")': ("ImageUnreadable", "half.jpg: not an image that this browser can read, or not whole"),
+    'await photo("moving.gif")': ("ImageAnimated", "moving.gif: has 3 frames"),
+    'await photo("moving.png")': ("ImageAnimated", "moving.png: is animated"),
+    '"photo.jpg"': ("UsageError", "a photo is a File, a Blob, encoded bytes or ImageData"),
+    "new ImageData(40, 40), { maxPixels: 1000 }": ("ImageTooLarge", "above the limit of 0.001"),
+}
+WRONG_OPTIONS = {
+    "{ backgruond: 'white' }": "there is no option `backgruond`",
+    "{ background: 'whitish' }": "background `whitish` is not a colour",
+    "{ background: new Blob(['x']) }": "the background is not an image",
+    "{ format: 'gif' }": "it must be one of png, webp, jpeg",
+    "{ edges: 'sharp' }": "it must be one of auto, plain, refined",
+    "{ margin: -1 }": "it must be 0 or more pixels",
+    "{ quality: 0 }": "it must be from 1 to 100",
+}
+
+
+def test_what_cannot_be_cut_is_refused_in_plain_words(
+    visit: Callable[..., Visit], put_photo: Callable[[str, bytes], str]
+) -> None:
+    bad_photos(put_photo)
+    expected = {
+        **NO_PHOTOS,
+        **{f"new ImageData(4, 4), {options}": ("UsageError", words) for options, words in WRONG_OPTIONS.items()},
+    }
+    calls = ",\n".join(f"async () => lifter.cut({call})" for call in expected)
+    found = visit().run(
+        f"""
+        const lifter = await Lifter.load("opaque");
+        const errors = [];
+        for (const call of [{calls}]) {{
+          errors.push(await call().then(() => ["cut", ""], (error) => [error.name, error.message]));
+        }}
+        const {{ width }} = await lifter.cut(new ImageData(3, 3));
+        return [...errors, width];
+        """
+    )
+    for (call, (name, words)), (found_name, message) in zip(expected.items(), found[:-1], strict=True):
+        assert found_name == name, (call, message)
+        assert words in message
+    assert found[-1] == 3
+
+
+def bad_photos(put_photo: Callable[[str, bytes], str]) -> None:
+    frames = [Image.fromarray(np.full((20, 20, 3), level, np.uint8)) for level in (0, 100, 200)]
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    for kind in ("png", "jpg"):
+        stream = io.BytesIO()
+        noise.save(stream, "PNG" if kind == "png" else "JPEG")
+        content = stream.getvalue()
+        put_photo(f"half.{kind}", content[: len(content) // 2] if kind == "png" else content[:300])
+    for kind in ("gif", "png"):
+        stream = io.BytesIO()
+        frames[0].save(stream, kind.upper(), save_all=True, append_images=frames[1:])
+        put_photo(f"moving.{kind}", stream.getvalue())
+
+
+def test_a_closed_lifter_refuses_and_holds_no_worker(visit: Callable[..., Visit]) -> None:
+    page = visit()
+    made = page.run(
+        'const lifter = await Lifter.load("opaque"); lifter.close(); await lifter.cut(new ImageData(4, 4));'
+    )
+    assert made["error"] == "UsageError"
+    deadline_workers(page, 0)
+
+
+def test_the_page_cuts_a_photo_that_a_person_chooses(browser: Any, host: Host, examples: Path) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(host.address)
+    page.get_by_label("Model").select_option("blocks")
+    page.get_by_label("Photo").set_input_files(str(examples / "cat.jpg"))
+    page.wait_for_function("document.getElementById('status').textContent.includes(' in ')", timeout=60_000)
+    size = page.evaluate(
+        "[document.getElementById('cutout').naturalWidth, document.getElementById('cutout').naturalHeight]"
+    )
+    with Image.open(examples / "cat.jpg") as image:
+        assert tuple(size) == image.size
+    context.close()
+
+
+def test_module_and_worker_are_small() -> None:
+    folder = files("liftout").joinpath("web")
+    if not folder.joinpath("liftout.js").is_file():
+        pytest.skip("needs the browser's files: make web")
+    sizes = {
+        name: len(gzip.compress(folder.joinpath(name).read_bytes())) for name in ("liftout.js", "liftout-worker.js")
+    }
+    assert sum(sizes.values()) <= SMALL_LIMIT, sizes

@@ -1,0 +1,77 @@
+/**
+ * Builds the browser's files into the Python package: `node build.mjs`, or `make web`.
+ *
+ *   liftout.js           the ES module
+ *   liftout-worker.js    its worker
+ *   liftout.d.ts, types/ its types
+ *   ort/                 ONNX Runtime Web, as published
+ *   index.html, page.js  the plain test page
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { build } from "vite";
+
+const here = new URL(".", import.meta.url);
+const target = new URL("../src/liftout/web/", here);
+const partial = new URL("../src/liftout/web.partial/", here);
+const published = new URL("node_modules/onnxruntime-web/", here);
+
+const RUNTIMES = {
+  wasm: { module: "ort.wasm.min.mjs", glue: "ort-wasm-simd-threaded.mjs", binary: "ort-wasm-simd-threaded.wasm" },
+  webgpu: {
+    module: "ort.webgpu.min.mjs",
+    glue: "ort-wasm-simd-threaded.asyncify.mjs",
+    binary: "ort-wasm-simd-threaded.asyncify.wasm",
+  },
+};
+
+async function described(name) {
+  const content = await readFile(new URL(`dist/${name}`, published));
+  return { name, bytes: content.length, sha256: createHash("sha256").update(content).digest("hex") };
+}
+
+await rm(partial, { recursive: true, force: true });
+await mkdir(new URL("ort/", partial), { recursive: true });
+
+const runtimes = {};
+for (const [engine, files] of Object.entries(RUNTIMES)) {
+  for (const name of Object.values(files)) await cp(new URL(`dist/${name}`, published), new URL(`ort/${name}`, partial));
+  runtimes[engine] = { ...files, binary: await described(files.binary) };
+}
+const { version, license, author } = JSON.parse(await readFile(new URL("package.json", published), "utf8"));
+await writeFile(
+  new URL("ort/README", partial),
+  `ONNX Runtime Web ${version}, unchanged, from the npm package onnxruntime-web.\n` +
+    `Licence: ${license}. Copyright (c) Microsoft Corporation (${author?.name ?? author ?? "Microsoft"}).\n`,
+);
+
+// one build each: a chunk that both share would be one more file to copy
+for (const [name, entry] of [
+  ["liftout.js", "src/index.ts"],
+  ["liftout-worker.js", "src/worker.ts"],
+  ["page.js", "page/page.ts"],
+]) {
+  await build({
+    root: here.pathname,
+    configFile: false,
+    logLevel: "warn",
+    define: { __RUNTIME__: JSON.stringify(runtimes) },
+    build: {
+      outDir: partial.pathname,
+      emptyOutDir: false,
+      target: "es2022",
+      minify: false,
+      lib: { entry: new URL(entry, here).pathname, formats: ["es"], fileName: () => name },
+      rollupOptions: { external: [/^\.\/liftout\.js$/] },
+    },
+  });
+}
+for (const project of ["tsconfig.json", "tsconfig.types.json"]) {
+  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", project], { cwd: here, stdio: "inherit" });
+}
+await writeFile(new URL("liftout.d.ts", partial), 'export * from "./types/index.js";\n');
+await cp(new URL("page/index.html", here), new URL("index.html", partial));
+
+await rm(target, { recursive: true, force: true });
+await rename(partial, target);

@@ -1,0 +1,2 @@
+// what page.ts imports at run time is the built module beside it
+export * from "../src/index.js";

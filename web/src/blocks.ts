@@ -1,0 +1,171 @@
+/**
+ * Files in blocks: fetched in parallel, hashed as they arrive, kept by hash. What is kept is never fetched again, so a download
+ * goes on where it ended, in this tab or another.
+ */
+import { ModelFileCorrupt } from "./errors.js";
+import { fetchWhole, NotFound, readBody, refusal, unreachable } from "./fetching.js";
+import type { DownloadMeter } from "./progress.js";
+import { sha256 } from "./sha256.js";
+import { dropBlock, keepBlock, readBlock } from "./store.js";
+
+/** A file with the hash of each of its blocks. */
+export interface BlockFile {
+  model: string;
+  /** Address of the whole file; blocks of a published file stand at `<url>.000`, `<url>.001`, ... */
+  url: string;
+  bytes: number;
+  blockBytes: number;
+  blocks: string[];
+}
+
+export type Warn = (text: string) => void;
+
+const PARALLEL = 4;
+
+/**
+ * The bytes of files, in their order.
+ *
+ * Throws ModelMissing, ModelFileCorrupt. `warn` is told once where a block could not be kept for the next visit.
+ */
+export async function fetchFiles(files: BlockFile[], meter: DownloadMeter, warn: Warn): Promise<Uint8Array<ArrayBuffer>[]> {
+  const targets = files.map((file) => new Uint8Array(allocate(file)));
+  const keeper = new Keeper(warn);
+  const parts = files.flatMap((file, f) =>
+    file.blocks.map((_, index) => ({ file, index, target: blockOf(file, targets[f]!, index) })),
+  );
+  const asOneFile = new Set<BlockFile>();
+  let next = 0;
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      const part = parts[next++];
+      if (!part || failed) return;
+      if (asOneFile.has(part.file)) continue;
+      try {
+        await alone(part.file.blocks[part.index]!, () => fetchBlock(part.file, part.index, part.target, meter, keeper));
+      } catch (error) {
+        if (error instanceof NotFound && part.file.blocks.length > 1) {
+          asOneFile.add(part.file); // the pack was copied as it is, not published block by block
+          continue;
+        }
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, lane));
+  for (const file of asOneFile) await fetchAsOneFile(file, targets[files.indexOf(file)]!, meter, keeper);
+  return targets;
+}
+
+function allocate(file: BlockFile): ArrayBuffer {
+  try {
+    return new ArrayBuffer(file.bytes);
+  } catch {
+    throw new RangeError(`Array buffer allocation failed for ${file.bytes} bytes`);
+  }
+}
+
+function blockOf(file: BlockFile, whole: Uint8Array<ArrayBuffer>, index: number): Uint8Array<ArrayBuffer> {
+  return whole.subarray(index * file.blockBytes, Math.min((index + 1) * file.blockBytes, file.bytes));
+}
+
+/** Two tabs that want the same block: the second waits, then finds it kept. */
+async function alone(hash: string, work: () => Promise<void>): Promise<void> {
+  await (navigator.locks ? navigator.locks.request(`liftout ${hash}`, work) : work());
+}
+
+async function fetchBlock(
+  file: BlockFile,
+  index: number,
+  target: Uint8Array<ArrayBuffer>,
+  meter: DownloadMeter,
+  keeper: Keeper,
+): Promise<void> {
+  const hash = file.blocks[index]!;
+  if (await fromStore(hash, target, meter)) return;
+  const url = file.blocks.length > 1 ? `${file.url}.${String(index).padStart(3, "0")}` : file.url;
+  // a cache on the way may hold a damaged copy: the second attempt goes past it
+  for (const cache of ["default", "reload"] as const) {
+    const onBytes = (count: number): void => meter.add(count);
+    const { bytes } = await fetchWhole({ model: file.model, url, bytes: target.length, cache, onBytes });
+    if (bytes.length === target.length && (await sha256(bytes)) === hash) {
+      target.set(bytes);
+      await keeper.keep(hash, bytes);
+      return;
+    }
+    meter.add(-bytes.length);
+    if (cache === "reload") throw corrupt(file, url, `is ${bytes.length} of ${target.length} bytes`, await sha256(bytes), hash);
+  }
+}
+
+async function fromStore(hash: string, target: Uint8Array, meter: DownloadMeter): Promise<boolean> {
+  const held = await readBlock(hash);
+  if (!held) return false;
+  if (held.length !== target.length || (await sha256(held)) !== hash) {
+    await dropBlock(hash);
+    return false;
+  }
+  target.set(held);
+  meter.have(held.length);
+  return true;
+}
+
+/** A file of several blocks from one address, from the first block that is not kept. */
+async function fetchAsOneFile(
+  file: BlockFile,
+  whole: Uint8Array<ArrayBuffer>,
+  meter: DownloadMeter,
+  keeper: Keeper,
+): Promise<void> {
+  let index = 0;
+  while (index < file.blocks.length && (await fromStore(file.blocks[index]!, blockOf(file, whole, index), meter))) index++;
+  if (index === file.blocks.length) return;
+  const start = index * file.blockBytes;
+  const wanted = { model: file.model, url: file.url };
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    const response = await fetch(file.url, start ? { headers: { range: `bytes=${start}-` } } : {});
+    if (!response.ok) throw refusal(wanted, response);
+    const skipped = response.status === 206 ? start : 0;
+    bytes = await readBody(response, file.bytes - skipped, (count) => meter.add(count));
+    if (!skipped) bytes = bytes.subarray(start);
+  } catch (error) {
+    throw error instanceof NotFound || (error as Error).name === "ModelMissing" ? error : await unreachable(wanted);
+  }
+  for (; index < file.blocks.length; index++) {
+    const target = blockOf(file, whole, index);
+    const at = index * file.blockBytes - start;
+    const block = bytes.slice(at, at + target.length);
+    const found = await sha256(block);
+    if (found !== file.blocks[index]) throw corrupt(file, file.url, `block ${index}`, found, file.blocks[index]!);
+    target.set(block);
+    await keeper.keep(found, block);
+  }
+}
+
+function corrupt(file: BlockFile, url: string, what: string, found: string, wanted: string): ModelFileCorrupt {
+  return new ModelFileCorrupt(
+    `${file.model}: ${url} ${what} and its sha256 is ${found.slice(0, 8)}..., not ${wanted.slice(0, 8)}...; publish the pack again`,
+  );
+}
+
+/** Keeps blocks until the browser refuses, and says so once. */
+class Keeper {
+  #full = false;
+
+  constructor(private warn: Warn) {}
+
+  async keep(hash: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (this.#full) return;
+    try {
+      await keepBlock(hash, bytes);
+    } catch (error) {
+      this.#full = true;
+      const estimate = await navigator.storage?.estimate?.().catch(() => undefined);
+      const room = estimate?.quota === undefined ? "" : ` (${Math.round(estimate.quota / 1e6)} MB for this site)`;
+      const why = (error as Error).name === "QuotaExceededError" ? `its storage is full${room}` : (error as Error).message;
+      this.warn(`the model is not kept for the next visit: the browser refuses, ${why}; free space, or choose a smaller model`);
+    }
+  }
+}

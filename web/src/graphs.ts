@@ -1,0 +1,215 @@
+/**
+ * The pixel graphs, the same .onnx files that Python runs, in the order and with the feeds of `liftout.graphs`: always on the
+ * CPU provider, all but the whole-photo ones in strips of rows, so that memory follows the strip.
+ */
+import type * as Ort from "onnxruntime-web/wasm";
+import { InputError } from "./errors.js";
+import { smallFile } from "./model.js";
+import type { Runtime } from "./runtime.js";
+import type { InputSpec, OutputSpec } from "./spec.js";
+
+/** A strip holds about this many pixels; Python uses the same number. */
+export const STRIP_PIXELS = 2_000_000;
+
+const NAMES = ["prepare", "guide", "refine", "finish", "coarse", "cutout", "plain"] as const;
+const ACTIVATION = { none: 0, sigmoid: 1, argmax: 2 };
+const RESAMPLE = { bilinear: 0, "bilinear-antialias": 1, bicubic: 2 };
+
+/** `plain` keeps alpha and colours as the network and the photo have them. */
+export type Edges = "auto" | "plain" | "refined";
+
+/** Told how many rows of how many are done. */
+export type OnStrip = (done: number, of: number) => void;
+
+type Name = (typeof NAMES)[number];
+type Bytes = Uint8Array<ArrayBuffer>;
+type Feed = Record<string, Ort.Tensor>;
+
+export interface Prediction {
+  data: Float32Array;
+  dims: readonly number[];
+}
+
+/** A photo for the graphs: uint8 [H, W, 3] and its [H, W]. */
+export interface Pixels {
+  rgb: Bytes;
+  size: Size;
+}
+
+type Size = [height: number, width: number];
+type Rows = [first: number, last: number];
+
+export class PixelGraphs {
+  private constructor(
+    private ort: typeof Ort,
+    private sessions: Record<Name, Ort.InferenceSession>,
+  ) {}
+
+  /** base: address of the folder that holds `graphs/`. */
+  static async open(runtime: Runtime, base: string): Promise<PixelGraphs> {
+    const files = await Promise.all(NAMES.map((name) => smallFile(name, new URL(`graphs/${name}.onnx`, base).href)));
+    const sessions = {} as Record<Name, Ort.InferenceSession>;
+    for (const [i, name] of NAMES.entries()) {
+      sessions[name] = await runtime.ort.InferenceSession.create(files[i]!, {
+        executionProviders: ["wasm"],
+        enableCpuMemArena: false,
+        logSeverityLevel: 3,
+      });
+    }
+    return new PixelGraphs(runtime.ort, sessions);
+  }
+
+  /** The network's input for a photo in sRGB: float32 [1, 3, h, w], and where the photo lies in it. */
+  async prepare({ rgb, size }: Pixels, spec: InputSpec): Promise<{ tensor: Ort.Tensor; box: Ort.Tensor }> {
+    const [tensor, box] = await this.run("prepare", {
+      image: this.tensor("uint8", rgb, [...size, 3]),
+      size: this.int64(spec.size),
+      antialias: this.bool(spec.resample === "bilinear-antialias"),
+      letterbox: this.bool(spec.fit === "letterbox"),
+      truncate: this.bool(spec.quantize === "truncate"),
+      by_max: this.bool(spec.scale === "max"),
+      mean: this.float32(spec.mean),
+      std: this.float32(spec.std),
+    });
+    return { tensor: tensor!, box: box! };
+  }
+
+  /**
+   * The photo's alpha, uint8 [H, W], from a prediction; crisp at the photo's resolution where edges are refined and the prediction
+   * is smaller than the photo. seen: the photo that `prepare` was given. onStrip: told after every strip.
+   */
+  async finish(
+    prediction: Prediction,
+    seen: Pixels,
+    spec: OutputSpec,
+    box: Ort.Tensor,
+    edges: Edges,
+    onStrip: OnStrip,
+  ): Promise<Bytes> {
+    if (!prediction.data.every(Number.isFinite)) {
+      throw new InputError('the network gave values that are not numbers; load it with engine: "wasm", or as an fp32 pack');
+    }
+    const [, , height, width] = Array.from(box.data as BigInt64Array, Number);
+    const feed: Feed = {
+      prediction: this.tensor("float32", prediction.data, prediction.dims),
+      box,
+      activation: this.int64(ACTIVATION[spec.activation]),
+      classes: this.int64(spec.classes),
+    };
+    const smaller = height! < seen.size[0] || width! < seen.size[1];
+    return edges !== "plain" && smaller
+      ? this.refined(feed, seen, spec, onStrip)
+      : this.resized(feed, seen.size, spec, onStrip);
+  }
+
+  /** Rows [first, last) as straight-alpha RGBA, uint8 [rows, W, 4], strip by strip from the top. */
+  async *cutout({ rgb, size }: Pixels, alpha: Bytes, edges: Edges, [first, last]: Rows): AsyncGenerator<Bytes> {
+    const width = size[1];
+    const whole = { image: this.tensor("uint8", rgb, [...size, 3]), alpha: this.tensor("uint8", alpha, size) };
+    const [colours] = edges === "plain" ? [] : await this.run("coarse", whole);
+    for (const [top, bottom] of strips([last - first, width])) {
+      const rows: Rows = [first + top, first + bottom];
+      const feed = {
+        image: this.strip(rgb, rows, width, 3),
+        alpha: this.strip(alpha, rows, width, 1),
+      };
+      const [rgba] = colours
+        ? await this.run("cutout", { ...feed, size: this.int64(size), rows: this.int64(rows), colours })
+        : await this.run("plain", feed);
+      yield rgba!.data as Bytes;
+    }
+  }
+
+  private async refined(feed: Feed, seen: Pixels, spec: OutputSpec, onStrip: OnStrip): Promise<Bytes> {
+    const { rgb, size } = seen;
+    const [model, soft] = await this.run("guide", {
+      ...feed,
+      image: this.tensor("uint8", rgb, [...size, 3]),
+      rescale: this.bool(spec.rescale === "minmax"),
+    });
+    const fixed: Feed = {
+      size: this.int64(size),
+      model: model!,
+      soft: soft!,
+      truncate: this.bool(spec.quantize === "truncate"),
+    };
+    return this.inStrips(size, onStrip, async (rows) => {
+      const image = this.strip(rgb, rows, size[1], 3);
+      return (await this.run("refine", { ...fixed, image, rows: this.int64(rows) }))[0]!;
+    });
+  }
+
+  private async resized(feed: Feed, size: Size, spec: OutputSpec, onStrip: OnStrip): Promise<Bytes> {
+    const after = spec.rescale === "minmax" && spec.rescale_when === "after-resize";
+    const fixed: Feed = {
+      ...feed,
+      size: this.int64(size),
+      resample: this.int64(RESAMPLE[spec.resample]),
+      rescale: this.int64(spec.rescale === "none" ? 0 : after ? 2 : 1),
+      truncate: this.bool(spec.quantize === "truncate"),
+      span: this.float32([0, 1]),
+    };
+    if (after) {
+      const span: Rows = [Infinity, -Infinity];
+      const measured = { ...fixed, rescale: this.int64(0) };
+      for (const rows of strips(size)) {
+        const [, reached] = await this.run("finish", { ...measured, rows: this.int64(rows) });
+        const [low, high] = reached!.data as Float32Array;
+        span[0] = Math.min(span[0], low!);
+        span[1] = Math.max(span[1], high!);
+      }
+      fixed.span = this.float32(span);
+    }
+    return this.inStrips(size, onStrip, async (rows) => {
+      return (await this.run("finish", { ...fixed, rows: this.int64(rows) }))[0]!;
+    });
+  }
+
+  private async inStrips(size: Size, onStrip: OnStrip, make: (rows: Rows) => Promise<Ort.Tensor>): Promise<Bytes> {
+    const alpha = new Uint8Array(size[0] * size[1]);
+    for (const rows of strips(size)) {
+      alpha.set((await make(rows)).data as Bytes, rows[0] * size[1]);
+      onStrip(rows[1], size[0]);
+    }
+    return alpha;
+  }
+
+  /** Outputs in the order of the graph: their names are the exporter's. */
+  private async run(name: Name, feed: Feed): Promise<Ort.Tensor[]> {
+    const session = this.sessions[name];
+    const made = await session.run(feed);
+    return session.outputNames.map((output) => made[output]!);
+  }
+
+  /** Rows of uint8 [H, W, channels], or of [H, W] where that is 1. */
+  private strip(plane: Bytes, [first, last]: Rows, width: number, channels: number): Ort.Tensor {
+    const row = width * channels;
+    const dims = channels === 1 ? [last - first, width] : [last - first, width, channels];
+    return this.tensor("uint8", plane.subarray(first * row, last * row), dims);
+  }
+
+  private tensor(type: "uint8" | "float32", data: Bytes | Float32Array, dims: readonly number[]): Ort.Tensor {
+    return new this.ort.Tensor(type, data as never, dims);
+  }
+
+  private int64(values: number | readonly number[]): Ort.Tensor {
+    const list = typeof values === "number" ? [values] : values;
+    return new this.ort.Tensor("int64", BigInt64Array.from(list, BigInt), typeof values === "number" ? [] : [list.length]);
+  }
+
+  private float32(values: readonly number[]): Ort.Tensor {
+    return new this.ort.Tensor("float32", Float32Array.from(values), [values.length]);
+  }
+
+  private bool(value: boolean): Ort.Tensor {
+    return new this.ort.Tensor("bool", Uint8Array.of(value ? 1 : 0), []);
+  }
+}
+
+/** [first, last) rows of every strip of a photo of `size` [H, W], top to bottom. */
+function strips([height, width]: Size): Rows[] {
+  const rows = Math.max(1, Math.floor(STRIP_PIXELS / Math.max(1, width)));
+  const all: Rows[] = [];
+  for (let first = 0; first < height; first += rows) all.push([first, Math.min(first + rows, height)]);
+  return all;
+}

@@ -1,0 +1,22 @@
+/** liftout in the browser: lift the subject out of any photo; nothing leaves the visitor's machine. */
+export {
+  EngineError,
+  ImageAnimated,
+  ImageTooLarge,
+  ImageUnreadable,
+  InputError,
+  LicenseNotAccepted,
+  LiftoutError,
+  ModelFileCorrupt,
+  ModelMissing,
+  ModelUnavailable,
+  NetworkRejected,
+  OutOfMemory,
+  UsageError,
+} from "./errors.js";
+export { Lifter } from "./lifter.js";
+export type { CutAllOptions, CutOptions, Cutout, LoadOptions, OnnxSource, Outcome, Photo } from "./lifter.js";
+export type { ResultOptions } from "./options.js";
+export type { OnProgress, Phase, Progress } from "./progress.js";
+export type { EngineChoice, EngineName } from "./runtime.js";
+export type { InputSpec, LicenseSpec, ModelSpec, OutputSpec, SpecEntry } from "./spec.js";

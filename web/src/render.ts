@@ -1,0 +1,143 @@
+/** From alpha to the picture file that a caller asked for. */
+import { EngineError, UsageError } from "./errors.js";
+import { blend, readBackground } from "./images/background.js";
+import type { Photo } from "./images/photo.js";
+import { PngWriter, type Deflaters } from "./images/png-write.js";
+import type { OnStrip, PixelGraphs, Pixels } from "./graphs.js";
+import type { Result } from "./options.js";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+const BOX_ALPHA = 16; // alpha from which a pixel counts for the crop: fainter noise does not widen it
+const QUALITY = { webp: 90, jpeg: 92 };
+
+export interface Picture {
+  blob: Blob;
+  /** uint8 [H, W] of the picture. */
+  alpha: Bytes;
+  width: number;
+  height: number;
+}
+
+/** Throws UsageError for a background that is none, or a format that this browser cannot write. */
+export async function render(
+  photo: Photo,
+  alpha: Bytes,
+  options: Result,
+  graphs: PixelGraphs,
+  deflaters: Deflaters,
+  onStrip: OnStrip,
+): Promise<Picture> {
+  const window = options.crop ? around(alpha, photo.width, photo.height, options.margin) : whole(photo);
+  const { width, height, top } = window;
+  const seen = cropped(alpha, photo.width, 1, window);
+  const found = { alpha: seen, width, height };
+  if (options.mask) return { ...found, blob: await encodeGrey(seen, [height, width], options, deflaters) };
+
+  const background = options.background ?? (options.format === "jpeg" ? "white" : null);
+  const png = options.format === "png";
+  const exact = png && background === null;
+  const rgb = exact ? photo.rgb : photo.srgb; // without its profile a picture must be sRGB
+  const behind = background === null ? null : await readBackground(background, width, height);
+  const writer = png ? new PngWriter(deflaters, width, height, behind ? "rgb" : "rgba", exact ? photo.icc : null) : null;
+  const canvas = png ? null : canvasOf(width, height);
+  let row = 0;
+  const pixels: Pixels = { rgb, size: [photo.height, photo.width] };
+  // a photo with an alpha of its own has the subject's colours already; what hides under it must not be read
+  const edges = photo.alpha ? "plain" : options.edges;
+  for await (const strip of graphs.cutout(pixels, alpha, edges, [top, top + height])) {
+    const rows = strip.length / 4 / photo.width;
+    const rgba = cropped(strip, photo.width, 4, { ...window, top: 0, height: rows });
+    const shown = behind ? blend(rgba, behind, row * width) : rgba;
+    if (writer) writer.push(shown);
+    else draw(canvas!, behind ? opaque(shown) : rgba, row);
+    row += rows;
+    onStrip(row, height);
+  }
+  return { ...found, blob: writer ? await writer.finish() : await viaBrowser(canvas!, options) };
+}
+
+/** A part of a photo, in pixels. */
+interface Window {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+function whole({ width, height }: Photo): Window {
+  return { left: 0, top: 0, width, height };
+}
+
+/** The part around the subject, `margin` pixels wider where the photo has them; all of it without a subject. */
+function around(alpha: Bytes, width: number, height: number, margin: number): Window {
+  let [left, top, right, bottom] = [width, height, 0, 0];
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      if (alpha[at]! < BOX_ALPHA) continue;
+      if (x < left) left = x;
+      if (x >= right) right = x + 1;
+      if (y < top) top = y;
+      bottom = y + 1;
+    }
+  }
+  if (!bottom) return { left: 0, top: 0, width, height };
+  left = Math.max(0, left - margin);
+  top = Math.max(0, top - margin);
+  return { left, top, width: Math.min(width, right + margin) - left, height: Math.min(height, bottom + margin) - top };
+}
+
+/** The window out of uint8 rows [.., wide, channels]; the same array where that is all of it. */
+function cropped(plane: Bytes, wide: number, channels: number, { left, top, width, height }: Window): Bytes {
+  if (plane.length === width * height * channels) return plane;
+  const out = new Uint8Array(width * height * channels);
+  for (let y = 0; y < height; y++) {
+    const from = ((top + y) * wide + left) * channels;
+    out.set(plane.subarray(from, from + width * channels), y * width * channels);
+  }
+  return out;
+}
+
+async function encodeGrey(alpha: Bytes, [height, width]: [number, number], options: Result, deflaters: Deflaters): Promise<Blob> {
+  if (options.format === "png") {
+    const writer = new PngWriter(deflaters, width, height, "grey");
+    writer.push(alpha.slice());
+    return writer.finish();
+  }
+  const canvas = canvasOf(width, height);
+  const grey = new Uint8Array(alpha.length * 3);
+  alpha.forEach((level, i) => grey.fill(level, 3 * i, 3 * i + 3));
+  draw(canvas, opaque(grey), 0);
+  return viaBrowser(canvas, options);
+}
+
+function canvasOf(width: number, height: number): OffscreenCanvas {
+  const canvas = new OffscreenCanvas(width, height);
+  if (!canvas.getContext("2d", { willReadFrequently: true })) {
+    throw new EngineError(`this browser cannot draw ${width} x ${height} pixels; use format: "png"`);
+  }
+  return canvas;
+}
+
+function draw(canvas: OffscreenCanvas, rgba: Bytes, row: number): void {
+  const pixels = new ImageData(new Uint8ClampedArray(rgba.buffer, rgba.byteOffset, rgba.length), canvas.width);
+  canvas.getContext("2d")!.putImageData(pixels, 0, row);
+}
+
+function opaque(rgb: Bytes): Bytes {
+  const rgba = new Uint8Array((rgb.length / 3) * 4).fill(255);
+  for (let i = 0, to = 0; i < rgb.length; i += 3, to += 4) {
+    rgba[to] = rgb[i]!;
+    rgba[to + 1] = rgb[i + 1]!;
+    rgba[to + 2] = rgb[i + 2]!;
+  }
+  return rgba;
+}
+
+async function viaBrowser(canvas: OffscreenCanvas, options: Result): Promise<Blob> {
+  const format = options.format as "webp" | "jpeg";
+  const type = `image/${format}`;
+  const blob = await canvas.convertToBlob({ type, quality: (options.quality ?? QUALITY[format]) / 100 });
+  if (blob.type !== type) throw new UsageError(`this browser cannot write ${format}; use format: "png"`);
+  return blob;
+}

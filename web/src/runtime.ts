@@ -1,0 +1,120 @@
+/** ONNX Runtime Web: which build runs, with how many threads, and why. Its files are our own, beside this module. */
+import type * as Ort from "onnxruntime-web/wasm";
+import { fetchFiles, type BlockFile, type Warn } from "./blocks.js";
+import type { DownloadMeter } from "./progress.js";
+
+export type EngineName = "auto" | "wasm" | "webgpu";
+
+export interface EngineChoice {
+  name: "wasm" | "webgpu";
+  threads: number;
+  /** Why this engine and this number of threads, for a person. */
+  reason: string;
+}
+
+/** A built file of the runtime; filled in by the build from the files that it copies. */
+export interface RuntimeFile {
+  name: string;
+  bytes: number;
+  sha256: string;
+}
+
+declare const __RUNTIME__: Record<"wasm" | "webgpu", { module: string; glue: string; binary: RuntimeFile }>;
+
+export interface Runtime {
+  ort: typeof Ort;
+  choice: EngineChoice;
+  /** Size of the WebAssembly heap; it never shrinks. */
+  heapBytes(): number;
+}
+
+const MOST_THREADS = 8; // beyond this, waiting for each other costs more than it brings
+
+/** Start the runtime that `choice` names. base: address of the folder that holds `ort/`. */
+export async function startRuntime(choice: EngineChoice, base: string, meter: DownloadMeter, warn: Warn): Promise<Runtime> {
+  const files = __RUNTIME__[choice.name];
+  const [ort, [binary]] = await Promise.all([
+    import(/* @vite-ignore */ new URL(`ort/${files.module}`, base).href) as Promise<typeof Ort>,
+    fetchFiles([runtimeFile(choice, base)], meter, warn),
+  ]);
+  ort.env.wasm.numThreads = choice.threads;
+  ort.env.wasm.wasmPaths = { mjs: new URL(`ort/${files.glue}`, base).href };
+  ort.env.wasm.wasmBinary = binary!;
+  ort.env.logLevel = "error";
+  return { ort, choice, heapBytes: watchHeap() };
+}
+
+export function runtimeFile(choice: EngineChoice, base: string): BlockFile {
+  const { name, bytes, sha256 } = __RUNTIME__[choice.name].binary;
+  return { model: "onnxruntime", url: new URL(`ort/${name}`, base).href, bytes, blockBytes: bytes, blocks: [sha256] };
+}
+
+/** WASM with as many threads as isolation allows. */
+export function wasmChoice(asked: number | undefined, why: string): EngineChoice {
+  const cores = navigator.hardwareConcurrency || 1;
+  if (!self.crossOriginIsolated) {
+    const reason = "1 thread: the page is not cross-origin isolated (it needs the headers COOP same-origin and COEP require-corp)";
+    return { name: "wasm", threads: 1, reason: `${why}; ${reason}` };
+  }
+  const threads = Math.max(1, asked ?? Math.min(cores, MOST_THREADS));
+  const reason = asked === undefined ? `${threads} of ${cores} cores` : `${threads} threads as asked`;
+  return { name: "wasm", threads, reason: `${why}; ${reason}` };
+}
+
+/**
+ * WebGPU where there is a real adapter and it has kernels for every operator of the network, else WASM.
+ *
+ * operators: of the network's graph. largest: bytes of its largest file.
+ */
+export async function chooseEngine(
+  asked: EngineName,
+  threads: number | undefined,
+  operators: Set<string>,
+): Promise<EngineChoice> {
+  if (asked === "wasm") return wasmChoice(threads, "WASM as asked");
+  const gpu = (navigator as { gpu?: GPU }).gpu;
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
+  const obstacle = !gpu
+    ? "this browser has no WebGPU"
+    : !adapter
+      ? "WebGPU finds no adapter"
+      : asked === "auto" && adapter.info.isFallbackAdapter
+        ? "the WebGPU adapter is software"
+        : missingKernels(operators);
+  if (asked === "auto" && obstacle) return wasmChoice(threads, `WASM, as ${obstacle}`);
+  if (!adapter) return wasmChoice(threads, `WASM although WebGPU was asked for, as ${obstacle}`);
+  const card = [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" ") || "an adapter";
+  const note = obstacle ? `; ${obstacle}` : "";
+  return { name: "webgpu", threads: wasmChoice(threads, "").threads, reason: `WebGPU on ${card}${note}` };
+}
+
+/** Operators of our networks that ONNX Runtime's WebGPU provider runs (1.30); others would travel between GPU and CPU. */
+const WEBGPU_KERNELS = new Set(
+  (
+    "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose Div Erf Expand Flatten FusedConv Gather Gelu " +
+    "Gemm GlobalAveragePool HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu MatMul MaxPool Mul " +
+    "Pow Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze ReduceMean Sum"
+  ).split(" "),
+);
+
+function missingKernels(operators: Set<string>): string | null {
+  const missing = [...operators].filter((name) => !WEBGPU_KERNELS.has(name));
+  return missing.length ? `the network uses ${missing.slice(0, 3).join(", ")}, which WebGPU does not run` : null;
+}
+
+/** The runtime makes its memory itself; the first large one made from now on is it. */
+function watchHeap(): () => number {
+  const Memory = WebAssembly.Memory;
+  let heap: WebAssembly.Memory | undefined;
+  WebAssembly.Memory = new Proxy(Memory, {
+    construct(target, [descriptor]: [WebAssembly.MemoryDescriptor]) {
+      const made = new target(descriptor);
+      if (descriptor.initial > 0 && descriptor.maximum !== descriptor.initial) {
+        heap = made;
+        WebAssembly.Memory = Memory;
+      }
+      return made;
+    },
+  });
+  return () => heap?.buffer.byteLength ?? 0;
+}
