@@ -1,0 +1,216 @@
+"""The application: routes, errors, headers and log lines around one `Service`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from liftout import __version__
+from liftout.server import cutouts, fetch, journal, page, problems, rembg, removebg, status
+from liftout.server.problems import ClientLeft, Problem
+from liftout.server.service import Service
+from liftout.server.settings import Settings
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+"""On every answer, unless a route has set its own."""
+
+LEFT = 499
+"""Status in logs and measures of a request whose client left."""
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_PROBLEMS = {
+    400: "The request is malformed",
+    401: "The API key is missing or unknown",
+    403: "Not allowed",
+    408: "The request came too slowly",
+    413: "Too many bytes or pixels",
+    415: "A body of this type is not understood",
+    422: "A field is wrong; `field` names it",
+    429: "Too many requests; see Retry-After",
+    503: "Busy; see Retry-After",
+}
+
+_log = logging.getLogger(journal.NAME)
+
+
+def create_app(
+    settings: Settings | None = None, *, resolver: fetch.Resolver = fetch.resolve, web: Path | None = None
+) -> FastAPI:
+    """The ASGI application.
+
+    resolver: how names of hosts become addresses, where photos are fetched. web: folder of the page, as `liftout.site`
+    writes it; a plain landing page without. The default model is loaded when the application starts; that may raise UnknownModel,
+    ModelUnavailable or EngineError. Raises UsageError for settings that cannot work.
+    """
+    service = Service(settings or Settings(), resolver=resolver)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.preload()
+        yield
+        await service.close()
+
+    app = FastAPI(
+        title="liftout",
+        version=__version__,
+        summary="Lifts the subject out of any photo",
+        description="Errors are problem details (RFC 9457) with `detail` for a person and `field` where one is wrong.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.include_router(cutouts.router(service), responses=_described(_PROBLEMS))
+    app.include_router(rembg.router(service), responses=_described(_PROBLEMS))
+    app.include_router(removebg.router(service))
+    app.include_router(
+        status.router(service), responses=_described({401: _PROBLEMS[401], 403: _PROBLEMS[403], 429: _PROBLEMS[429]})
+    )
+    app.include_router(page.router(app, web))
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ClientLeft, _answer_nobody)
+    if service.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(service.settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Api-Key"],
+            expose_headers=["Server-Timing", "X-Liftout-Box", "X-Liftout-Model", "X-Liftout-Note", "X-Request-ID"],
+        )
+    app.add_middleware(_Outermost, service=service)
+    return app
+
+
+class _Outermost:
+    """Request id, security headers, measures, one log line; the last resort for errors that nobody foresaw."""
+
+    def __init__(self, app: ASGIApp, *, service: Service) -> None:
+        self._app = app
+        self._service = service
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+        if service.settings.cors_origins:
+            self._headers = [
+                (name, b"cross-origin" if name == b"cross-origin-resource-policy" else value)
+                for name, value in self._headers
+            ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request"] = request_id
+        seen = {"status": 0, "bytes": 0}
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                message = self._with_headers(message, request_id)
+            elif message["type"] == "http.response.body":
+                seen["bytes"] += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except asyncio.CancelledError:  # the time to finish after a request to stop is over
+            if seen["status"] == 0:
+                stopping = problems.busy("the server stops; try again soon")
+                await answer_for(scope["path"], stopping, request_id)(scope, receive, sending)
+        except Exception:  # noqa: BLE001 - the last resort: logged, and answered 500
+            _log.exception("a request failed", extra={"facts": {"request": request_id, "path": scope["path"]}})
+            if seen["status"] == 0:
+                unforeseen = Problem(500, "the server failed; its log says why")
+                await answer_for(scope["path"], unforeseen, request_id)(scope, receive, sending)
+        finally:
+            self._note(scope, seen, request_id, time.perf_counter() - started)
+
+    def _with_headers(self, message: Message, request_id: str) -> Message:
+        given = list(message.get("headers", ()))
+        names = {name.lower() for name, _ in given}
+        added = [(name, value) for name, value in self._headers if name not in names]
+        return {**message, "headers": [*given, *added, (b"x-request-id", request_id.encode())]}
+
+    def _note(self, scope: Scope, seen: dict[str, int], request_id: str, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        state: MutableMapping[str, Any] = scope.get("state", {})
+        status_code = LEFT if state.get("left") else seen["status"] or 500
+        self._service.measures.requests.labels(route, method, str(status_code)).inc()
+        self._service.measures.request_seconds.labels(route).observe(seconds)
+        if state.get("left"):
+            self._service.measures.abandoned.inc()
+        facts = {
+            "status": status_code,
+            "seconds": round(seconds, 4),
+            "bytes": seen["bytes"],
+            "key": state.get("key", ""),
+            "request": request_id,
+        }
+        level = logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO
+        _log.log(level, "%s %s", method, route if route != "other" else "(no such route)", extra={"facts": facts})
+
+
+def answer_for(path: str, problem: Problem, request_id: str) -> Response:
+    """A problem in the shape that clients of a path expect."""
+    if path.startswith(removebg.PREFIX):
+        return removebg.answer(problem)
+    return problems.answer(problem, request=request_id)
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101
+    if error.status >= 500 and error.__cause__ is not None:
+        facts = {"request": request.state.request, "status": error.status}
+        _log.warning("%s", " ".join(str(error.__cause__).split()), extra={"facts": facts})
+    return answer_for(request.url.path, error, request.state.request)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    words = {404: "there is nothing at this path", 405: "this path does not take this method"}
+    problem = Problem(error.status_code, words.get(error.status_code, str(error.detail)), headers=error.headers)
+    return answer_for(request.url.path, problem, request.state.request)
+
+
+async def _answer_nobody(request: Request, _: Exception) -> Response:
+    request.state.left = True
+    return Response(status_code=LEFT)
+
+
+def _described(statuses: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    schema = {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "field": {"type": "string"},
+            "request": {"type": "string"},
+        },
+    }
+    content = {"application/problem+json": {"schema": schema}}
+    return {code: {"description": text, "content": content} for code, text in statuses.items()}

@@ -1,0 +1,234 @@
+"""Photos fetched from addresses that strangers give, without lending them this server's place in the network.
+
+The name is resolved once for each connection; every address it resolves to must be a public one; the connection goes to an
+address that was checked, so a name that changes its answer between check and use gains nothing. Redirects are followed here,
+each as a new connection under the same checks. Proxies of the environment are not used.
+
+Refused: everything that `ipaddress` does not call global, multicast, and IPv6 forms that carry an IPv4 address to somewhere
+else (mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+import httpcore
+
+from liftout import __version__
+from liftout.errors import UsageError
+from liftout.server.problems import Problem, unprocessable
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolver: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
+"""(host, port) to the text of every address it has."""
+
+MAX_REDIRECTS = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""RFC 4291; mapped, compatible, translated and NAT64 addresses all lie outside."""
+_TUNNELS = (ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"))
+"""6to4 (RFC 7526 retired it) and Teredo: what they reach is the IPv4 address inside them."""
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""RFC 5214: upper half of an interface identifier whose lower half is an IPv4 address."""
+_SPECIAL: tuple[Network, ...] = (ipaddress.IPv4Network("192.88.99.0/24"), ipaddress.IPv6Network("3fff::/20"))
+"""6to4 relays (RFC 7526) and documentation (RFC 9637), which older versions of `ipaddress` call global."""
+_HOST = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchRules:
+    """What may be fetched."""
+
+    enabled: bool = False
+    allowed: tuple[Network, ...] = ()
+    """Networks that may be reached although they are not public."""
+    max_bytes: int = 50_000_000
+    seconds: float = 20
+
+
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Networks from CIDR notation. Raises UsageError."""
+    found: list[Network] = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text))
+        except ValueError as error:
+            raise UsageError(f"fetch-network {text}: {error}; give a network such as 10.1.2.0/24") from None
+    return tuple(found)
+
+
+def refused(address: Address, allowed: Iterable[Network] = ()) -> bool:
+    """Whether an address must not be connected to."""
+    if any(address.version == network.version and address in network for network in allowed):
+        return False
+    if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
+        return True
+    if any(address.version == network.version and address in network for network in _SPECIAL):
+        return True
+    if isinstance(address, ipaddress.IPv4Address):
+        return False
+    if address not in _GLOBAL_UNICAST or any(address in tunnel for tunnel in _TUNNELS):
+        return True
+    if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return refused(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return False
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """Every address of a host, by the system's resolver."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+async def fetch(url: str, rules: FetchRules, *, field: str = "url", resolver: Resolver = resolve) -> bytes:
+    """The bytes at an address.
+
+    field: what a Problem is about. Raises Problem: 403 where fetching is off, 413 too large, 422 for everything that is
+    wrong with the address or with what answers there.
+    """
+    if not rules.enabled:
+        raise Problem(403, "this server does not fetch photos from addresses; upload the photo", field=field)
+    try:
+        async with asyncio.timeout(rules.seconds):
+            return await _follow(url, rules, field, resolver)
+    except TimeoutError:
+        raise unprocessable(field, f"{field}: it did not arrive within {rules.seconds:g} seconds") from None
+
+
+async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver) -> bytes:
+    backend = _CheckedBackend(rules.allowed, field, resolver)
+    # A pool of its own for each fetch, without keep-alive: no connection outlives the check that allowed it.
+    async with httpcore.AsyncConnectionPool(
+        ssl_context=_tls(), network_backend=backend, max_keepalive_connections=0
+    ) as pool:
+        for _ in range(MAX_REDIRECTS + 1):
+            parts = _parts(url, field)
+            try:
+                content, location = await _get(pool, parts, rules, field)
+            except (
+                httpcore.TimeoutException,
+                httpcore.NetworkError,
+                httpcore.ProtocolError,
+                ssl.SSLError,
+                OSError,
+            ) as error:
+                reason = " ".join(str(error).split())[:120] or type(error).__name__
+                raise unprocessable(field, f"{field}: {parts.hostname} cannot be fetched from: {reason}") from None
+            if location is None:
+                return content
+            url = urljoin(url, location)
+    raise unprocessable(field, f"{field}: it redirects more than {MAX_REDIRECTS} times")
+
+
+def _parts(url: str, field: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise unprocessable(field, f"{field}: it is not an address") from None
+    if parts.scheme not in ("http", "https"):
+        raise unprocessable(field, f"{field}: only http and https addresses are fetched")
+    if parts.username is not None or parts.password is not None:
+        raise unprocessable(field, f"{field}: addresses with a user name or password are not fetched")
+    if len(url) > 2000 or not host or not _HOST.fullmatch(_ascii(host)):
+        raise unprocessable(field, f"{field}: it is too long or names no valid host")
+    return parts
+
+
+def _ascii(host: str) -> str:
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
+
+
+async def _get(
+    pool: httpcore.AsyncConnectionPool, parts: SplitResult, rules: FetchRules, field: str
+) -> tuple[bytes, str | None]:
+    """(content, None), or (nothing, where it redirects to)."""
+    host = _ascii(parts.hostname or "")
+    shown = f"[{host}]" if ":" in host else host
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
+        f"?{quote(parts.query, safe='/?%:@!$&()*+,;=~-._[]')}" if parts.query else ""
+    )
+    address = httpcore.URL(scheme=parts.scheme, host=host, port=parts.port, target=target)
+    headers = {
+        "Host": shown if parts.port is None else f"{shown}:{parts.port}",
+        "User-Agent": f"liftout/{__version__}",
+        "Accept": "image/*",
+        "Accept-Encoding": "identity",
+    }
+    async with pool.stream("GET", address, headers=list(headers.items())) as response:
+        given = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        if response.status in _REDIRECTS and b"location" in given:
+            return b"", given[b"location"]
+        if response.status != 200:
+            raise unprocessable(field, f"{field}: {host} answered {response.status}")
+        if given.get(b"content-encoding", "identity") != "identity":
+            raise unprocessable(field, f"{field}: {host} sends it compressed although it was asked not to")
+        content = bytearray()
+        async for chunk in response.aiter_stream():
+            content += chunk
+            if len(content) > rules.max_bytes:
+                raise Problem(413, f"{field}: it is larger than {rules.max_bytes / 1e6:g} megabytes", field=field)
+        return bytes(content), None
+
+
+_context: ssl.SSLContext | None = None
+
+
+def _tls() -> ssl.SSLContext:
+    """One TLS context: making it reads all certificate authorities."""
+    global _context
+    if _context is None:
+        _context = httpcore.default_ssl_context()
+    return _context
+
+
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Opens connections to addresses that were checked, and to no others."""
+
+    def __init__(self, allowed: tuple[Network, ...], field: str, resolver: Resolver) -> None:
+        self._allowed = allowed
+        self._field = field
+        self._resolver = resolver
+        self._plain = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        last: Exception = httpcore.ConnectError("it has no address")
+        for address in await self._checked(host, port):
+            try:
+                return await self._plain.connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last = error
+        raise last
+
+    async def _checked(self, host: str, port: int) -> list[Address]:
+        try:
+            texts = await self._resolver(host, port)
+        except (OSError, UnicodeError):
+            raise unprocessable(self._field, f"{self._field}: {host} cannot be resolved") from None
+        addresses = [ipaddress.ip_address(text) for text in dict.fromkeys(texts)]
+        if not addresses:
+            raise unprocessable(self._field, f"{self._field}: {host} cannot be resolved")
+        if any(refused(address, self._allowed) for address in addresses):
+            raise unprocessable(
+                self._field, f"{self._field}: {host} is not on the public internet; photos are fetched from there only"
+            )
+        return addresses

@@ -1,0 +1,125 @@
+"""API keys from a file: `KEY` or `NAME KEY` on each line, `#` starts a comment. A changed file is read again by itself.
+
+A key is compared as its SHA-256 with every key of the file, in constant time. A file that has gone lets nobody in; one that
+is malformed leaves the keys as they were and is reported in the log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import time
+from pathlib import Path
+
+from starlette.requests import Request
+
+from liftout.errors import UsageError
+from liftout.server.problems import Problem
+
+SHORTEST = 16
+"""Characters of a key: shorter ones can be guessed."""
+LOOK_EVERY = 1.0
+"""Seconds between looks at the file."""
+
+_log = logging.getLogger("liftout.server")
+
+
+class ApiKeys:
+    """The keys of one file."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError where the file cannot be read or a line is malformed."""
+        self._path = path
+        self._digests: dict[bytes, str] = {}
+        self._seen: tuple[int, int, int] | None = None
+        self._looked = 0.0
+        self._digests = _read(path)
+        self._seen = _version(path)
+
+    def name_of(self, key: str) -> str | None:
+        """The name of a key, or None where it is none of the file's."""
+        self._look()
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        found = None
+        for known, name in self._digests.items():
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found
+
+    def reload(self) -> None:
+        """Read the file again now."""
+        self._looked = 0.0
+        self._seen = None
+        self._look()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY and self._seen is not None:
+            return
+        self._looked = now
+        version = _version(self._path)
+        if version is not None and version == self._seen:
+            return
+        if version is None:
+            if self._digests:
+                _log.error("the API key file cannot be read any more; nobody is let in until it can")
+            self._digests = {}
+            return
+        try:
+            self._digests = _read(self._path)
+            _log.info("%d API keys read", len(self._digests))
+        except UsageError as error:
+            _log.error("%s; the keys stay as they were", error)
+        self._seen = version
+
+
+def presented(request: Request) -> str | None:
+    """The key that a request carries: X-Api-Key, or Authorization: Bearer."""
+    key = request.headers.get("x-api-key")
+    if key is not None:
+        return key
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token else None
+
+
+def check(keys: ApiKeys | None, request: Request) -> str:
+    """The name of the caller's key; empty where the server has no keys. Raises Problem 401."""
+    if keys is None:
+        return ""
+    key = presented(request)
+    name = keys.name_of(key) if key is not None else None
+    if name is None:
+        state = "is not known to this server" if key is not None else "is missing"
+        raise Problem(
+            401, f"the API key {state}; send it as X-Api-Key", headers={"WWW-Authenticate": 'Bearer realm="liftout"'}
+        )
+    return name
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino
+
+
+def _read(path: Path) -> dict[bytes, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UsageError(f"the API key file {path} cannot be read: {reason}") from None
+    digests: dict[bytes, str] = {}
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if len(words) > 2 or len(words[-1]) < SHORTEST:
+            raise UsageError(
+                f"the API key file {path}, line {number}: give a KEY of at least {SHORTEST} characters, or NAME KEY"
+            )
+        name = words[0] if len(words) == 2 else f"key-{number}"
+        digests[hashlib.sha256(words[-1].encode()).digest()] = name
+    return digests

@@ -1,0 +1,107 @@
+"""Errors as RFC 9457 problem details: status, what happened, and which field it is about."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from liftout.errors import (
+    EngineError,
+    ImageTooLarge,
+    InputError,
+    LiftoutError,
+    ModelUnavailable,
+    OutOfMemory,
+    OutputError,
+    UnknownModel,
+    UsageError,
+)
+
+RETRY_SECONDS = 5
+"""What Retry-After says where nothing better is known."""
+
+
+class Problem(Exception):
+    """An answer that is an error.
+
+    status: of HTTP. detail: one line for a person. field: the form field, JSON key or query parameter that is wrong.
+    """
+
+    def __init__(
+        self, status: int, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.field = field
+        self.headers = dict(headers or {})
+
+
+class ClientLeft(Exception):
+    """The client closed its connection; nobody reads an answer."""
+
+
+def busy(detail: str, seconds: int = RETRY_SECONDS) -> Problem:
+    """503 with Retry-After."""
+    return Problem(503, detail, headers={"Retry-After": str(seconds)})
+
+
+def unprocessable(field: str, detail: str) -> Problem:
+    """422 about a field."""
+    return Problem(422, detail, field=field)
+
+
+def answer(problem: Problem, *, request: str = "") -> JSONResponse:
+    """A problem as application/problem+json. request: the id of the request, for the operator's log."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title(problem.status),
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if problem.field:
+        body["field"] = problem.field
+    if request:
+        body["request"] = request
+    return JSONResponse(
+        body, status_code=problem.status, headers=problem.headers, media_type="application/problem+json"
+    )
+
+
+def title(status: int) -> str:
+    """The standard phrase of a status."""
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def from_error(error: LiftoutError, *, image_field: str, chosen_model: bool) -> Problem:
+    """What an error of the pipeline means to a caller.
+
+    image_field: the field that held the photo. chosen_model: whether the caller named the model, so that a model which is
+    not here is the caller's mistake and not the server's.
+    """
+    text = str(error)
+    if isinstance(error, ImageTooLarge):
+        return Problem(413, f"{text.partition('; ')[0]}; send a smaller photo", field=image_field)
+    if isinstance(error, InputError):
+        return unprocessable(image_field, text)
+    if isinstance(error, UnknownModel | ModelUnavailable):
+        if chosen_model:
+            happened = (
+                text.partition("`liftout models")[0] if isinstance(error, UnknownModel) else text.partition("; ")[0]
+            )
+            return unprocessable("model", f"{happened.rstrip(' ;')}; GET /v1/models lists what this server offers")
+        return busy(text, 60)
+    if isinstance(error, UsageError | OutputError):
+        named = text.split(" ", 1)[0].replace("-", "_")
+        return Problem(422, text, field=named if named.isidentifier() else None)
+    if isinstance(error, OutOfMemory):
+        return busy(text, 30)
+    if isinstance(error, EngineError):
+        return Problem(500, text)
+    return Problem(500, "the server cannot do this; its log says why")

@@ -1,0 +1,65 @@
+"""How often one caller may ask: a token bucket for each key, or each address where there are no keys."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from liftout.server.problems import Problem
+
+CALLERS = 10_000
+"""Buckets remembered; the caller seen longest ago is forgotten first."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a caller has left."""
+
+    limit: int
+    remaining: int
+    reset: float
+    """Seconds until the whole limit is there again."""
+
+
+class Rate:
+    """At most `limit` requests a minute from each caller, refilled evenly."""
+
+    def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def spend(self, caller: str) -> Allowance | None:
+        """Count one request; None where nothing is counted. Raises Problem 429 with Retry-After."""
+        if not self._limit:
+            return None
+        now = self._clock()
+        tokens, seen = self._buckets.pop(caller, (float(self._limit), now))
+        tokens = min(float(self._limit), tokens + (now - seen) * self._limit / 60)
+        granted = tokens >= 1
+        self._buckets[caller] = (tokens - granted, now)
+        while len(self._buckets) > CALLERS:
+            self._buckets.popitem(last=False)
+        left = Allowance(self._limit, int(tokens - granted), (self._limit - tokens + granted) * 60 / self._limit)
+        if not granted:
+            wait = math.ceil((1 - tokens) * 60 / self._limit)
+            raise Problem(
+                429,
+                f"more than {self._limit} requests a minute; try again in {wait} s",
+                headers={"Retry-After": str(wait), **headers(left)},
+            )
+        return left
+
+
+def headers(left: Allowance | None) -> dict[str, str]:
+    """X-RateLimit-* as remove.bg names them; `Reset` is a Unix time."""
+    if left is None:
+        return {}
+    return {
+        "X-RateLimit-Limit": str(left.limit),
+        "X-RateLimit-Remaining": str(left.remaining),
+        "X-RateLimit-Reset": str(math.ceil(time.time() + left.reset)),
+    }

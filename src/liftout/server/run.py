@@ -1,0 +1,92 @@
+"""Run the application: signals, sockets, log lines."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import signal
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from liftout.errors import UsageError
+from liftout.server import journal
+from liftout.server.application import create_app
+from liftout.server.page import written_site
+from liftout.server.protocol import patient_protocol
+from liftout.server.service import Service
+from liftout.server.settings import Settings
+
+_log = logging.getLogger(journal.NAME)
+
+
+def run(settings: Settings, *, host: str, port: int, trust_proxy: str = "127.0.0.1") -> int:
+    """Serve until SIGTERM or SIGINT. Returns an exit status.
+
+    port: 0 takes a free one; the address that is listened on is written to the log.
+    Raises UsageError where the address is taken or not this machine's; UnknownModel, ModelUnavailable, EngineError.
+    """
+    logging.config.dictConfig(journal.configuration(settings.log_format))
+    with listen(host, port) as listening, written_site() as web:
+        service, server = prepare(settings, trust_proxy=trust_proxy, web=web)
+        service.preload()
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, lambda *_: _reload(service))
+        signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises the signal again when it has stopped
+        address, bound = listening.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        _log.info("listening on http://%s:%d with model %s", shown, bound, settings.run.model)
+        server.run(sockets=[listening])
+    _log.info("stopped")
+    return 0 if server.started else 1
+
+
+def prepare(
+    settings: Settings, *, trust_proxy: str = "127.0.0.1", web: Path | None = None
+) -> tuple[Service, uvicorn.Server]:
+    """The service and a server for it that does not run yet. web: as for `create_app`."""
+    app = create_app(settings, web=web)
+    service: Service = app.state.service
+    config = uvicorn.Config(
+        app,
+        http=patient_protocol(connections=settings.limits.connections),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=trust_proxy,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=settings.limits.grace,
+    )
+    return service, _Server(config, service)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises UsageError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(found[0][4][:2], family=family, backlog=512)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"cannot listen on {host}, port {port}: {reason}; give another --host or --port") from None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, telling the service when it starts to stop."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.stopping = True
+        _log.info("stopping: %d photos run and %d wait", self._service.places.running, self._service.places.waiting)
+        await super().shutdown(sockets)
+
+
+def _reload(service: Service) -> None:
+    if service.keys is not None:
+        service.keys.reload()

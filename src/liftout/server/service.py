@@ -1,0 +1,221 @@
+"""What all routes share: the way of a request from admission to a finished picture."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from liftout.catalog import find, models
+from liftout.catalog.spec import ModelSpec
+from liftout.cutout import Cutout
+from liftout.errors import LiftoutError, ModelUnavailable
+from liftout.options import RunOptions
+from liftout.remover import Remover
+from liftout.server import body, keys, problems
+from liftout.server.fetch import FetchRules, Resolver, fetch, networks, resolve
+from liftout.server.loaded import LoadedModels
+from liftout.server.measures import Measures
+from liftout.server.places import Abandoned, Abandonment, Places
+from liftout.server.problems import ClientLeft, Problem, busy, unprocessable
+from liftout.server.rate import Allowance, Rate
+from liftout.server.settings import Settings
+from liftout.weights.locate import locate, presence
+
+_T = TypeVar("_T")
+MODELS_SECONDS = 2.0
+"""For which the list of models on this machine is remembered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a worker made, and how long it took."""
+
+    waited: float
+    ran: float
+
+
+class Service:
+    """One server's models, places, limits and measures."""
+
+    def __init__(self, settings: Settings, *, resolver: Resolver = resolve) -> None:
+        """Raises UsageError where a key file or a network is malformed."""
+        limits = settings.limits
+        self.settings = settings
+        self.measures = Measures()
+        self.keys = keys.ApiKeys(Path(settings.api_key_file)) if settings.api_key_file else None
+        self.rate = Rate(limits.rate)
+        self.places = Places(workers=limits.workers, queue=limits.queue)
+        self.memory = body.BodyMemory(limits.memory_bytes)
+        self.loaded = LoadedModels(limits.models_kept, self._load, self._check_model)
+        self.stopping = False
+        self.ready = False
+        """Whether the default model has been loaded."""
+        self._resolver = resolver
+        self._rules = FetchRules(
+            enabled=settings.fetch,
+            allowed=networks(settings.fetch_networks),
+            max_bytes=limits.body_bytes,
+            seconds=limits.fetch_timeout,
+        )
+        self._fetches = asyncio.Semaphore(limits.workers * 4)
+        self._models: tuple[float, list[ModelSpec]] | None = None
+        measures, places = self.measures, self.places
+        measures.running.set_function(lambda: places.running)
+        measures.waiting.set_function(lambda: places.waiting)
+        measures.body_bytes.set_function(lambda: self.memory.held)
+        measures.models.set_function(lambda: len(self.loaded.names()))
+
+    def admit(self, request: Request) -> Allowance | None:
+        """Check key and rate of a request. Raises Problem 401, 403, 429."""
+        if request.headers.get("sec-fetch-site") == "cross-site" and not self._cors_allows(request):
+            raise Problem(
+                403, "pages of other sites may not call this server; its operator allows them with --cors-origin"
+            )
+        name = keys.check(self.keys, request)
+        request.state.key = name
+        return self.rate.spend(name or (request.client.host if request.client else ""))
+
+    def reading(self, request: Request) -> AbstractAsyncContextManager[body.Body]:
+        """The parsed body of a request, under this server's limits; turned away at once where the queue is full."""
+        self.places.check_room()
+        limits = self.settings.limits
+        return body.reading(request, self.memory, limit=limits.body_bytes, seconds=limits.body_timeout)
+
+    @asynccontextmanager
+    async def fetched(self, url: str, *, field: str) -> AsyncIterator[bytes]:
+        """The photo at an address; it counts as a request's bytes until the block ends."""
+        if self._fetches.locked():
+            raise busy("the server fetches as many photos as it can; try again soon")
+        async with self._fetches:
+            content = await fetch(url, self._rules, field=field, resolver=self._resolver)
+        self.memory.take(len(content))
+        try:
+            yield content
+        finally:
+            self.memory.give(len(content))
+
+    async def cut(
+        self,
+        request: Request,
+        photo: bytes,
+        choice: RunOptions,
+        finish: Callable[[Cutout], _T],
+        *,
+        field: str,
+        chosen_model: bool,
+    ) -> tuple[_T, Done]:
+        """Cut out a photo on a worker.
+
+        finish: makes the answer out of the cutout, on the worker too. field: of the request that held the photo.
+        Raises Problem, or ClientLeft where nobody waits any more.
+        """
+        asked = time.perf_counter()
+        started = asked
+
+        def work(abandonment: Abandonment) -> _T:
+            nonlocal started
+            started = time.perf_counter()
+            abandonment.check()
+            with self.loaded.using(choice) as remover:
+                abandonment.check()
+                cutout = remover(photo, name=field)
+            abandonment.check()
+            return finish(cutout)
+
+        try:
+            result = await self._unless_left(request, self.places.run(work))
+        except LiftoutError as error:
+            raise problems.from_error(error, image_field=field, chosen_model=chosen_model) from error
+        except MemoryError:
+            raise busy("not enough memory for this photo; try again, or send a smaller one", 30) from None
+        ended = time.perf_counter()
+        self.measures.wait_seconds.observe(started - asked)
+        self.measures.run_seconds.labels(choice.model).observe(ended - started)
+        return result, Done(waited=started - asked, ran=ended - started)
+
+    def offered(self) -> list[ModelSpec]:
+        """Models that callers may name: those on this machine, or those that the operator listed."""
+        now = time.monotonic()
+        if self._models is None or now - self._models[0] > MODELS_SECONDS:
+            listed = (self.settings.run.model, *self.settings.models)
+            found = [
+                spec
+                for spec in models().values()
+                if (not self.settings.models or spec.name in listed) and presence(spec) not in (None, "damaged")
+            ]
+            self._models = (now, found)
+        return self._models[1]
+
+    def preload(self) -> None:
+        """Load the default model. Raises UnknownModel, ModelUnavailable, EngineError."""
+        with self.loaded.using(self.settings.run):
+            self.ready = True
+
+    async def close(self) -> None:
+        """Let what runs and waits finish, then give back all memory."""
+        self.stopping = True
+        await self.places.drain()
+        self.loaded.close()
+
+    def _load(self, choice: RunOptions) -> Remover:
+        return Remover(
+            choice.model,
+            engine=choice.engine,
+            device=choice.device,
+            precision=choice.precision,
+            threads=choice.threads,
+            edges=choice.edges,
+            max_pixels=choice.max_pixels,
+        )
+
+    def _check_model(self, choice: RunOptions) -> None:
+        listed = (self.settings.run.model, *self.settings.models)
+        spec = find(choice.model)
+        if self.settings.models and choice.model not in listed:
+            raise ModelUnavailable(f"{choice.model} is not offered by this server")
+        locate(spec)
+
+    def _cors_allows(self, request: Request) -> bool:
+        origins = self.settings.cors_origins
+        return "*" in origins or request.headers.get("origin") in origins
+
+    async def _unless_left(self, request: Request, work: Coroutine[Any, Any, _T]) -> _T:
+        """The result of `work`, cancelled when the client leaves or its time is up."""
+        job = asyncio.ensure_future(work)
+        left = asyncio.ensure_future(_left(request))
+        try:
+            await asyncio.wait((job, left), timeout=self.settings.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
+            if job.done():
+                return job.result()
+            if left.done():
+                raise ClientLeft
+            raise busy(f"the photo was not finished within {self.settings.limits.timeout} seconds", 30)
+        except Abandoned:
+            raise ClientLeft from None
+        finally:
+            left.cancel()
+            if not job.done():
+                job.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Returns when the client has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def one_source(field: str, sources: Mapping[str, object]) -> str:
+    """The name of the only source of a photo that was given. Raises Problem 422."""
+    given = [name for name, value in sources.items() if value]
+    if not given:
+        raise unprocessable(field, f"no photo was given; send {' or '.join(sources)}")
+    if len(given) > 1:
+        raise unprocessable(given[1], f"{' and '.join(given)} are given; send one of them")
+    return given[0]

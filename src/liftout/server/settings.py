@@ -1,0 +1,69 @@
+"""What the operator of a server chooses; `liftout serve` is made from these fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from liftout.options import About, RunOptions
+
+MEGABYTE = 1_000_000
+
+
+def _setting(default: Any, text: str, *, metavar: str = "N", low: int | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"about": About(help=text, metavar=metavar, low=low)})
+
+
+def _workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(2, min(4, cores // 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much one server takes on."""
+
+    workers: int = _setting(_workers(), "Photos that are cut out at the same time.", low=1)
+    queue: int = _setting(64, "Photos that may wait for a worker; more are answered 503.", low=0)
+    timeout: int = _setting(120, "Seconds that a photo may wait and run.", metavar="SECONDS", low=1)
+    max_body: int = _setting(50, "Largest request in megabytes.", metavar="MB", low=1)
+    body_memory: int = _setting(500, "Megabytes of requests held in memory at a time.", metavar="MB", low=1)
+    body_timeout: int = _setting(60, "Seconds that a request may take to arrive.", metavar="SECONDS", low=1)
+    max_pixels: int = _setting(50_000_000, "Refuse photos with more pixels.", low=1)
+    models_kept: int = _setting(2, "Models that stay in memory.", low=1)
+    rate: int = _setting(0, "Requests a minute from one key, or one address; 0 does not count.", low=0)
+    connections: int = _setting(512, "Open connections; more are turned away.", low=1)
+    fetch_timeout: int = _setting(
+        20, "Seconds that fetching a photo by its address may take.", metavar="SECONDS", low=1
+    )
+    grace: int = _setting(30, "Seconds that running work may take after a request to stop.", metavar="SECONDS", low=0)
+
+    @property
+    def body_bytes(self) -> int:
+        """`max_body` in bytes."""
+        return self.max_body * MEGABYTE
+
+    @property
+    def memory_bytes(self) -> int:
+        """`body_memory` in bytes, never less than one request."""
+        return max(self.body_memory, self.max_body) * MEGABYTE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that makes two servers differ."""
+
+    run: RunOptions = dataclasses.field(default_factory=RunOptions)
+    """Model, engine, device, precision and threads of requests that name none."""
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    models: tuple[str, ...] = ()
+    """Models that callers may name besides `run.model`; empty for all that are on this machine."""
+    api_key_file: str | None = None
+    fetch: bool = False
+    """Whether photos are fetched from addresses that callers give."""
+    fetch_networks: tuple[str, ...] = ()
+    """Networks (CIDR) that may be fetched from although they are private."""
+    cors_origins: tuple[str, ...] = ()
+    log_format: Literal["text", "json"] = "text"

@@ -1,0 +1,69 @@
+"""What a server says about itself: models, health, readiness, measures."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from liftout.server.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    """The routes, over one service."""
+    routes = APIRouter(tags=["status"])
+
+    @routes.get("/v1/models", summary="Models that a request may name")
+    async def models(request: Request) -> JSONResponse:
+        service.admit(request)
+        loaded = service.loaded.names()
+        offered = await asyncio.to_thread(service.offered)
+        return JSONResponse(
+            {
+                "default": service.settings.run.model,
+                "models": [
+                    {
+                        "name": spec.name,
+                        "summary": spec.summary,
+                        "size": list(spec.input.size),
+                        "license": spec.license.weights,
+                        "commercial": spec.license.commercial,
+                        "loaded": spec.name in loaded,
+                    }
+                    for spec in offered
+                ],
+            }
+        )
+
+    @routes.head("/healthz", include_in_schema=False)
+    @routes.get("/healthz", summary="Whether the process answers")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.head("/readyz", include_in_schema=False)
+    @routes.get(
+        "/readyz",
+        summary="Whether photos are taken",
+        responses={503: {"description": "Stopping, or the default model is not loaded"}},
+    )
+    async def ready() -> JSONResponse:
+        facts: dict[str, Any] = {
+            "status": "ready",
+            "running": service.places.running,
+            "waiting": service.places.waiting,
+        }
+        if service.stopping or not service.ready:
+            facts["status"] = "stopping" if service.stopping else "loading"
+            return JSONResponse(facts, status_code=503, headers={"Retry-After": "5"})
+        return JSONResponse(facts)
+
+    @routes.get("/metrics", summary="Measures for Prometheus", response_class=Response)
+    async def metrics(request: Request) -> Response:
+        service.admit(request)
+        return Response(generate_latest(service.measures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return routes

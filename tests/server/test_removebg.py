@@ -1,0 +1,247 @@
+"""/v1.0/removebg, as clients of remove.bg call it; among them a package that knows nothing of liftout."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import removebg.removebg as foreign
+from PIL import Image
+
+from liftout import Remover
+
+PATH = "/v1.0/removebg"
+
+
+def opened(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
+
+
+@pytest.fixture(scope="module")
+def expected(cat: bytes, tiny_home: Path) -> np.ndarray:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIFTOUT_HOME", str(tiny_home))
+        with Remover("tiny") as remover:
+            return remover(cat).rgba
+
+
+@pytest.fixture
+def remove_bg(server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> foreign.RemoveBg:
+    """The package `removebg` from PyPI; nothing of it is changed but the address that it talks to."""
+    monkeypatch.setattr(foreign, "API_ENDPOINT", f"{server.url}{PATH}")
+    return foreign.RemoveBg("a-key-of-remove.bg", str(tmp_path / "error.log"))
+
+
+def test_the_foreign_client_cuts_out_a_file(
+    remove_bg: foreign.RemoveBg, examples: Path, tmp_path: Path, expected: np.ndarray
+) -> None:
+    photo = tmp_path / "cat.jpg"
+    photo.write_bytes((examples / "cat.jpg").read_bytes())
+    remove_bg.remove_background_from_img_file(str(photo), size="auto")
+    assert np.array_equal(np.asarray(opened((tmp_path / "cat.jpg_no_bg.png").read_bytes())), expected)
+
+
+def test_the_foreign_client_cuts_out_base64_over_a_colour(
+    remove_bg: foreign.RemoveBg, cat: bytes, tmp_path: Path, expected: np.ndarray
+) -> None:
+    target = tmp_path / "no-bg.png"
+    remove_bg.remove_background_from_base64_img(
+        base64.b64encode(cat).decode(), size="regular", new_file_name=str(target), bg_color="81d4fa"
+    )
+    image = np.asarray(opened(target.read_bytes()).convert("RGB")).astype(float)
+    alpha = expected[..., 3:] / 255
+    blended = expected[..., :3] * alpha + np.array([0x81, 0xD4, 0xFA]) * (1 - alpha)
+    assert np.abs(image - blended).mean() < 2  # it came back as JPEG: nothing in it is transparent
+
+
+def test_the_foreign_client_is_told_what_is_wrong(remove_bg: foreign.RemoveBg, tmp_path: Path) -> None:
+    import requests
+
+    with pytest.raises(requests.HTTPError, match="400"):
+        remove_bg.remove_background_from_base64_img("bm90IGEgcGhvdG8=", new_file_name=str(tmp_path / "x.png"))
+    with pytest.raises(requests.HTTPError, match="400"):
+        remove_bg.remove_background_from_img_url("http://192.0.2.1/cat.jpg", new_file_name=str(tmp_path / "x.png"))
+
+
+def test_headers_and_json_are_those_of_remove_bg(client: httpx.Client, cat: bytes) -> None:
+    answer = client.post(
+        PATH,
+        json={"image_file_b64": base64.b64encode(cat).decode(), "size": "auto", "type": "product", "crop": True},
+        headers={"Accept": "application/json", "X-Api-Key": "anything"},
+    )
+    image = opened(base64.b64decode(answer.json()["data"]["result_b64"]))
+    assert (answer.headers["x-width"], answer.headers["x-height"]) == tuple(map(str, image.size))
+    assert (answer.headers["x-max-width"], answer.headers["x-max-height"]) == ("451", "300")
+    assert (answer.headers["x-type"], answer.headers["x-credits-charged"]) == ("product", "0")
+    assert answer.json()["data"]["foreground_width"] == int(answer.headers["x-foreground-width"]) > 0
+
+
+def test_the_default_size_is_a_preview(client: httpx.Client, examples: Path) -> None:
+    photo = (examples / "astronaut.jpg").read_bytes()
+    width, height = opened(photo).size
+    assert width * height > 250_000
+    answer = client.post(PATH, files={"image_file": photo})
+    small = opened(answer.content)
+    assert 240_000 < small.width * small.height <= 250_000
+    assert small.width / small.height == pytest.approx(width / height, rel=0.01)
+    assert answer.headers["x-max-width"] == str(width)
+    assert opened(client.post(PATH, files={"image_file": photo}, data={"size": "full"}).content).size == (width, height)
+
+
+def test_nothing_outside_the_region_of_interest_is_subject(
+    client: httpx.Client, cat: bytes, expected: np.ndarray
+) -> None:
+    answer = client.post(PATH, files={"image_file": cat}, data={"roi": "100px 10% 75% 200px", "format": "png"})
+    alpha = np.asarray(opened(answer.content))[..., 3]
+    inside = np.zeros_like(alpha, bool)
+    inside[30:200, 100:338] = True
+    assert alpha[~inside].max() == 0
+    assert np.array_equal(alpha[inside], expected[..., 3][inside])
+
+
+def test_margins_reach_beyond_the_photo(client: httpx.Client, cat: bytes) -> None:
+    plain = opened(client.post(PATH, files={"image_file": cat}, data={"crop": "true", "format": "png"}).content)
+    given = {"crop": "true", "crop_margin": "10px 20% 30px 40px", "format": "png"}
+    wide = opened(client.post(PATH, files={"image_file": cat}, data=given).content)
+    assert wide.size == (plain.width + round(plain.width * 0.2) + 40, plain.height + 40)
+    assert np.array_equal(
+        np.asarray(wide.crop((40, 10, 40 + plain.width, 10 + plain.height)))[..., 3], np.asarray(plain)[..., 3]
+    )
+
+
+def test_scale_and_position_place_the_subject(client: httpx.Client, cat: bytes) -> None:
+    given = {"scale": "50%", "position": "100% 0%", "format": "png", "size": "auto"}
+    answer = client.post(PATH, files={"image_file": cat}, data=given)
+    alpha = np.asarray(opened(answer.content))[..., 3]
+    assert alpha.shape == (300, 451)
+    columns, rows = np.flatnonzero((alpha >= 64).any(axis=0)), np.flatnonzero((alpha >= 64).any(axis=1))
+    across, down = columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]
+    assert max(across / 451, down / 300) == pytest.approx(0.5, abs=0.03)
+    assert columns[-1] >= 446
+    assert rows[0] <= 4
+
+
+def test_the_alpha_channel_alone(client: httpx.Client, cat: bytes, expected: np.ndarray) -> None:
+    image = opened(client.post(PATH, files={"image_file": cat}, data={"channels": "alpha"}).content)
+    assert image.mode == "L"
+    assert np.array_equal(np.asarray(image), expected[..., 3])
+
+
+def test_a_zip_holds_colours_and_alpha(client: httpx.Client, cat: bytes, expected: np.ndarray) -> None:
+    answer = client.post(PATH, files={"image_file": cat}, data={"format": "zip"})
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert opened(archive.read("color.jpg")).size == (451, 300)
+        assert np.array_equal(np.asarray(opened(archive.read("alpha.png"))), expected[..., 3])
+
+
+def test_a_picture_lies_behind_the_subject(client: httpx.Client, cat: bytes, expected: np.ndarray) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (90, 60), (250, 10, 20)).save(stream, "PNG")
+    answer = client.post(PATH, files={"image_file": cat, "bg_image_file": stream.getvalue()}, data={"format": "png"})
+    image = np.asarray(opened(answer.content).convert("RGB")).astype(float)
+    alpha = expected[..., 3:] / 255
+    assert np.abs(image - (expected[..., :3] * alpha + np.array([250, 10, 20]) * (1 - alpha))).max() <= 1
+    assert (
+        client.post(PATH, files={"image_file": cat, "bg_image_file": stream.getvalue()}).headers["content-type"]
+        == "image/jpeg"
+    )
+
+
+def test_a_transparent_colour_stays_transparent(client: httpx.Client, cat: bytes, expected: np.ndarray) -> None:
+    answer = client.post(PATH, files={"image_file": cat}, data={"bg_color": "81d4fa77"})
+    image = np.asarray(opened(answer.content))
+    assert image[expected[..., 3] == 0].max(axis=0).tolist() == [0x81, 0xD4, 0xFA, 0x77]
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"size": "huge"}, "size"),
+        ({"type": "ufo"}, "type"),
+        ({"format": "gif"}, "format"),
+        ({"roi": "1 2 3"}, "roi"),
+        ({"roi": "a b c d"}, "roi"),
+        ({"crop": "si"}, "crop"),
+        ({"crop_margin": "1px 2px 3px"}, "crop_margin"),
+        ({"scale": "5%"}, "scale"),
+        ({"scale": "50px"}, "scale"),
+        ({"position": "101%"}, "position"),
+        ({"position": "left"}, "position"),
+        ({"channels": "r"}, "channels"),
+        ({"bg_color": "nocolour"}, "bg_color"),
+        ({"bg_color": "red", "bg_image_url": "http://x/"}, "bg_image_url"),
+        ({"image_url": "http://x/"}, "image_url"),
+        ({"cropp": "true"}, "cropp"),
+    ],
+)
+def test_errors_have_the_shape_of_remove_bg(
+    client: httpx.Client, cat: bytes, given: dict[str, str], field: str
+) -> None:
+    answer = client.post(PATH, files={"image_file": cat}, data=given)
+    assert answer.status_code == 400
+    (error,) = answer.json()["errors"]
+    assert error["title"]
+    assert error["field"] == field
+
+
+def test_a_background_that_is_no_picture_is_named(client: httpx.Client, cat: bytes) -> None:
+    answer = client.post(PATH, files={"image_file": cat, "bg_image_file": b"nothing"})
+    assert answer.json()["errors"][0]["field"] == "bg_image_file"
+
+
+def test_parameters_without_meaning_here_are_taken(client: httpx.Client, cat: bytes) -> None:
+    given = {"type_level": "latest", "semitransparency": "true", "add_shadow": "true", "shadow_type": "drop"}
+    assert client.post(PATH, files={"image_file": cat}, data=given).status_code == 200
+
+
+NODE = """
+const { removeBackgroundFromImageFile, removeBackgroundFromImageUrl } = require("remove.bg");
+(async () => {
+  const cut = await removeBackgroundFromImageFile(
+    { path: process.argv[2], apiKey: "KEY", size: "auto", crop: true, scale: "50%", outputFile: "out.png" });
+  let errors = null;
+  try { await removeBackgroundFromImageUrl({ url: "http://192.0.2.1/x.jpg", apiKey: "KEY" }); } catch (e) { errors = e; }
+  console.log(JSON.stringify({ width: cut.resultWidth, type: cut.detectedType, errors }));
+})().catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm and its registry")
+def test_the_node_package_for_remove_bg_works_when_its_address_is_changed(
+    server: object, examples: Path, tmp_path: Path
+) -> None:
+    subprocess.run(
+        ["npm", "install", "--silent", "--no-audit", "--no-fund", "remove.bg@1.3.0"],
+        cwd=tmp_path,
+        check=True,
+        timeout=300,
+    )
+    package = tmp_path / "node_modules/remove.bg/dist/index.js"
+    source = package.read_text(encoding="utf-8")
+    assert source.count("https://api.remove.bg") == 1
+    package.write_text(source.replace("https://api.remove.bg", server.url), encoding="utf-8")
+    (tmp_path / "run.js").write_text(NODE, encoding="utf-8")
+    ended = subprocess.run(
+        ["node", "run.js", str(examples / "cat.jpg")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert (found["width"], found["type"]) == ("451", "other")
+    assert "does not fetch" in found["errors"][0]["title"]
+    assert opened((tmp_path / "out.png").read_bytes()).size == (451, 300)
