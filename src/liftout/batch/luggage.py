@@ -1,0 +1,82 @@
+"""What a worker on another machine needs besides the job: files of the model and of the background."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from liftout.batch.job import Job, background_file, identity
+from liftout.catalog import find
+from liftout.errors import ModelFileCorrupt, ModelUnavailable, UnknownModel
+from liftout.weights.home import home
+from liftout.weights.locate import locate
+
+
+@dataclass(frozen=True)
+class Luggage:
+    """Files by their paths in LIFTOUT_HOME, and what a job with them must be."""
+
+    files: dict[str, bytes]
+    background: bytes | None
+    background_name: str
+    identity: str
+
+
+def pack_luggage(job: Job) -> Luggage:
+    """Files that another machine may lack: of the model, unless it is built in, and the user's own catalogue.
+
+    Raises UnknownModel, ModelUnavailable.
+    """
+    located = locate(find(job.run.model))
+    files: dict[str, bytes] = {}
+    if located.source != "built-in":
+        network = [path for path in located.file.path.parent.iterdir() if path.is_file()]
+        files = {path.relative_to(home()).as_posix(): path.read_bytes() for path in network}
+    overlay = os.environ.get("LIFTOUT_CATALOG")
+    for folder in [home() / "catalog", *([Path(overlay)] if overlay else [])]:
+        files.update({f"catalog/{path.name}": path.read_bytes() for path in folder.glob("*.toml")})
+    background = background_file(job.result)
+    return Luggage(
+        files=files,
+        background=background.read_bytes() if background else None,
+        background_name=background.name if background else "",
+        identity=identity(job),
+    )
+
+
+def unpack_luggage(job: Job, luggage: Luggage) -> Job:
+    """The job as it can be run here: with the model and background that it was planned with, unpacked where they are not here.
+
+    Raises ModelFileCorrupt where this machine's liftout has another built-in model.
+    """
+    if _same(job, luggage):
+        return job
+    folder = Path(tempfile.mkdtemp(prefix="liftout-luggage-"))
+    if luggage.background is not None:
+        path = folder / luggage.background_name
+        path.write_bytes(luggage.background)
+        job = dataclasses.replace(job, result=dataclasses.replace(job.result, background=str(path)))
+    if not _same(job, luggage) and luggage.files:
+        for name, content in luggage.files.items():
+            path = folder / "home" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        os.environ["LIFTOUT_HOME"] = str(folder / "home")
+        os.environ["LIFTOUT_ACCEPT_LICENSE"] = job.run.model  # who planned the batch has consented
+        os.environ.pop("LIFTOUT_CATALOG", None)
+    if not _same(job, luggage):
+        raise ModelFileCorrupt(
+            f"{job.run.model}: this worker has another model of this name than the batch was planned with; "
+            "install the same version of liftout on all machines"
+        )
+    return job
+
+
+def _same(job: Job, luggage: Luggage) -> bool:
+    try:
+        return identity(job) == luggage.identity
+    except (ModelUnavailable, UnknownModel):
+        return False

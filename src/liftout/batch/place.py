@@ -1,0 +1,280 @@
+"""A place that holds photos or cutouts: a folder, a bucket, an archive, through fsspec.
+
+Reading is whole files. Writing is whole files too: on a disk under a temporary name in `.liftout/partial`, then renamed; in
+an object store one PUT, which shows the old object or the new one and nothing between.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from liftout.errors import ExtraMissing, OutputError, UsageError
+
+OWN = ".liftout"
+"""Folder in the target that is not a result: the journal, and files being written."""
+_PARTIAL = f"{OWN}/partial"
+
+_READ_ONLY = ("zip", "tar", "http", "https", "libarchive", "github", "data", "reference")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a listing."""
+
+    name: str
+    """Its last part, without the folder."""
+    size: int | None
+    signature: str
+    """Changes when the content does: size with etag, checksum or time of change, whatever the store tells."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One folder's files by name, and the names of its folders."""
+
+    files: dict[str, Entry]
+    folders: list[str]
+
+
+class Place:
+    """A folder or an fsspec URL.
+
+    Methods raise OSError, or what the store's own library raises, where the store fails.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Raises UsageError for an unknown kind of URL, ExtraMissing where the package for it is not installed."""
+        self.url = url
+        self._fs, self._root = _connect(url)
+        protocol = self._fs.protocol
+        self.kinds: tuple[str, ...] = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+    @property
+    def on_disk(self) -> Path | None:
+        """The folder where the place is on this machine's disk."""
+        return Path(self._root) if "file" in self.kinds else None
+
+    @property
+    def in_this_process(self) -> bool:
+        """Whether other processes cannot see it."""
+        return "memory" in self.kinds
+
+    @property
+    def writable(self) -> bool:
+        """Whether files can be put here one by one and seen by others at once."""
+        return not any(kind in _READ_ONLY for kind in self.kinds)
+
+    def is_folder(self) -> bool:
+        """Whether there is something to list."""
+        return bool(self._fs.isdir(self._root))
+
+    def is_file(self) -> bool:
+        """Whether it is one file instead."""
+        return bool(self._fs.isfile(self._root))
+
+    def listing(self, folder: str) -> Listing:
+        """What a folder holds; nothing where it is not there. Links to folders are not followed."""
+        path = self._at(folder)
+        self._fs.invalidate_cache(path)
+        try:
+            infos = self._fs.ls(path, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return Listing({}, [])
+        finally:
+            self._fs.invalidate_cache(path)  # a listing of millions would otherwise stay in memory
+        files: dict[str, Entry] = {}
+        folders: list[str] = []
+        for info in infos:
+            name = info["name"].rstrip("/").rsplit("/", 1)[-1]
+            if name in ("", ".", ".."):  # archives hold names that lead out of them
+                continue
+            if info.get("islink"):
+                info = self._followed(info)
+            if info["type"] == "directory" and not info.get("islink"):
+                folders.append(name)
+            elif info["type"] == "file" and info["name"].rstrip("/") != path.rstrip("/"):
+                files[name] = Entry(name, info.get("size"), _signature(info))
+        return Listing(files, sorted(folders))
+
+    def read(self, path: str) -> bytes:
+        """A whole file."""
+        content: bytes = self._fs.cat_file(self._at(path))
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """A whole file, in one step; replaces what is there."""
+        target = self._at(path)
+        if self.on_disk is None:
+            self._fs.pipe_file(target, content)
+            return
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        partial = self._partial()
+        try:
+            partial.write_bytes(content)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def remove(self, path: str) -> None:
+        """A file; nothing where it is not there."""
+        try:
+            self._fs.rm_file(self._at(path))
+        except FileNotFoundError:
+            return
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file, None where it is not there."""
+        target = self._at(path)
+        self._fs.invalidate_cache(target.rsplit("/", 1)[0])
+        try:
+            found: int = self._fs.info(target)["size"]
+        except FileNotFoundError:
+            return None
+        return found
+
+    def clear_partial(self) -> None:
+        """Remove what a killed batch of this machine left half-written."""
+        if self.on_disk is None:
+            return
+        for path in (self.on_disk / _PARTIAL).glob("*"):
+            host, _, rest = path.name.rpartition("@")
+            pid = rest.partition("-")[0]
+            if host == socket.gethostname() and pid.isdigit() and not _alive(int(pid)):
+                path.unlink(missing_ok=True)
+
+    def _partial(self) -> Path:
+        """A name that says who writes, so that `clear_partial` knows whether somebody still does."""
+        folder = Path(self._root) / _PARTIAL
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{socket.gethostname()}@{os.getpid()}-{secrets.token_hex(4)}"
+
+    def _at(self, path: str) -> str:
+        if not path or not self._root:
+            return path or self._root
+        return f"{self._root.rstrip('/')}/{path}"
+
+    def _followed(self, link: dict[str, Any]) -> dict[str, Any]:
+        """What a link leads to; a broken one is neither file nor folder."""
+        try:
+            info: dict[str, Any] = self._fs.info(link["name"])
+        except OSError:
+            return {**link, "type": "other"}
+        try:
+            if Path(link["name"]).is_file():
+                return {**info, "type": "file", "mtime": Path(link["name"]).stat().st_mtime}
+        except OSError:
+            pass
+        return {**info, "type": "other"}
+
+
+def check_apart(source: Place, target: Place) -> None:
+    """Raise UsageError where outputs could take the place of inputs, or would be inputs of the next run."""
+    if not target.writable:
+        raise UsageError(
+            f"{target.url}: cannot be a target, as files there cannot be put one by one; give a folder or a bucket"
+        )
+    if source.kinds != target.kinds:
+        return
+    ours, theirs = (place._root.rstrip("/") + "/" for place in (source, target))
+    if ours == theirs or ours.startswith(theirs):
+        raise UsageError(
+            f"{source.url} lies in {target.url}: results could replace photos; choose a target outside of the source"
+        )
+
+
+def inside(source: Place, target: Place) -> str | None:
+    """The target's path within the source, where it lies there; its files are results, not photos."""
+    if source.kinds != target.kinds:
+        return None
+    ours, theirs = (place._root.rstrip("/") + "/" for place in (source, target))
+    return theirs.removeprefix(ours).rstrip("/") if theirs.startswith(ours) else None
+
+
+def open_place(url: str) -> Place:
+    """A place, after a first contact with it. Raises as `Place`, and OutputError where the store cannot be reached."""
+    place = Place(url)
+    try:
+        place.is_folder()
+    except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
+        raise OutputError(
+            f"{url}: cannot be reached: {_one_line(error)}; check the address and the credentials"
+        ) from None
+    return place
+
+
+def _connect(url: str) -> tuple[Any, str]:
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise ExtraMissing("folders and buckets need fsspec; pip install 'liftout[batch]'") from None
+    given = url
+    if "::" not in url and url.lower().endswith(".zip") and "://" not in url and Path(url).is_file():
+        url = f"zip://::{url}"
+    if "://" not in url and "::" not in url:
+        url = str(Path(url).expanduser().resolve())
+    try:
+        fs, root = url_to_fs(url)
+    except ImportError as error:
+        protocol = url.split("://", 1)[0].rsplit("::", 1)[-1]
+        package = _PACKAGES.get(protocol)
+        needs = f"the package {package}; pip install {package}" if package else f"a package: {_one_line(error)}"
+        raise ExtraMissing(f"{given}: {protocol}:// needs {needs}") from None
+    except ValueError as error:
+        raise UsageError(f"{given}: {_one_line(error)}; give a folder or a URL such as s3://bucket/photos") from None
+    except FileNotFoundError:
+        raise UsageError(f"{given}: no such file") from None
+    return fs, root if isinstance(root, str) else str(root)
+
+
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "sftp": "paramiko",
+    "ssh": "paramiko",
+    "hdfs": "pyarrow",
+}
+
+
+def _signature(info: dict[str, Any]) -> str:
+    keys = (
+        "ETag",
+        "etag",
+        "md5Hash",
+        "content_md5",
+        "CRC",
+        "mtime",
+        "LastModified",
+        "last_modified",
+        "updated",
+        "created",
+    )
+    told = next((f"{key}={info[key]}" for key in keys if info.get(key) is not None), "")
+    return f"{info.get('size')};{told}"
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # asking by signal would end the process there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _one_line(error: BaseException) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -1,0 +1,51 @@
+"""The report: one JSON line for each photo, written as it is done."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Self
+
+from liftout.batch.job import Outcome
+from liftout.batch.place import Place
+from liftout.errors import OutputError
+
+
+class Report:
+    """JSON lines in a file, on a stream, or in an object store (which gets them in one piece at the end)."""
+
+    def __init__(self, where: str | IO[str]) -> None:
+        """where: a path or an fsspec URL, or an open text stream. Raises OutputError where it cannot be written."""
+        self._exit = ExitStack()
+        self._upload: tuple[Place, str] | None = None
+        if not isinstance(where, str):
+            self._stream = where
+            return
+        if "://" in where:
+            folder, _, name = where.rpartition("/")
+            self._upload = (Place(folder), name)
+            self._stream = self._exit.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115 - the stack closes it
+            return
+        try:
+            Path(where).parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self._exit.enter_context(Path(where).open("w", encoding="utf-8"))  # noqa: SIM115
+        except OSError as error:
+            raise OutputError(f"{where}: cannot be written: {error.strerror}") from None
+
+    def add(self, outcome: Outcome) -> None:
+        """One line."""
+        self._stream.write(json.dumps(outcome.to_dict()) + "\n")
+        if self._upload is None:
+            self._stream.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._exit:
+            if self._upload is not None:
+                place, name = self._upload
+                self._stream.seek(0)
+                place.write(name, self._stream.read().encode())
