@@ -26,7 +26,7 @@ class PocketNetwork(nn.Module):
     """
 
     def __init__(
-        self, widths: tuple[int, int, int, int] = (32, 64, 128, 160), depths: tuple[int, int, int] = (1, 2, 2)
+        self, widths: tuple[int, int, int, int] = (32, 64, 128, 160), depths: tuple[int, int, int] = (2, 3, 2)
     ):
         super().__init__()
         quarter, eighth, sixteenth, last = widths
