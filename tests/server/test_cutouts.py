@@ -223,7 +223,8 @@ def test_addresses_are_not_fetched_unless_the_operator_allows_it(client: httpx.C
 
 
 def test_unknown_paths_and_methods_are_problems_too(client: httpx.Client) -> None:
-    assert client.get("/v1/cutouts").status_code == 405
+    answer = client.get("/v1/cutouts")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
     answer = client.get("/v1/nothing")
     assert answer.status_code == 404
     assert json.loads(answer.text)["title"] == "Not Found"

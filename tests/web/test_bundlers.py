@@ -41,8 +41,7 @@ def cuts_a_photo(browser: Any, address: str, photo: Path) -> None:
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(address, wait_until="networkidle")
-    page.wait_for_timeout(500)
+    page.goto(address)
     page.locator("#photo").set_input_files(str(photo))
     try:
         page.wait_for_function("document.querySelector('img')?.naturalWidth > 0", timeout=120_000)

@@ -16,8 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import Match
 
 from liftout import __version__, site
 from liftout.catalog.names import DEFAULT_MODEL
@@ -94,11 +95,16 @@ def router(app: FastAPI, root: Path | None) -> APIRouter:
 
     @routes.head("/{path:path}")
     @routes.get("/{path:path}")
-    async def page(path: str) -> Response:
+    async def page(path: str, request: Request) -> Response:
         target = known.get(path or "index.html")
-        if target is None:
-            raise Problem(404, "there is no such page")
-        return _file(target)
+        if target is not None:
+            return _file(target)
+        # This route takes every path and so hides what the router would say of a wrong method.
+        near = [route for route in app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+        if near:
+            methods = {method for route in near for method in getattr(route, "methods", None) or ()}
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+        raise Problem(404, "there is no such page")
 
     return routes
 

@@ -120,7 +120,8 @@ async function refuseAnimated(bytes: Bytes, type: string, called: string): Promi
   let frames = 1;
   const decoder = new ImageDecoder({ data: bytes, type });
   try {
-    await decoder.completed; // a GIF tells its frames only at its end
+    await decoder.completed; // a GIF tells its frames only at its end,
+    await decoder.tracks.ready; // and a track may be known later than that
     frames = decoder.tracks.selectedTrack?.frameCount ?? 1;
   } catch {
     // decoding proper will say what is wrong
