@@ -100,10 +100,13 @@ def router(app: FastAPI, root: Path | None) -> APIRouter:
         if target is not None:
             return _file(target)
         # This route takes every path and so hides what the router would say of a wrong method.
-        near = [route for route in app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
-        if near:
-            methods = {method for route in near for method in getattr(route, "methods", None) or ()}
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+        others = [
+            method
+            for method in ("DELETE", "PATCH", "POST", "PUT")
+            if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in app.routes)
+        ]
+        if others:
+            raise HTTPException(405, headers={"Allow": ", ".join(others)})
         raise Problem(404, "there is no such page")
 
     return routes
