@@ -204,7 +204,6 @@ def test_a_host_that_goes_away_in_mid_download_is_told(visit: Callable[..., Visi
     assert "does not answer, or the connection broke" in message
 
 
-@pytest.mark.xfail(reason="a load while offline is answered with UsageError instead of ModelMissing", strict=False)
 def test_offline_is_told(visit: Callable[..., Visit]) -> None:
     page = visit()
     page.run('await import("/liftout.js"); return 0')

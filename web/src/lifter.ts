@@ -1,5 +1,5 @@
 /** Lifter: a loaded model in a worker of its own, ready for any number of photos. */
-import { fromPlain, OutOfMemory, UsageError, type LiftoutError } from "./errors.js";
+import { fromPlain, ModelMissing, OutOfMemory, UsageError, type LiftoutError } from "./errors.js";
 import type { Given } from "./images/photo.js";
 import type { Source } from "./model.js";
 import { completeOptions, type Result, type ResultOptions } from "./options.js";
@@ -303,11 +303,8 @@ export class Lifter {
       worker.onerror = (event) => {
         if (worker !== this.#worker) return;
         event.preventDefault();
-        const where = workerAddress(this.#setup.base);
         // a script that could not be fetched has no message
-        const error = event.message
-          ? crashed(this.#setup, event.message)
-          : new UsageError(`the worker ${where} cannot be started; copy all files of liftout beside liftout.js, or give \`base\``);
+        const error = event.message ? crashed(this.#setup, event.message) : notStarted(this.#setup);
         reject(error);
         this.#failAll(error);
       };
@@ -383,10 +380,20 @@ export class Lifter {
   }
 }
 
+function notStarted(setup: Setup): LiftoutError {
+  const where = workerAddress(setup.base);
+  if (navigator.onLine === false) {
+    return new ModelMissing(`${nameOf(setup)}: this device is offline and ${where} cannot be fetched; go online once`);
+  }
+  return new UsageError(`the worker ${where} cannot be started; copy all files of liftout beside liftout.js, or give \`base\``);
+}
+
 function crashed(setup: Setup, message: string): LiftoutError {
-  const { source } = setup;
-  const name = source.kind === "pack" ? source.name : source.onnx;
-  return new OutOfMemory(`${name}: its worker ended (${message}), most likely for want of memory; choose a smaller model`);
+  return new OutOfMemory(`${nameOf(setup)}: its worker ended (${message}), most likely for want of memory; choose a smaller model`);
+}
+
+function nameOf({ source }: Setup): string {
+  return source.kind === "pack" ? source.name : source.onnx;
 }
 
 function baseOf(options: Pick<LoadOptions, "base">): string {
