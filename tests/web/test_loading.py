@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import BLOCK_BYTES, Visit
 from hosting import Host, corrupt, hosting, missing, once, slow, web_page
 
