@@ -4,7 +4,8 @@ Every batch follows from the seed and its number alone, so a run that was killed
 would have seen.
 
 Labels stay exact under all of it: geometry moves photo and alpha together, colour and noise touch the photo only, and a
-subject pasted onto another photo leaves alpha a + (1 - a) b of the two.
+subject pasted onto another photo leaves alpha a + (1 - a) b of the two. The piece of a photo beside its subject is a scene
+without one: it serves as it is, with an alpha of zero, and as a ground to paste on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from training.cache import Cache
 from training.network import MEAN, STD
 
 LUMA = (0.299, 0.587, 0.114)
+GROUND_TRIES = 6
+GROUND_ALPHA = 0.01
+"""Mean alpha up to which a window counts as beside the subject."""
 
 IntArray = npt.NDArray[np.int64]
 
@@ -28,7 +32,10 @@ IntArray = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class Mixture:
     """How often what happens to a photo. Probabilities, but `contrast`: the gain about one half that undoes the blur which
-    averaging gave the teacher's alphas, and `window`: side of the smallest window that is cut out of a photo, as a share."""
+    averaging gave the teacher's alphas, and `window`: side of the smallest window that is cut out of a photo, as a share.
+
+    `ground`: how often the piece beside the subject stands in for the photo. `paste_on_ground`: how often a subject is pasted
+    on such a piece; the rest are pictures without a subject. `tint`: how often the channels are mixed at random."""
 
     paste: float = 0.25
     empty: float = 0.04
@@ -37,6 +44,9 @@ class Mixture:
     noise: float = 0.15
     contrast: float = 1.5
     window: float = 0.6
+    ground: float = 0.0
+    paste_on_ground: float = 0.7
+    tint: float = 0.0
 
 
 class Batches:
@@ -70,14 +80,13 @@ class Batches:
             rows[bare] = chance.choice(self.scenes, int(bare.sum()))
         layers = self._load(rows, device)
         layers[torch.from_numpy(bare).to(device), 3:] = 0
-        layers = functional.grid_sample(
-            layers,
-            _windows(size, side, generator, self.mixture.window, 1.0).to(device),
-            padding_mode="reflection",
-            align_corners=False,
-        )
+        windows = _windows(size, side, generator, self.mixture.window, 1.0).to(device)
+        grounds = self._find_grounds(layers, windows, chance, generator, side)
+        layers = functional.grid_sample(layers, windows, padding_mode="reflection", align_corners=False)
+        layers[torch.from_numpy(grounds).to(device), 3:] = 0
         photos, alphas = layers[:, :3], layers[:, 3:]
-        pasted = np.flatnonzero(chance.random(size) < self.mixture.paste)
+        share = np.where(grounds, self.mixture.paste_on_ground, self.mixture.paste)
+        pasted = np.flatnonzero(chance.random(size) < share)
         if len(pasted) and len(self.crisp):
             subjects = self._load(chance.choice(self.crisp, len(pasted)), device)
             windows = _windows(len(pasted), side, generator, 1.0, 2.0).to(device)
@@ -87,11 +96,30 @@ class Batches:
             where = torch.from_numpy(pasted).to(device)
             photos = photos.index_copy(0, where, colours * over + photos[where] * (1 - over))
             alphas = alphas.index_copy(0, where, over + alphas[where] * (1 - over))
-        photos = self._degrade(_recolour(photos, generator, 1.0), generator)
+        photos = self._degrade(_tint(_recolour(photos, generator, 1.0), generator, self.mixture.tint), generator)
         mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
         std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
         photos = ((photos - mean) / std).contiguous(memory_format=torch.channels_last)
         return photos, alphas.clamp(0, 1)
+
+    def _find_grounds(
+        self, layers: Tensor, windows: Tensor, chance: np.random.Generator, generator: torch.Generator, side: int
+    ) -> npt.NDArray[np.bool_]:
+        """Put the emptiest of some small windows in place of some photos' own ones; tells of which."""
+        grounds = np.zeros(len(layers), bool)
+        for index in np.flatnonzero(chance.random(len(layers)) < self.mixture.ground):
+            tries = _windows(GROUND_TRIES, side, generator, 0.3, 0.65).to(layers.device)
+            alpha = layers[index : index + 1, 3:].expand(GROUND_TRIES, -1, -1, -1)
+            step = max(1, side // 16)
+            seen = functional.grid_sample(
+                alpha, tries[:, ::step, ::step], padding_mode="reflection", align_corners=False
+            )
+            found = seen.mean((1, 2, 3))
+            best = int(found.argmin())
+            if float(found[best]) < GROUND_ALPHA:
+                windows[index] = tries[best]
+                grounds[index] = True
+        return grounds
 
     def _row(self, drawn: int) -> int:
         epoch, place = divmod(drawn, len(self.rows))
@@ -170,6 +198,18 @@ def _recolour(photos: Tensor, generator: torch.Generator, strength: float) -> Te
     matrix = colours * (contrast * exposure)[:, None, :]
     shift = ((1 - contrast) * middle)[:, :, None]
     return torch.baddbmm(shift, matrix, photos.flatten(2)).clamp_(0, 1).view(count, 3, height, width)
+
+
+def _tint(photos: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """Some photos with their channels mixed at random: no colour tells a subject by itself."""
+    if not share:
+        return photos
+    count, _, height, width = photos.shape
+    mixed = torch.eye(3) + 0.35 * torch.randn((count, 3, 3), generator=generator)
+    mixed = mixed / mixed.sum(2, keepdim=True).clamp(min=0.5)
+    kept = torch.rand(count, generator=generator) >= share
+    mixed[kept] = torch.eye(3)
+    return torch.bmm(mixed.to(photos.device), photos.flatten(2)).clamp_(0, 1).view(count, 3, height, width)
 
 
 def _luma(photos: Tensor) -> Tensor:
