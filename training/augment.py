@@ -22,8 +22,8 @@ from training.cache import Cache
 from training.network import MEAN, STD
 
 LUMA = (0.299, 0.587, 0.114)
-GROUND_TRIES = 6
-GROUND_ALPHA = 0.01
+GROUND_TRIES = 20
+GROUND_ALPHA = 0.02
 """Mean alpha up to which a window counts as beside the subject."""
 
 IntArray = npt.NDArray[np.int64]
@@ -105,19 +105,21 @@ class Batches:
     def _find_grounds(
         self, layers: Tensor, windows: Tensor, chance: np.random.Generator, generator: torch.Generator, side: int
     ) -> npt.NDArray[np.bool_]:
-        """Put the emptiest of some small windows in place of some photos' own ones; tells of which."""
+        """Put the richest of some small windows beside the subject in place of some photos' own ones; tells of which."""
         grounds = np.zeros(len(layers), bool)
         for index in np.flatnonzero(chance.random(len(layers)) < self.mixture.ground):
-            tries = _windows(GROUND_TRIES, side, generator, 0.3, 0.65).to(layers.device)
-            alpha = layers[index : index + 1, 3:].expand(GROUND_TRIES, -1, -1, -1)
-            step = max(1, side // 16)
+            tries = _windows(GROUND_TRIES, side, generator, 0.25, 0.6).to(layers.device)
+            step = max(1, side // 24)
             seen = functional.grid_sample(
-                alpha, tries[:, ::step, ::step], padding_mode="reflection", align_corners=False
+                layers[index : index + 1].expand(GROUND_TRIES, -1, -1, -1),
+                tries[:, ::step, ::step],
+                padding_mode="reflection",
+                align_corners=False,
             )
-            found = seen.mean((1, 2, 3))
-            best = int(found.argmin())
-            if float(found[best]) < GROUND_ALPHA:
-                windows[index] = tries[best]
+            beside = seen[:, 3].mean((1, 2)) < GROUND_ALPHA
+            if beside.any():
+                richness = seen[:, :3].std((2, 3)).mean(1) * beside
+                windows[index] = tries[int(richness.argmax())]
                 grounds[index] = True
         return grounds
 

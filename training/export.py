@@ -48,10 +48,12 @@ def fold(network: PocketNetwork) -> PocketNetwork:
     return folded
 
 
-def to_onnx(network: PocketNetwork, size: int = SIZE, side: int | None = None, gain: float = 1.0) -> onnx.ModelProto:
+def to_onnx(
+    network: PocketNetwork, size: int = SIZE, side: int | None = None, gain: float = 1.0, mirror: bool = False
+) -> onnx.ModelProto:
     """fp32 graph: `input` float32 [1, 3, size, size] -> `output` float32 [1, 1, size, size], sigmoid inside.
 
-    side: see `build`. gain: factor of the logits; above 1 the network decides harder than it was trained to.
+    side, mirror: see `build`. gain: factor of the logits; above 1 the network decides harder than it was trained to.
     """
     folded = fold(network)
     last = folded.alpha[0]
@@ -59,7 +61,7 @@ def to_onnx(network: PocketNetwork, size: int = SIZE, side: int | None = None, g
     assert last.bias is not None
     last.weight.data *= gain
     last.bias.data *= gain
-    return build(folded, size, side)
+    return build(folded, size, side, mirror)
 
 
 def store_as_half(model: onnx.ModelProto, smallest: int = 256) -> onnx.ModelProto:
@@ -109,9 +111,10 @@ def main() -> None:
     )
     parser.add_argument("--side", type=int, help="pixels that the network sees, where less than the input")
     parser.add_argument("--gain", type=float, default=1.0, help="factor of the logits")
+    parser.add_argument("--mirror", action="store_true", help="see the photo and its mirror image")
     parser.add_argument("--fp32", action="store_true", help="store the weights as float32")
     options = parser.parse_args()
-    model = to_onnx(load_run(options.runs / options.run), side=options.side, gain=options.gain)
+    model = to_onnx(load_run(options.runs / options.run), side=options.side, gain=options.gain, mirror=options.mirror)
     if not options.fp32:
         model = store_as_half(model)
     if options.output:

@@ -64,16 +64,31 @@ class Graph:
             mode="linear", coordinate_transformation_mode="half_pixel",
         )  # fmt: skip
 
+    def flip(self, name: str, source: str) -> str:
+        """The mirror image, left for right."""
+        if not any(weight.name == "from_end" for weight in self.weights):
+            self.constant("from_end", np.array([-1], np.int64))
+            self.constant("to_start", np.array([np.iinfo(np.int64).min], np.int64))
+            self.constant("across", np.array([3], np.int64))
+        return self.add("Slice", [source, "from_end", "to_start", "across", "from_end"], f"{name}.flipped")
+
+    def split(self, name: str, source: str) -> tuple[str, str]:
+        """The two halves of a batch of two."""
+        names = [f"{name}.straight", f"{name}.mirrored"]
+        self.nodes.append(helper.make_node("Split", [source], names, name=f"{name}.halves", axis=0, num_outputs=2))
+        return names[0], names[1]
+
     def merge(self, name: str, coarse: str, fine: nn.Sequential, source: str) -> str:
         """What is known at the coarser depth, enlarged, plus what the finer one sees."""
         return self.add("Add", [self.resize(name, coarse), self.unit(name, fine, source)], f"{name}.sum")
 
 
-def build(network: PocketNetwork, size: int, side: int | None = None) -> onnx.ModelProto:
+def build(network: PocketNetwork, size: int, side: int | None = None, mirror: bool = False) -> onnx.ModelProto:
     """Graph of a network whose normalisation is folded: `input` float32 [1, 3, size, size] -> `output` float32
     [1, 1, size, size], sigmoid inside. Raises TypeError where the network is not folded.
 
-    side: what the network sees, where that is less than the input: for one that was trained at that size.
+    side: what the network sees, where that is less than the input: for one that was trained at that size. mirror: the
+    network sees the photo and its mirror image, and what it decides is the mean of both; twice the work.
     """
     graph = Graph()
     graph.constant("doubling", np.array([1, 1, 2, 2], np.float32))
@@ -82,6 +97,8 @@ def build(network: PocketNetwork, size: int, side: int | None = None) -> onnx.Mo
         graph.constant("shrinkage", np.array([1, 1, side / size, side / size], np.float32))
         last_factor = graph.constant("enlargement", np.array([1, 1, 2 * size / side, 2 * size / side], np.float32))
         photo = graph.resize("input", photo, "shrinkage")
+    if mirror:
+        photo = graph.add("Concat", [photo, graph.flip("input", photo)], "input.both", axis=0)
     quarter = graph.residual("quarter", network.quarter, graph.unit("stem", network.stem, photo))
     eighth = graph.stage("eighth", network.eighth, quarter)
     sixteenth = graph.stage("sixteenth", network.sixteenth, eighth)
@@ -96,6 +113,11 @@ def build(network: PocketNetwork, size: int, side: int | None = None) -> onnx.Mo
     finest = graph.unit("at_quarter", network.at_quarter, finest)
     logits = graph.convolution("alpha", network.alpha[0], finest)
     logits = graph.add("DepthToSpace", [logits], "alpha.half_size", blocksize=2, mode="CRD")
+    if mirror:
+        one, other = graph.split("alpha", logits)
+        total = graph.add("Add", [one, graph.flip("alpha", other)], "alpha.sum")
+        half = graph.constant("half", np.array(0.5, np.float32))
+        logits = graph.add("Mul", [total, half], "alpha.mean")
     graph.add("Sigmoid", [graph.resize("alpha", logits, last_factor)], "output")
     photo_info = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])
     alpha_info = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, size, size])

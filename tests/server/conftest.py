@@ -82,17 +82,18 @@ def _network(path: Path, *, products: int) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LIFTOUT_HOME with three models: tiny, its twin, and slow (a good part of a second on a slow core)."""
+    """A LIFTOUT_HOME with four models: tiny, its twin, slow (a good part of a second) and endless (many seconds)."""
     folder = tmp_path_factory.mktemp("server")
     home = folder / "home"
     (folder / "overlay").mkdir()
     (folder / "overlay" / "tests.toml").write_text(TINY, encoding="utf-8")
     _network(folder / "tiny.onnx", products=0)
-    _network(folder / "slow.onnx", products=6)
+    _network(folder / "slow.onnx", products=20)
+    _network(folder / "endless.onnx", products=1000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIFTOUT_HOME", str(home))
         patch.setenv("LIFTOUT_CATALOG", str(folder / "overlay"))
-        for name, file in (("tiny", "tiny"), ("tiny-twin", "tiny"), ("slow", "slow")):
+        for name, file in (("tiny", "tiny"), ("tiny-twin", "tiny"), ("slow", "slow"), ("endless", "endless")):
             add_onnx(name, folder / f"{file}.onnx", like="tiny-parent")
     return home
 
