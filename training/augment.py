@@ -89,7 +89,7 @@ class Batches:
         pasted = np.flatnonzero(chance.random(size) < share)
         if len(pasted) and len(self.crisp):
             subjects = self._load(chance.choice(self.crisp, len(pasted)), device)
-            windows = _windows(len(pasted), side, generator, 1.0, 2.0).to(device)
+            windows = _windows(len(pasted), side, generator, 0.75, 2.0).to(device)
             colours = functional.grid_sample(subjects[:, :3], windows, padding_mode="border", align_corners=False)
             over = functional.grid_sample(subjects[:, 3:], windows, padding_mode="zeros", align_corners=False)
             colours = _recolour(colours, generator, 0.5)

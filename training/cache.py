@@ -6,7 +6,8 @@ stretches its input (Pillow's antialiased bilinear), and stored as plain uint8 a
 
     photos.npy  [N, side, side, 3]      alphas.npy  [N, side, side]      names.json  N names, sorted
 
-`python -m training.cache` builds one of each side in SIDES: the small one feeds the early, cheap part of a training.
+`python -m training.cache` builds one of each side in SIDES: the small one feeds the early, cheap part of a training. DRAWN
+pictures without a subject (see drawn.py) follow the photos, named `drawn__<number>`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from training.drawn import draw_all
+
 UInt8Array = npt.NDArray[np.uint8]
 
 SIDES = (192, 288)
+DRAWN = 3000
 ROOT = Path(__file__).resolve().parent
 PHOTOS = ROOT.parent.parent / "shared" / "data" / "train"
 CACHE = ROOT / "runs" / "cache"
@@ -51,7 +55,30 @@ def open_cache(folder: Path, in_memory: bool = False) -> Cache:
         raise FileNotFoundError(f"no cache of training photos in {folder}; run `python -m training.cache`")
     names = json.loads((folder / "names.json").read_text())
     mode: Literal["r"] | None = None if in_memory else "r"
-    return Cache(np.load(folder / "photos.npy", mmap_mode=mode), np.load(folder / "alphas.npy", mmap_mode=mode), names)
+    photos, alphas = (np.load(folder / f"{kind}.npy", mmap_mode=mode) for kind in ("photos", "alphas"))
+    return Cache(photos, alphas, names)
+
+
+def add_drawn(cache: Cache, folder: Path, count: int = DRAWN, workers: int = 2) -> Cache:
+    """The cache with `count` drawn pictures behind its photos, in memory. They are drawn at the first call and kept in `folder`."""
+    side, kept = cache.photos.shape[1], folder / "drawn.npy"
+    if not kept.exists():
+        numbers = np.array_split(np.arange(count), 8 * workers)
+        with ProcessPoolExecutor(workers) as pool:
+            parts = list(pool.map(_draw_chunk, [(chunk, side, folder) for chunk in numbers]))
+        partial = folder / "drawn.npy.part"
+        with partial.open("wb") as stream:
+            np.save(stream, np.concatenate(parts))
+        partial.replace(kept)
+    drawn = np.load(kept)
+    photos = np.concatenate([cache.photos, drawn])
+    alphas = np.concatenate([cache.alphas, np.zeros(drawn.shape[:3], np.uint8)])
+    return Cache(photos, alphas, cache.names + [f"drawn__{number:04d}" for number in range(len(drawn))])
+
+
+def _draw_chunk(chunk: tuple[npt.NDArray[np.int64], int, Path]) -> UInt8Array:
+    numbers, side, folder = chunk
+    return draw_all(numbers, side, 1, np.load(folder / "photos.npy", mmap_mode="r"))
 
 
 def build_cache(tars: list[Path], folder: Path, side: int, workers: int = 2, limit: int | None = None) -> Cache:

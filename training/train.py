@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.augment import Batches, IntArray, Mixture
-from training.cache import CACHE, ROOT, Cache, open_cache
+from training.cache import CACHE, ROOT, Cache, add_drawn, open_cache
 from training.curves import draw_curves
 from training.network import MEAN, SIZE, STD, PocketNetwork
 
@@ -50,7 +50,8 @@ class Phase:
 @dataclass(frozen=True)
 class Recipe:
     """decay: AdamW's weight decay. averaging: how much of the averaged weights each step keeps (after a warm-up).
-    warm_up: steps over which the rate rises at the start. start: run whose averaged weights to start from."""
+    warm_up: steps over which the rate rises at the start. start: run whose averaged weights to start from.
+    drawn: whether pictures without a subject are drawn as further scenes."""
 
     phases: tuple[Phase, ...]
     seed: int = 1
@@ -58,6 +59,7 @@ class Recipe:
     averaging: float = 0.999
     warm_up: int = 300
     start: str = ""
+    drawn: bool = False
     mixture: Mixture = field(default_factory=Mixture)
 
     @classmethod
@@ -104,14 +106,17 @@ def select(cache: Cache, excluded: set[str], scenes: set[str]) -> Selection:
     A teacher that is right is also sure: photos whose alpha is more half-tone than subject are dropped, and only the surest
     ones are cut out and pasted elsewhere. One photo in fifty is held out to watch the run. `excluded` and the rest of
     BACKGROUND_Google (pictures that a search for "things" found; their alphas are mostly accidents) are never drawn;
-    `scenes`, of them, are drawn with an alpha of zero.
+    `scenes`, of them, are drawn with an alpha of zero, and so are the pictures that were made for it, together twice as often.
     """
-    usable, crisp, held_out, bare = [], [], [], []
+    usable, crisp, held_out, bare, made = [], [], [], [], []
     for row, name in enumerate(cache.names):
         if name in excluded:
             continue
         if name in scenes:
             bare.append(row)
+            continue
+        if name.startswith("drawn__"):
+            made.append(row)
             continue
         if "BACKGROUND_Google" in name:
             continue
@@ -126,6 +131,7 @@ def select(cache: Cache, excluded: set[str], scenes: set[str]) -> Selection:
         usable.append(row)
         if doubt < 0.2 and area < 0.5:
             crisp.append(row)
+    bare = bare * max(1, len(made) // (2 * max(1, len(bare)))) + made
     return Selection(*[np.array(rows, np.int64) for rows in (usable, bare, crisp, held_out)])
 
 
@@ -306,6 +312,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     recipe = Recipe.read(options.recipe)
     caches = {side: open_cache(options.cache / str(side), in_memory=True) for side in recipe.caches}
+    if recipe.drawn:
+        caches = {side: add_drawn(cache, options.cache / str(side)) for side, cache in caches.items()}
     selection = select(caches[min(caches)], read_names(ROOT / "no_subject.txt"), read_names(ROOT / "scenes.txt"))
     options.runs.mkdir(parents=True, exist_ok=True)
     (options.runs / "pid").write_text(str(os.getpid()))
