@@ -67,3 +67,33 @@ def test_an_unknown_model_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(UnknownModel):
         site.write(tmp_path / "public", ["u3net"])
     assert not (tmp_path / "public").exists()
+
+
+def test_a_folder_of_a_pack_is_published_under_its_name(tiny: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made" / "tiny-64"
+    networks.pack(made, networks.opaque(), networks.spec("tiny"))
+    with pytest.raises(SystemExit) as ended:
+        main(["site", str(tmp_path / "public"), "--models", str(made)])
+    assert ended.value.code == 0
+    assert (tmp_path / "public" / "packs" / "tiny-64" / "manifest.json").is_file()
+
+
+def test_a_folder_without_a_pack_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["site", str(tmp_path / "public"), "--models", str(tmp_path / "none")])
+    assert ended.value.code == 3
+    assert "is no pack" in capsys.readouterr().err
+    assert not (tmp_path / "public").exists()
+
+
+def test_a_licence_that_restricts_use_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["site", str(tmp_path / "public"), "--models", "rmbg-1.4"])
+    assert ended.value.code != 0
+    assert "--accept-license rmbg-1.4" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["site", str(tmp_path / "public"), "--models", "rmbg-1.4", "--accept-license", "rmbg-1.4"])
+    assert ended.value.code == 3  # agreed to; here there is no network to fetch it from
+    assert "LIFTOUT_OFFLINE" in capsys.readouterr().err

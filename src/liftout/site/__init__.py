@@ -25,7 +25,7 @@ from typing import Any
 
 from liftout import packs
 from liftout.catalog import find, models
-from liftout.errors import ExtraMissing, OutputError
+from liftout.errors import ExtraMissing, ModelMissing, OutputError
 from liftout.files import write_whole
 from liftout.weights.home import home
 from liftout.weights.locate import locate
@@ -34,7 +34,7 @@ from liftout.weights.locate import locate
 def write(folder: Path, names: Sequence[str]) -> list[Path]:
     """Write or refresh a site, and publish packs into it; packs that are there already stay.
 
-    names: models that are on this machine, or packs in `LIFTOUT_HOME`. Returns the folders of the packs just published.
+    names: models that are on this machine, packs in `LIFTOUT_HOME`, or folders of packs. Returns the folders of the packs just published.
     Raises UnknownModel, ModelUnavailable, OutputError, ExtraMissing where the browser's files have not been built.
     """
     built = _built()
@@ -44,7 +44,7 @@ def write(folder: Path, names: Sequence[str]) -> list[Path]:
         (folder / "graphs").mkdir(exist_ok=True)
         for name, content in graphs().items():
             write_whole(folder / "graphs" / name, content, overwrite=True)
-        written = [_publish(item, folder / "packs" / name) for name, item in zip(names, found, strict=True)]
+        written = [_publish(item, folder / "packs" / Path(name).name) for name, item in zip(names, found, strict=True)]
         _write_json(folder / "catalog.json", {name: spec.to_dict() for name, spec in models().items()})
         _write_json(folder / "packs" / "index.json", _listed(folder / "packs"))
     except OSError as error:
@@ -71,10 +71,18 @@ _Found = packs.Pack | tuple[Path, packs.Manifest]
 """A pack, or a plain ONNX file with the manifest of the pack that it will be."""
 
 
+def pack_folder(name: str) -> Path | None:
+    """The folder of the pack that `name` means: a path to one, or the name of one in `LIFTOUT_HOME`. None for a model's name."""
+    if os.sep in name and not (Path(name) / packs.MANIFEST).is_file():
+        raise ModelMissing(f"{name} is no pack: it holds no {packs.MANIFEST}; `liftout convert` makes packs")
+    folders = [Path(name)] if os.sep in name else [home() / "packs" / name]
+    return next((folder for folder in folders if (folder / packs.MANIFEST).is_file()), None)
+
+
 def _pack_of(name: str) -> _Found:
-    variant = home() / "packs" / name
-    if (variant / packs.MANIFEST).is_file():
-        return packs.read(variant)
+    folder = pack_folder(name)
+    if folder:
+        return packs.read(folder)
     located = locate(find(name))
     if located.source == "onnx":
         made_from = {"file": located.file.path.name}
