@@ -51,7 +51,8 @@ class Phase:
 class Recipe:
     """decay: AdamW's weight decay. averaging: how much of the averaged weights each step keeps (after a warm-up).
     warm_up: steps over which the rate rises at the start. start: run whose averaged weights to start from.
-    drawn: whether pictures without a subject are drawn as further scenes."""
+    drawn: whether pictures without a subject are drawn as further scenes. overlap: weight of the soft intersection over
+    union beside the cross-entropy; the more, the harder the network decides."""
 
     phases: tuple[Phase, ...]
     seed: int = 1
@@ -60,6 +61,7 @@ class Recipe:
     warm_up: int = 300
     start: str = ""
     drawn: bool = False
+    overlap: float = 0.7
     mixture: Mixture = field(default_factory=Mixture)
 
     @classmethod
@@ -135,7 +137,7 @@ def select(cache: Cache, excluded: set[str], scenes: set[str]) -> Selection:
     return Selection(*[np.array(rows, np.int64) for rows in (usable, bare, crisp, held_out)])
 
 
-def structure_loss(outputs: list[Tensor], alphas: Tensor) -> Tensor:
+def structure_loss(outputs: list[Tensor], alphas: Tensor, overlap: float = 0.7) -> Tensor:
     """Cross-entropy and soft intersection over union, both heavier near edges, at half size and at the coarser depths.
 
     Half size because that is where the network decides; the doubling after it learns nothing.
@@ -150,7 +152,7 @@ def structure_loss(outputs: list[Tensor], alphas: Tensor) -> Tensor:
     guess = torch.sigmoid(logits)
     both = (weights * guess * alphas).sum((1, 2, 3))
     either = (weights * (guess + alphas - guess * alphas)).sum((1, 2, 3))
-    loss = entropy + (1 - (both + 1) / (either + 1)).mean() * 0.7
+    loss = entropy + (1 - (both + 1) / (either + 1)).mean() * overlap
     for coarse, share in zip(outputs[1:], (0.2, 0.2, 0.3), strict=True):
         target = functional.avg_pool2d(full, full.shape[-1] // coarse.shape[-1])
         loss = loss + share * functional.binary_cross_entropy_with_logits(coarse, target)
@@ -212,7 +214,7 @@ class Run:
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
             outputs = self.network.logits(photos)
-        loss = structure_loss([output.float() for output in outputs], alphas)
+        loss = structure_loss([output.float() for output in outputs], alphas, self.recipe.overlap)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
