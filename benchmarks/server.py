@@ -1,24 +1,29 @@
 """A server under load: requests a second, p50, p99, and its memory before and after.
 
-    python -m benchmarks.server [--url http://127.0.0.1:7000] [--clients 64] [--requests 512] [PHOTO...]
+    python -m benchmarks.server [--url http://127.0.0.1:7000] [--clients 64] [--requests 512] [--write docs/server.md] [PHOTO...]
 
-Without --url it starts `liftout serve` itself. Every answer must be the same each time its photo is sent.
+Without --url it starts `liftout serve` itself; without photos, the examples are sent at 0.3, 1 and 4 megapixels. Each photo is
+cut out once alone, and every later answer to it must be that one, byte for byte. `--write` puts the figures into the page.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import hashlib
+import io
+import os
+import platform
 import re
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import numpy as np
+from PIL import Image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -32,10 +37,13 @@ def main() -> int:
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--requests", type=int, default=512)
+    parser.add_argument("--write", type=Path)
     arguments = parser.parse_args()
-    photos = [path.read_bytes() for path in arguments.photos or sorted(EXAMPLES.glob("*.jpg"))]
+    photos = [path.read_bytes() for path in arguments.photos] or _mixed()
     if arguments.url:
-        return _measure(arguments.url, arguments.path, photos, arguments.clients, arguments.requests, None)
+        status, lines = _measure(arguments.url, arguments.path, photos, arguments.clients, arguments.requests, None)
+        print("\n".join(lines))
+        return status
     command = [sys.executable, "-m", "liftout", "serve", "--port", "0", "-m", arguments.model]
     process = subprocess.Popen([*command, "--queue", str(arguments.clients)], stderr=subprocess.PIPE, text=True)
     try:
@@ -45,17 +53,50 @@ def main() -> int:
             url = found[1] if found else ""
         with ThreadPoolExecutor(1) as drain:
             drain.submit(lambda: process.stderr and process.stderr.read())
-            status = _measure(url, arguments.path, photos, arguments.clients, arguments.requests, process.pid)
+            status, lines = _measure(url, arguments.path, photos, arguments.clients, arguments.requests, process.pid)
             process.terminate()
     finally:
         process.terminate()
         process.wait()
+    print("\n".join(lines))
+    if arguments.write:
+        _write(arguments.write, lines)
     return status
 
 
-def _measure(url: str, path: str, photos: list[bytes], clients: int, count: int, pid: int | None) -> int:
+def _mixed() -> list[bytes]:
+    """The examples as JPEG at three sizes."""
+    made = []
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        with Image.open(path) as image:
+            for megapixels in (0.3, 1, 4):
+                factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
+                stream = io.BytesIO()
+                size = (round(image.width * factor), round(image.height * factor))
+                image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
+                made.append(stream.getvalue())
+    return made
+
+
+def _write(page: Path, lines: list[str]) -> None:
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    where = f"Measured {today} on {platform.machine()}, {os.cpu_count()} cores, clients and server on the same machine."
+    block = "\n".join(["<!-- load -->", *(f"- {line}" for line in lines), "", where, "<!-- /load -->"])
+    text, count = re.subn(
+        r"<!-- load -->.*<!-- /load -->", lambda _: block, page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    if count != 1:
+        raise SystemExit(f"{page} has no <!-- load --> ... <!-- /load -->")
+    partial = page.with_name(page.name + ".part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(page)
+
+
+def _measure(
+    url: str, path: str, photos: list[bytes], clients: int, count: int, pid: int | None
+) -> tuple[int, list[str]]:
     times: list[float] = []
-    answers: dict[int, set[str]] = defaultdict(set)
+    wrong: list[int] = []
     failed: list[int] = []
     connections = [httpx.Client(base_url=url, timeout=600, trust_env=False, verify=False) for _ in range(clients)]  # noqa: S501
 
@@ -66,12 +107,11 @@ def _measure(url: str, path: str, photos: list[bytes], clients: int, count: int,
             times.append(time.perf_counter() - started)
             if answer.status_code != 200:
                 failed.append(answer.status_code)
-            else:
-                answers[turn % len(photos)].add(hashlib.sha256(answer.content).hexdigest())
+            elif hashlib.sha256(answer.content).digest() != right[turn % len(photos)]:
+                wrong.append(turn)
 
-    ask_once = min(len(photos), clients)
-    for worker in range(ask_once):
-        connections[worker].post(path, files={"image": photos[worker % len(photos)]})
+    alone = [connections[0].post(path, files={"image": photo}).raise_for_status().content for photo in photos]
+    right = [hashlib.sha256(content).digest() for content in alone]
     before = _rss(pid)
     started = time.perf_counter()
     with ThreadPoolExecutor(clients) as threads:
@@ -79,14 +119,14 @@ def _measure(url: str, path: str, photos: list[bytes], clients: int, count: int,
     seconds = time.perf_counter() - started
     for connection in connections:
         connection.close()
-    wrong = sum(len(seen) > 1 for seen in answers.values())
-    distinct = len({next(iter(seen)) for seen in answers.values() if len(seen) == 1})
-    print(f"{clients} clients, {count} requests, {len(photos)} photos: {count / seconds:.1f} a second")
-    print(f"p50 {np.percentile(times, 50):.2f} s, p99 {np.percentile(times, 99):.2f} s")
-    print(f"not answered with 200: {len(failed)}; photos with differing answers: {wrong}; distinct answers: {distinct}")
+    lines = [
+        f"{clients} clients, {count} requests, {len(photos)} photos: {count / seconds:.1f} a second",
+        f"p50 {np.percentile(times, 50):.2f} s, p99 {np.percentile(times, 99):.2f} s",
+        f"not answered with 200: {len(failed)}; wrong answers: {len(wrong)}; distinct right answers: {len(set(right))}",
+    ]
     if pid is not None:
-        print(f"RSS {before / 1e6:.0f} MB before, {_rss(pid) / 1e6:.0f} MB after")
-    return 1 if failed or wrong else 0
+        lines.append(f"resident memory {before / 1e6:.0f} MB before, {_rss(pid) / 1e6:.0f} MB after")
+    return (1 if failed or wrong else 0), lines
 
 
 def _rss(pid: int | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -193,6 +194,17 @@ def test_the_model_used_longest_ago_makes_room() -> None:
             pass
     assert loaded.names() == ["tiny", "slow"]
     assert loaded.loads == 3
+
+
+def test_one_model_serves_all_kinds_of_edges(cat: bytes) -> None:
+    loaded = LoadedModels(2, _open, lambda _: None)
+    made = []
+    for edges in ("auto", "plain"):
+        with loaded.using(dataclasses.replace(_choice("tiny"), edges=edges)) as remover:
+            made.append(remover(cat).to_bytes("png"))
+    assert made[0] != made[1]
+    assert loaded.loads == 1
+    assert loaded.names() == ["tiny"]
 
 
 def test_a_model_in_use_is_not_closed_and_never_more_are_loaded_than_allowed(cat: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -36,14 +37,15 @@ class LoadedModels:
 
     @contextmanager
     def using(self, choice: RunOptions) -> Iterator[Remover]:
-        """A loaded model that stays loaded until the block ends. Raises what `check` and `load` raise."""
-        held = self._taken(choice)
+        """A loaded model that stays loaded until the block ends; one serves all kinds of edges. Raises what `check`, `load`
+        and `Remover.with_edges` raise."""
+        held = self._taken(dataclasses.replace(choice, edges="auto"))
         try:
             held.settled.wait()
             if held.error is not None:
                 raise held.error
             assert held.remover is not None  # noqa: S101
-            yield held.remover
+            yield held.remover if choice.edges == "auto" else held.remover.with_edges(choice.edges)
         finally:
             with self._changed:
                 held.users -= 1
