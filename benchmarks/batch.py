@@ -1,6 +1,6 @@
 """`liftout batch` over many photos: rate, processor time, memory; local workers against Ray.
 
-    python benchmarks/batch.py --photos 1000 --on local ray
+    python benchmarks/batch.py --photos 1000 --on local ray [--write docs/batch.md]
 
 The yardstick is a plain loop in one process with one thread: its processor seconds for a photo, divided by the cores, is the
 time a photo can take at best. On a machine that others use, wall time says little and processor seconds say most; the share of
@@ -10,8 +10,11 @@ the cores that the batch got is printed so that a reader can tell.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -36,13 +39,19 @@ def main() -> None:
     parser.add_argument("--on", nargs="+", choices=["local", "ray"], default=["local"])
     parser.add_argument("--workers", type=int)
     parser.add_argument("--loop", type=int, default=12, help="photos of the plain loop")
+    parser.add_argument("--write", type=Path, help="put the table into this page")
     given = parser.parse_args()
     cores = len(psutil.Process().cpu_affinity())
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         make_photos(photos, given.photos)
         alone = plain_loop(sorted(photos.glob("*/*.jpg"))[: given.loop], given.model, given.edges)
-        print(json.dumps({"run": "plain loop", "cpu_seconds_per_photo": round(alone, 3), "cores": cores}))
+        print(json.dumps({"run": "plain loop", "cpu_seconds_per_photo": round(alone, 3), "cores": cores}), flush=True)
+        lines = [
+            "| on | photos | seconds | photos a second | share of what processor seconds allow | processor seconds a photo | peak MB | MB by quarter |",
+            "|---|---|---|---|---|---|---|---|",
+            f"| plain loop, one thread | {given.loop} | | {1 / alone:.2f} | | {alone:.3f} | | |",
+        ]
         for on in given.on:
             found = batch(photos, Path(folder) / on, given.model, on, given.workers, given.edges)
             per_photo = found["cpu_seconds"] / given.photos
@@ -59,8 +68,32 @@ def main() -> None:
                         "peak_mb": round(found["peak"] / 1e6),
                         "mb_by_quarter": [round(value / 1e6) for value in found["quarters"]],
                     }
-                )
+                ),
+                flush=True,
             )
+            rate = given.photos / found["seconds"]
+            quarters = ", ".join(f"{value / 1e6:.0f}" for value in found["quarters"])
+            lines.append(
+                f"| {on} | {given.photos} | {found['seconds']:.0f} | {rate:.2f} | {rate * alone / cores:.0%} | {per_photo:.3f} | "
+                f"{found['peak'] / 1e6:.0f} | {quarters} |"
+            )
+    if given.write:
+        write_table(given.write, lines, cores)
+
+
+def write_table(page: Path, lines: list[str], cores: int) -> None:
+    """Put the table between the page's marks for it."""
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    where = f"Measured {today} on {platform.machine()}, {cores} cores; photos of 2 megapixels."
+    block = "\n".join(["<!-- rates -->", *lines, "", where, "<!-- /rates -->"])
+    text, count = re.subn(
+        r"<!-- rates -->.*<!-- /rates -->", lambda _: block, page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    if count != 1:
+        raise SystemExit(f"{page} has no <!-- rates --> ... <!-- /rates -->")
+    partial = page.with_name(page.name + ".part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(page)
 
 
 def make_photos(folder: Path, count: int) -> None:
