@@ -14,7 +14,11 @@ from liftout.cli import fetching
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("more", nargs=-1, metavar="")
 @click.option(
-    "--models", "named", multiple=True, metavar="NAME...", help=f"Models or packs to publish. [default: {DEFAULT_MODEL}]"
+    "--models",
+    "named",
+    multiple=True,
+    metavar="NAME...",
+    help=f"Models or packs to publish. [default: {DEFAULT_MODEL}]",
 )
 @fetching.accept_license_option
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
