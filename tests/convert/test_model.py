@@ -176,6 +176,7 @@ def test_the_command_says_what_is_wrong(
     cases = [
         (("u2netpp", "--checkpoint", checkpoint), 2, "u2netp"),
         (("u2netp", "--checkpoint", checkpoint, "--size", "big"), 2, "HEIGHTxWIDTH"),
+        (("u2netp", "--checkpoint", checkpoint, "--size", "7"), 2, "too small"),
         (("birefnet-general", "--checkpoint", checkpoint, "--size", "1000"), 2, "multiples of 32"),
         (("u2netp", "--checkpoint", checkpoint, "--batch", "0"), 2, "batch"),
         (("u2netp", "--checkpoint", tmp_path / "gone.pth"), 3, "gone.pth"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 from collections import OrderedDict
@@ -69,6 +70,21 @@ def test_half_precision_is_cast_and_integers_stay(state: dict[str, Tensor], dtyp
     assert all(torch.equal(fitted[name], tensor.to(state[name].dtype)) for name, tensor in half.items())
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(state: dict[str, Tensor], value: float) -> None:
+    name = "stage1.rebnconvin.conv_s1.weight"
+    broken = state | {name: state[name].clone()}
+    broken[name][0, 0, 0, 0] = value
+    with pytest.raises(CheckpointMismatch, match=name):
+        fit_state(U2NETP, broken)
+
+
+def test_weights_whose_sum_overflows_are_numbers(state: dict[str, Tensor]) -> None:
+    name = "stage1.rebnconvin.conv_s1.weight"
+    large = state | {name: torch.full_like(state[name], 3e38)}
+    assert torch.equal(fit_state(U2NETP, large)[name], large[name])
+
+
 def test_a_loaded_network_is_for_inference(state: dict[str, Tensor]) -> None:
     network = load_network("u2netp", state)
     assert not network.training
@@ -122,7 +138,6 @@ def test_code_in_a_checkpoint_never_runs(tmp_path: Path, legacy: bool) -> None:
 
 
 def test_files_that_are_no_checkpoints_are_refused_in_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "file"
     contents = {
         "empty": b"",
         "page": b"<html><body>404 not found</body></html>",
@@ -131,7 +146,8 @@ def test_files_that_are_no_checkpoints_are_refused_in_one_line(tmp_path: Path) -
         "pickle of something else": pickle.dumps({"a": 1}),
         "safetensors cut short": (1000).to_bytes(8, "little") + b'{"a":' + bytes(1200),
     }
-    for content in contents.values():
+    for content, ending in itertools.product(contents.values(), ("", ".pth", ".safetensors")):
+        path = tmp_path / f"file{ending}"
         path.write_bytes(content)
         with pytest.raises(CheckpointUnreadable) as raised:
             read_checkpoint(path)

@@ -22,6 +22,8 @@ export class Network {
     if (model.precision === "fp16") extra.optimization = { disable_specified_optimizers: "ConstantFolding" };
     const options: Ort.InferenceSession.SessionOptions = {
       executionProviders: runtime.choice.name === "webgpu" ? ["webgpu", "wasm"] : ["wasm"],
+      // a run with the pattern takes one block for all tensors and still keeps the first run's blocks
+      enableMemPattern: false,
       extra,
       logSeverityLevel: 3,
     };

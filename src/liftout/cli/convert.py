@@ -13,6 +13,9 @@ from liftout.cli import fetching
 from liftout.errors import ExtraMissing, ModelMissing, ModelUnavailable
 from liftout.weights.progress import Progress
 
+_SMALLEST = 32
+"""Pixels; a network that halves its input five times sees nothing below that."""
+
 
 class _Size(click.ParamType[tuple[int, int]]):
     """`512`, or `HEIGHTxWIDTH`."""
@@ -23,7 +26,10 @@ class _Size(click.ParamType[tuple[int, int]]):
         match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
         if not match:
             self.fail(f"{value!r} is no size; give one number, or HEIGHTxWIDTH", param, ctx)
-        return int(match[1]), int(match[2] or match[1])
+        height, width = int(match[1]), int(match[2] or match[1])
+        if min(height, width) < _SMALLEST:
+            self.fail(f"{value!r} is too small for a photo; give {_SMALLEST} or more", param, ctx)
+        return height, width
 
 
 @click.command()

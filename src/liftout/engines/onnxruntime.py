@@ -60,6 +60,8 @@ def _open(file: NetworkFile, options: EngineOptions) -> onnxruntime.InferenceSes
     session.log_severity_level = 3
     session.intra_op_num_threads = options.threads or _threads()
     session.inter_op_num_threads = 1
+    # A second run with the pattern takes one block for all tensors and still keeps the first run's blocks: twice the memory.
+    session.enable_mem_pattern = False
     # Spinning threads burn CPU between operators for a few per cent of speed; a photo tool shares its machine.
     session.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

@@ -66,7 +66,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 def fit_state(architecture: Architecture, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`state` under the architecture's names and in its order: prefixes stripped, half precision cast to float32.
 
-    Raises CheckpointMismatch where a name is missing, unexpected or ambiguous, or a shape differs.
+    Raises CheckpointMismatch where a name is missing, unexpected or ambiguous, a shape differs, or a value is not finite.
     """
     stripped = _strip(state)
     with torch.device("meta"):
@@ -88,7 +88,19 @@ def fit_state(architecture: Architecture, state: Mapping[str, Tensor]) -> dict[s
             f"the checkpoint is not of architecture {architecture.name}: of {len(expected)} tensors "
             f"{', '.join(problems)}; check that the file belongs to the model"
         )
-    return {name: stripped[name].to(tensor.dtype) for name, tensor in expected.items()}
+    fitted = {name: stripped[name].to(tensor.dtype) for name, tensor in expected.items()}
+    broken = [name for name, tensor in fitted.items() if tensor.is_floating_point() and not _finite(tensor)]
+    if broken:
+        raise CheckpointMismatch(
+            f"the checkpoint holds values that are no numbers (NaN or infinite) in {_some(broken)}; it would give "
+            "no alpha: fetch it again or use another file"
+        )
+    return fitted
+
+
+def _finite(tensor: Tensor) -> bool:
+    # One sum instead of a mask as large as the tensor; only a sum that overflowed needs the second look.
+    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 def _strip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -144,7 +156,9 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         raise CheckpointUnreadable(
             f"{path} is no checkpoint that torch reads; check that it is the right file"
         ) from None
-    except (OSError, RuntimeError, EOFError, LookupError, ValueError):
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
         raise CheckpointUnreadable(f"{path} is not a whole torch checkpoint; fetch it again") from None
     return _tensors(path, content)
 
