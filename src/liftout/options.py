@@ -93,7 +93,7 @@ class RunOptions:
     model: str = _option(DEFAULT_MODEL, "Model; `liftout models list` shows all.", metavar="MODEL", short="m")
     edges: Edges = _option(
         "auto",
-        "plain keeps alpha and colours as the network and the photo have them; refined (matting) is not in this version and gives auto.",
+        "auto follows the photo's edges; refined solves for hair and fur as well (needs the extra `matting`); plain keeps alpha and colours as the network and the photo have them.",
     )
     engine: EngineName = _option("auto", "Software that runs the network.")
     device: str = _option("auto", "auto, cpu, cuda, ...", metavar="DEVICE")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from typing import Literal, Self, overload
 
 import numpy as np
 
-from liftout import graphs
+from liftout import graphs, matting
 from liftout.catalog import DEFAULT_MODEL, ModelSpec, find
 from liftout.cutout import Cutout
 from liftout.engines import EngineOptions, Network, open_network
@@ -46,7 +45,7 @@ class Remover:
         model: a name of the catalogue. engine, device, precision: `auto` or as `liftout doctor` lists them. threads: of
         the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
         accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
-        Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
+        Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
         """
         RunOptions(
             model=model,
@@ -57,7 +56,8 @@ class Remover:
             threads=threads,
             max_pixels=max_pixels,
         )
-        _tell_what_is_missing(edges)
+        if edges == "refined":
+            matting.require()
         located = ensure(find(model), accept_license=accept_license)
         self.spec: ModelSpec = located.spec
         self._edges = edges
@@ -112,7 +112,8 @@ class Remover:
     def with_edges(self, edges: Edges) -> Remover:
         """The same loaded model with other edges; both share one network, and closing one closes both."""
         RunOptions(edges=edges)
-        _tell_what_is_missing(edges)
+        if edges == "refined":
+            matting.require()
         other = copy.copy(self)
         other._edges = edges
         return other
@@ -134,17 +135,15 @@ class Remover:
         prediction = self._network.run(tensor)
         guide = None if self._edges == "plain" else seen
         alpha = graphs.finish(prediction, photo.size, self.spec.output, box=box, image=guide)
+        if self._edges == "refined":
+            # The prediction's own pixels, without what `prepare` added around the photo.
+            cell = max(1.0, photo.size[0] / int(box[2]), photo.size[1] / int(box[3]))
+            alpha = matting.refine(alpha, seen, cell=cell)
         if photo.alpha is not None:
             alpha = ((alpha.astype(np.uint16) * photo.alpha + np.uint16(127)) // 255).astype(np.uint8)
         return alpha
 
 
-def _tell_what_is_missing(edges: Edges) -> None:
-    if edges == "refined":
-        _log.warning("edges `refined` (matting) is not in this version; edges are those of `auto`")
-
-
-_log = logging.getLogger("liftout")
 _KEPT = 2
 _kept: OrderedDict[tuple[object, ...], Remover] = OrderedDict()
 _kept_lock = threading.Lock()

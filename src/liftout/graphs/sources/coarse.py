@@ -18,15 +18,15 @@ pixel of a level is improved at once, and above BLOCK pixels only those that mat
 from onnxscript import FLOAT, UINT8, script
 from onnxscript import opset20 as op
 
-LONGEST = 1024
+LONGEST = 384
 """Longest side of the finest copy."""
 BLOCK = 32
 """Up to this side, every pixel of a level is improved, SMALL_ROUNDS times."""
-SMALL_ROUNDS = 10
+SMALL_ROUNDS = 6
 ROUNDS = 5
 EARLY = 256
 """Up to this side the pixels beside a change of alpha are improved too; beyond it the soft ones alone, LATE_ROUNDS times."""
-LATE_ROUNDS = 4
+LATE_ROUNDS = 6
 TIE = 1e-4
 """How much neighbours count where alpha does not change, against a change of 1."""
 SMOOTH = 0.1
