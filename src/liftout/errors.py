@@ -11,6 +11,7 @@
     ├── OutputError              a result cannot be written
     │   └── OutputExists         it is there already, and overwriting was not asked for
     ├── CatalogError             an entry of the catalogue is malformed
+    ├── BelowBar                 a reduced network differs too much from its original
     ├── ModelUnavailable         the model cannot be had as things stand
     │   ├── ModelMissing         none of its files are here, and none could be fetched
     │   ├── ModelFileCorrupt     a file is not what its hash says
@@ -69,6 +70,10 @@ class OutputExists(OutputError):
 
 class CatalogError(LiftoutError):
     """A catalogue entry is malformed; the message names file, entry and key."""
+
+
+class BelowBar(LiftoutError):
+    """A network of reduced precision differs from its original by more than it may."""
 
 
 class ModelUnavailable(LiftoutError):

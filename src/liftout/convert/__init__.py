@@ -12,18 +12,22 @@ Or step by step, without a catalogue entry:
 Needs the extra `convert`. The run-time path never imports this package.
 """
 
+from liftout.convert import precision
 from liftout.convert.files import write_network, write_single_file
 from liftout.convert.graph import LeanNetwork
 from liftout.convert.memory import peak_bytes
-from liftout.convert.model import Layout, convert_model
+from liftout.convert.model import PICTURE, Layout, PackPrecision, convert_model
 from liftout.convert.network import build_network
 
 __all__ = [
+    "PICTURE",
     "Layout",
     "LeanNetwork",
+    "PackPrecision",
     "build_network",
     "convert_model",
     "peak_bytes",
+    "precision",
     "write_network",
     "write_single_file",
 ]

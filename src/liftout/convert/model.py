@@ -1,60 +1,90 @@
-"""From a model's checkpoint to a pack, or to one plain ONNX file."""
+"""From a model's checkpoint, or from a graph that is there, to a pack, one plain ONNX file, or transformers.js's folder."""
 
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import onnx
+
 from liftout import __version__, packs
+from liftout.agreement import BARS, Agreement
 from liftout.catalog import find
 from liftout.catalog.spec import ModelSpec
+from liftout.convert import huggingface
+from liftout.convert.adopt import is_onnx, read_graph
 from liftout.convert.files import write_network, write_single_file
 from liftout.convert.graph import LeanNetwork
 from liftout.convert.memory import peak_bytes
 from liftout.convert.network import build_network
-from liftout.errors import CheckpointMismatch, ModelMissing, OutputError, OutputExists, UsageError
+from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
+from liftout.engines import NetworkFile
+from liftout.errors import BelowBar, CheckpointMismatch, ModelMissing, OutputError, OutputExists, UsageError
 from liftout.networks import ARCHITECTURES, read_checkpoint
 from liftout.weights.digest import Expectation, Fingerprint
+from liftout.weights.locate import Located
 from liftout.weights.progress import Progress
 
-Layout = Literal["pack", "onnx"]
+Layout = Literal["pack", "onnx", "huggingface"]
+PackPrecision = Literal["fp32", "fp16", "int8"]
+
+PICTURE = "agreement.png"
+"""Beside a reduced network: the photos with both alphas and their difference."""
 
 
 def convert_model(
     spec: ModelSpec,
-    checkpoint: Path,
+    checkpoint: Path | Located,
     *,
     size: tuple[int, int] | None = None,
     batch: int | None = 1,
     layout: Layout = "pack",
+    precision: PackPrecision = "fp32",
+    calibrate: Path | None = None,
+    keep_below_bar: bool = False,
     out_dir: Path,
     overwrite: bool = True,
     progress: Progress | None = None,
 ) -> Path:
-    """Write the model's lean network into `out_dir`. Returns the pack's folder, or with layout `onnx` the file.
+    """Write the model's lean network into `out_dir`. Returns the pack's folder, the file (layout `onnx`), or the folder that
+    transformers.js loads (`huggingface`: fp32, float16 weights and, where it meets its bar, int8).
 
-    size: (height, width) of the input, by default the catalogue's. batch: photos per run, or None for any number, which
-    BiRefNet does not allow. The output appears whole or not at all.
-    Raises ModelMissing where the model's architecture is not known, CheckpointUnreadable, CheckpointMismatch, UsageError
-    where size or batch do not fit the architecture, OutputExists, OutputError.
+    checkpoint: the authors' file, a published ONNX graph of a known architecture, or a network that is on this machine: that one
+    keeps its graph, only its precision or layout changes. size: (height, width) of the input, by default the catalogue's. batch:
+    photos per run, or None for any number, which BiRefNet does not allow. precision: `fp16` stores weights in half, `int8` is
+    calibrated on the photos in `calibrate`, by default on the examples. The output appears whole or not at all.
+    Raises ModelMissing where the model's architecture is not known, CheckpointUnreadable, CheckpointMismatch, BelowBar where the
+    reduced network differs too much from fp32 (unless `keep_below_bar`, and then the manifest says so), UsageError where
+    size or batch do not fit the architecture, OutputExists, OutputError.
     """
     spec = _owner(spec)
     size = size or spec.input.size
-    if spec.architecture not in ARCHITECTURES:
+    known = spec.architecture in ARCHITECTURES
+    if isinstance(checkpoint, Path) and not known:
         raise ModelMissing(
-            f"{spec.name} is published as an ONNX file only and its architecture is not known; use it as it is"
+            f"{spec.name} is published as an ONNX file only and its architecture is not known; it cannot be made leaner: use "
+            "it as it is, or reduce it with --precision"
         )
-    target = out_dir / _output_name(spec, size, batch, layout)
+    if layout == "huggingface":
+        huggingface.check(spec)
+    target = out_dir / _output_name(spec, size, batch, layout, precision)
     _require_free(target, overwrite=overwrite)
-    network = _build(spec, checkpoint, size, batch, progress)
+    pictures = None
+    if precision != "fp32" or layout == "huggingface":
+        pictures = photos.of_folder(calibrate) if calibrate else photos.built_in()
+    job = _Job(spec, size, batch, precision, pictures, keep_below_bar, overwrite, progress)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        if layout == "onnx":
-            write_single_file(network, target, progress)
-        else:
-            _write_pack(network, spec.with_size(size), checkpoint, batch, target, overwrite, progress)
+        with tempfile.TemporaryDirectory(dir=out_dir, prefix=f".{target.name}.", suffix=".work") as name:
+            work = Path(name)
+            if isinstance(checkpoint, Located):
+                _from_graph(job, checkpoint, target, layout, work)
+            else:
+                _from_checkpoint(job, checkpoint, target, layout, work)
     except FileExistsError:
         _require_free(target, overwrite=False)
         raise
@@ -63,18 +93,182 @@ def convert_model(
     return target
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What is asked for. photos: to calibrate and measure with, where a precision is reduced."""
+
+    spec: ModelSpec
+    size: tuple[int, int]
+    batch: int | None
+    precision: PackPrecision
+    photos: Photos | None
+    keep_below_bar: bool
+    overwrite: bool
+    progress: Progress | None
+
+
+def _from_checkpoint(job: _Job, checkpoint: Path, target: Path, layout: Layout, work: Path) -> None:
+    sigmoid = job.spec.output.activation == "none" or layout == "huggingface"
+    network = _build(job, checkpoint, sigmoid=sigmoid)
+    output = dataclasses.replace(job.spec.output, index=None)  # side outputs are gone
+    spec = dataclasses.replace(job.spec.with_size(job.size), output=output)
+    made_from, peak = _made_from(checkpoint), peak_bytes(network)
+    if layout == "huggingface":
+        write_single_file(network, work / packs.NETWORK, job.progress)
+        del network
+        _write_huggingface(job, huggingface.with_probabilities(spec), work / packs.NETWORK, target)
+    elif job.precision != "fp32":
+        write_network(network, work, job.progress)
+        del network
+        source = NetworkFile(name=spec.name, path=work / packs.NETWORK, size=job.size)
+        _write_reduced(job, spec, source, target, layout, work, made_from, peak)
+    elif layout == "onnx":
+        write_single_file(network, target, job.progress)
+    else:
+        with packs.writing(target, overwrite=job.overwrite) as fresh:
+            write_network(network, fresh, job.progress)
+            packs.write_manifest(
+                fresh,
+                packs.Manifest(
+                    spec=spec, precision="fp32", files=(), batch=job.batch, peak_bytes=peak, made_from=made_from
+                ),
+            )
+
+
+def _from_graph(job: _Job, located: Located, target: Path, layout: Layout, work: Path) -> None:
+    """A network that is here keeps its graph: built-in, raw, or of an architecture that cannot be rebuilt."""
+    spec, file = located.spec, located.file
+    if job.size != spec.input.size:
+        raise UsageError(
+            f"{spec.name} is a graph for {spec.input.size[0]}x{spec.input.size[1]} only; --size needs its checkpoint"
+        )
+    if job.precision == "fp32" and layout != "huggingface":
+        raise ModelMissing(
+            f"{spec.name} is a graph already and cannot be made leaner without its checkpoint; "
+            "reduce it with --precision fp16 or int8, or use it as it is"
+        )
+    if layout == "huggingface":
+        copy = work / packs.NETWORK
+        _as_single_file(file.path, copy)
+        huggingface.append_sigmoid(copy, file.output, spec.output.activation)
+        _write_huggingface(job, huggingface.with_probabilities(spec), copy, target)
+    else:
+        _write_reduced(job, spec, file, target, layout, work, _made_from(file.path), None)
+
+
+def _write_reduced(
+    job: _Job,
+    spec: ModelSpec,
+    source: NetworkFile,
+    target: Path,
+    layout: Layout,
+    work: Path,
+    made_from: dict[str, Any],
+    peak: int | None,
+) -> None:
+    if layout == "pack":
+        with packs.writing(target, overwrite=job.overwrite) as fresh:
+            _reduce_into(job, spec, source, fresh, made_from, peak)
+        return
+    folder = work / "reduced"
+    folder.mkdir()
+    _reduce_into(job, spec, source, folder, made_from, peak)
+    _as_single_file(folder / packs.NETWORK, target)
+
+
+def _reduce_into(
+    job: _Job, spec: ModelSpec, source: NetworkFile, folder: Path, made_from: dict[str, Any], peak: int | None
+) -> None:
+    assert job.precision != "fp32"
+    assert job.photos is not None
+    agreement, facts = reduce_network(source, job.precision, spec, folder, job.photos, progress=job.progress)
+    short = _shortfall(spec.name, job.precision, agreement)
+    if short and not job.keep_below_bar:
+        raise BelowBar(
+            f"{short}; nothing was written. Calibrate on photos like yours (--calibrate DIR), or take --precision fp16; "
+            "--force keeps it all the same"
+        )
+    if job.precision == "int8":
+        spec = dataclasses.replace(spec, output=dataclasses.replace(spec.output, index=None))
+    reduced = NetworkFile(name=spec.name, path=folder / packs.NETWORK, size=spec.input.size, output=spec.output.index)
+    report.draw(folder / PICTURE, source, reduced, spec, job.photos.measuring)
+    recorded = {**agreement.to_dict(), "measured_on": job.photos.source, **facts, "below_bar": short is not None}
+    packs.write_manifest(
+        folder,
+        packs.Manifest(
+            spec=dataclasses.replace(spec, files=()),
+            precision=job.precision,
+            files=(),
+            batch=job.batch,
+            peak_bytes=peak,
+            agreement=recorded,
+            made_from=made_from,
+        ),
+    )
+
+
+def _write_huggingface(job: _Job, spec: ModelSpec, source: Path, target: Path) -> None:
+    """All precisions beside each other; int8 only where it meets its bar or is forced."""
+    assert job.photos is not None
+    file = NetworkFile(name=spec.name, path=source, size=spec.input.size)
+    with packs.writing(target, overwrite=job.overwrite) as fresh:
+        (fresh / "onnx").mkdir()
+        agreements: dict[str, Any] = {}
+        made: list[str] = []
+        for precision, name in huggingface.GRAPHS.items():
+            if precision == "fp32":
+                _as_single_file(source, fresh / "onnx" / name)
+                made.append(precision)
+                continue
+            kind: Reduced = "fp16" if precision == "fp16" else "int8"
+            with tempfile.TemporaryDirectory(dir=fresh) as folder:
+                agreement, facts = reduce_network(file, kind, spec, Path(folder), job.photos, progress=job.progress)
+                short = _shortfall(spec.name, kind, agreement)
+                agreements[precision] = {**agreement.to_dict(), **facts, "below_bar": short is not None}
+                if short is None or job.keep_below_bar:
+                    _as_single_file(Path(folder) / packs.NETWORK, fresh / "onnx" / name)
+                    made.append(precision)
+        huggingface.write_configs(fresh, spec, made)
+        text = {"agreement": agreements, "measured_on": job.photos.source}
+        (fresh / "agreement.json").write_text(report.as_json(text), encoding="utf-8")
+
+
+def _as_single_file(source: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        onnx.save(onnx.load(source), partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _shortfall(name: str, precision: str, agreement: Agreement) -> str | None:
+    """One line where the bar is missed."""
+    bar = BARS[precision]
+    if agreement.meets(bar):
+        return None
+    return (
+        f"{name}: {precision} differs from fp32 by {agreement.difference:.4f} on average (at most {bar.mean} allowed), "
+        f"IoU {agreement.iou:.4f} (at least {bar.iou})"
+    )
+
+
 def _owner(spec: ModelSpec) -> ModelSpec:
     """The entry whose files and pack `spec` reads."""
     return find(spec.files_of) if spec.files_of else spec
 
 
-def _output_name(spec: ModelSpec, size: tuple[int, int], batch: int | None, layout: Layout) -> str:
+def _output_name(spec: ModelSpec, size: tuple[int, int], batch: int | None, layout: Layout, precision: str) -> str:
     name = spec.name
     if size != spec.input.size:
         height, width = size
         name += f"-{height}" if height == width else f"-{height}x{width}"
     if batch not in (1, None):
         name += f"-batch{batch}"
+    if layout == "huggingface":
+        return f"{name}-huggingface"
+    if precision != "fp32":
+        name += f"-{precision}"
     return f"{name}.onnx" if layout == "onnx" else name
 
 
@@ -83,47 +277,24 @@ def _require_free(target: Path, *, overwrite: bool) -> None:
         raise OutputExists(f"{target} is there already; give --force to replace it, or another -o")
 
 
-def _build(
-    spec: ModelSpec, checkpoint: Path, size: tuple[int, int], batch: int | None, progress: Progress | None
-) -> LeanNetwork:
+def _build(job: _Job, checkpoint: Path, *, sigmoid: bool) -> LeanNetwork:
+    spec = job.spec
     try:
+        state = read_graph(checkpoint, spec.architecture) if is_onnx(checkpoint) else read_checkpoint(checkpoint)
         return build_network(
             spec.architecture,
-            read_checkpoint(checkpoint),
-            size=size,
-            batch=batch,
+            state,
+            size=job.size,
+            batch=job.batch,
             patch_order=spec.patch_order or "cgw",
-            sigmoid=spec.output.activation == "none",
-            progress=progress,
+            sigmoid=sigmoid,
+            progress=job.progress,
         )
     except (CheckpointMismatch, UsageError) as error:
         raise type(error)(f"{spec.name}: {error}") from None
 
 
-def _write_pack(
-    network: LeanNetwork,
-    spec: ModelSpec,
-    checkpoint: Path,
-    batch: int | None,
-    folder: Path,
-    overwrite: bool,
-    progress: Progress | None,
-) -> None:
-    output = dataclasses.replace(spec.output, index=None)  # side outputs are gone
-    with packs.writing(folder, overwrite=overwrite) as fresh:
-        write_network(network, fresh, progress)
-        manifest = packs.Manifest(
-            spec=dataclasses.replace(spec, output=output),
-            precision="fp32",
-            files=(),
-            batch=batch,
-            peak_bytes=peak_bytes(network),
-            made_from=_made_from(checkpoint),
-        )
-        packs.write_manifest(fresh, manifest)
-
-
 def _made_from(checkpoint: Path) -> dict[str, Any]:
     found = Fingerprint.of(checkpoint, Expectation())
-    tools = {"liftout": __version__, **{name: version(name) for name in ("torch", "onnx")}}
+    tools = {"liftout": __version__, **{name: version(name) for name in ("torch", "onnx", "onnxruntime")}}
     return {"checkpoint": checkpoint.name, "bytes": found.bytes, "sha256": found.sha256, "tools": tools}

@@ -22,12 +22,19 @@ class Located:
     """`built-in`, `pack` or `onnx`."""
 
 
-def locate(spec: ModelSpec) -> Located:
-    """The best form of the model that is here: built in, then a pack, then a raw ONNX file.
+REDUCED = ("fp16", "int8")
+"""Precisions that have packs of their own."""
+
+
+def locate(spec: ModelSpec, precision: str = "fp32") -> Located:
+    """The best form of the model that is here: built in, then a pack, then a raw ONNX file; for precision `fp16` and `int8` the
+    pack that `liftout convert --precision` made.
 
     What was fetched or converted is compared with its hash before it is loaded (`stamps`).
     Raises ModelMissing where there is none, ModelFileCorrupt where one is damaged.
     """
+    if precision in REDUCED:
+        return _reduced(spec, precision)
     pack = packs.built_in(spec.stored_as)
     if pack is not None:
         return from_pack(pack, spec, "built-in")
@@ -40,6 +47,17 @@ def locate(spec: ModelSpec) -> Located:
         if file.role == "onnx" and (path := stored.present(spec, file)):
             return from_onnx(path, spec, file)
     raise ModelMissing(f"{spec.name} is not on this machine; run `liftout models pull {spec.name}`")
+
+
+def _reduced(spec: ModelSpec, precision: str) -> Located:
+    folder = stored.pack_folder(spec, precision)
+    if not (folder / packs.MANIFEST).is_file():
+        raise ModelMissing(
+            f"{spec.name} is not here in {precision}; run `liftout convert {spec.stored_as} --precision {precision}` once"
+        )
+    pack = packs.read(folder)
+    stored.check_pack(pack, model=spec.name)
+    return from_pack(pack, spec, "pack")
 
 
 def presence(spec: ModelSpec) -> str | None:
@@ -67,7 +85,12 @@ def from_pack(pack: packs.Pack, spec: ModelSpec, source: str) -> Located:
     held = pack.spec
     if spec.name != held.name:
         held = replace(spec, input=held.input, output=replace(held.output, classes=spec.output.classes))
-    return Located(spec=held, file=NetworkFile(name=held.name, path=pack.network, size=held.input.size), source=source)
+    return Located(spec=held, file=_network(pack), source=source)
+
+
+def _network(pack: packs.Pack) -> NetworkFile:
+    held = pack.spec
+    return NetworkFile(name=held.name, path=pack.network, size=held.input.size, output=held.output.index)
 
 
 def from_onnx(path: Path, spec: ModelSpec, file: FileSpec) -> Located:

@@ -23,9 +23,9 @@ def path_of(spec: ModelSpec, file: FileSpec) -> Path:
     return home() / "models" / spec.stored_as / file.name
 
 
-def pack_folder(spec: ModelSpec) -> Path:
+def pack_folder(spec: ModelSpec, precision: str = "fp32") -> Path:
     """Where the model's pack at its own size lies, or would lie."""
-    return home() / "packs" / spec.stored_as
+    return home() / "packs" / (spec.stored_as if precision == "fp32" else f"{spec.stored_as}-{precision}")
 
 
 def expectation(spec: ModelSpec, file: FileSpec) -> Expectation:

@@ -1,0 +1,141 @@
+"""A published ONNX graph as a checkpoint: its weights, read back under the authors' names.
+
+What is exported from PyTorch keeps the order in which the network runs its convolutions, so for networks of convolutions (U2-Net
+and IS-Net with all that share their structure) the k-th convolution of the graph is the k-th that the network runs. Shapes are
+compared one by one. Batch norms come folded, or are folded here, and stand in the state as the identity.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from liftout.errors import CheckpointMismatch, CheckpointUnreadable
+from liftout.networks import ARCHITECTURES
+from liftout.networks.architectures import Architecture
+
+ADOPTABLE = frozenset({"u2net", "isnet"})
+"""Families whose graphs can be read back."""
+
+_EPSILON = 1e-5
+_THROUGH = frozenset({"Cast", "Identity"})
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a checkpoint is an ONNX graph, by its name and its first byte (the field `ir_version`)."""
+    if path.suffix.lower() != ".onnx":
+        return False
+    with path.open("rb") as stream:
+        return stream.read(1) == b"\x08"
+
+
+def read_graph(path: Path, architecture: str) -> dict[str, Tensor]:
+    """State dict of `architecture` with the weights of an ONNX file.
+
+    Raises CheckpointUnreadable where the file is no ONNX graph or the architecture's graphs cannot be read back,
+    CheckpointMismatch where the graph is not of this architecture.
+    """
+    known = ARCHITECTURES[architecture]
+    if known.family not in ADOPTABLE:
+        raise CheckpointUnreadable(
+            f"{path}: weights of architecture {architecture} cannot be read back from an ONNX graph; convert the checkpoint, "
+            "or use the file as it is (liftout models add)"
+        )
+    try:
+        model = onnx.load(path)
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise CheckpointUnreadable(f"{path} is not a whole ONNX file; fetch it again") from None
+    found = _convolutions(model.graph, path)
+    wanted = _in_order(known)
+    with torch.device("meta"):
+        expected = known.build().state_dict()
+    heads = [name.removesuffix(".weight") for name, t in expected.items() if name.endswith(".weight") and t.ndim == 4]
+    wanted += [name for name in heads if name not in wanted][
+        : len(found) - len(wanted)
+    ]  # maps that only training reads
+    if len(found) != len(wanted):
+        raise CheckpointMismatch(
+            f"{path} is not a graph of architecture {architecture}: it has {len(found)} convolutions, not {len(wanted)}"
+        )
+    state: dict[str, Tensor] = {}
+    for (weight, bias), name in zip(found, wanted, strict=True):
+        shape = tuple(expected[f"{name}.weight"].shape)
+        if weight.shape != shape:
+            raise CheckpointMismatch(
+                f"{path} is not a graph of architecture {architecture}: {name} is {weight.shape}, not {shape}"
+            )
+        state[f"{name}.weight"] = torch.from_numpy(weight)
+        if f"{name}.bias" in expected:
+            state[f"{name}.bias"] = torch.from_numpy(bias)
+    for name, tensor in expected.items():
+        if name not in state:
+            state[name] = torch.zeros(tensor.shape) if tensor.ndim == 4 else _identity(name, tensor.shape)
+    return state
+
+
+def _identity(name: str, shape: torch.Size) -> Tensor:
+    """What a batch norm holds that changes nothing."""
+    kind = name.rsplit(".", 1)[-1]
+    if kind == "running_var":
+        return torch.full(shape, 1 - _EPSILON)
+    if kind == "num_batches_tracked":
+        return torch.zeros(shape, dtype=torch.int64)
+    return torch.ones(shape) if kind == "weight" else torch.zeros(shape)
+
+
+def _in_order(architecture: Architecture) -> list[str]:
+    """Names of the network's convolutions in the order in which it runs them."""
+    with torch.device("meta"):
+        network = architecture.build().eval()
+        names = {module: name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
+        order: list[str] = []
+        for module in names:
+            module.register_forward_hook(lambda module, *_: order.append(names[module]))
+        network(torch.zeros(1, 3, 64, 64))
+    return order
+
+
+def _convolutions(graph: onnx.GraphProto, path: Path) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    """Weight and bias of every convolution of the graph, in its order, with the batch norm behind it folded in."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    aliases: dict[str, str] = {}
+    norms: dict[str, onnx.NodeProto] = {}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            constants[node.output[0]] = next((a.t for a in node.attribute if a.name == "value"), onnx.TensorProto())
+        elif node.op_type in _THROUGH:
+            aliases[node.output[0]] = node.input[0]
+        elif node.op_type == "BatchNormalization":
+            norms[node.input[0]] = node
+
+    def value(name: str) -> npt.NDArray[np.float64]:
+        while name in aliases:
+            name = aliases[name]
+        if name not in constants:
+            raise CheckpointMismatch(
+                f"{path}: the weight {name} is computed in the graph (is it quantized?); use the fp32 file"
+            )
+        return numpy_helper.to_array(constants[name]).astype(np.float64)
+
+    found = []
+    for node in graph.node:
+        if node.op_type != "Conv":
+            continue
+        weight = value(node.input[1])
+        bias = value(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(len(weight))
+        norm = norms.get(node.output[0])
+        if norm is not None:
+            gain, shift, mean, variance = (value(name) for name in norm.input[1:5])
+            epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), _EPSILON)
+            scale = gain / np.sqrt(variance + epsilon)
+            weight, bias = weight * scale[:, None, None, None], (bias - mean) * scale + shift
+        found.append((weight.astype(np.float32), bias.astype(np.float32)))
+    return found

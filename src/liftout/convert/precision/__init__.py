@@ -1,0 +1,62 @@
+"""Smaller networks that are still the same network: float16 weights, and int8.
+
+    reduced = reduce_network(network_file, "int8", spec, folder, pictures)
+    reduced.agreement.meets(BARS["int8"])
+
+Both work on a graph on disk, lean or anybody's. Input and output stay float32. What a reduction costs is measured on photos
+and stands in the pack's manifest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from liftout.agreement import BARS, Agreement, measure
+from liftout.catalog.spec import ModelSpec
+from liftout.convert.precision import photos, report
+from liftout.convert.precision.half import write_half
+from liftout.convert.precision.int8 import write_int8
+from liftout.convert.precision.photos import Photos
+from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.packs import NETWORK
+from liftout.weights.progress import Progress
+
+__all__ = ["Agreement", "Photos", "Reduced", "photos", "reduce_network", "report", "write_half", "write_int8"]
+
+Reduced = Literal["fp16", "int8"]
+
+
+def reduce_network(
+    source: NetworkFile,
+    precision: Reduced,
+    spec: ModelSpec,
+    folder: Path,
+    pictures: Photos,
+    *,
+    progress: Progress | None = None,
+) -> tuple[Agreement, dict[str, object]]:
+    """Write `network.onnx` (and `weights.bin`) of a reduced precision into `folder`.
+
+    source: the fp32 network. Returns its agreement with the source on `pictures.measuring`, and facts for the manifest.
+    """
+    reference = open_network(source, engine="onnxruntime", options=EngineOptions(precision="fp32"))
+    try:
+        facts: dict[str, object] = {}
+        if precision == "fp16":
+            write_half(source.path, folder, progress)
+        else:
+            facts = write_int8(source, folder, spec, pictures, reference, progress)
+        output = source.output if precision == "fp16" else None
+        file = NetworkFile(name=source.name, path=folder / NETWORK, size=source.size, output=output)
+        reduced = open_network(file, engine="onnxruntime", options=EngineOptions(precision="fp32"))
+        try:
+            if progress:
+                progress("compare", 0, len(pictures.measuring))
+            agreement = measure(reduced, reference, spec, pictures.measuring)
+        finally:
+            reduced.close()
+    finally:
+        reference.close()
+    bar = BARS[precision]
+    return agreement, {**facts, "bar": {"mean_difference": bar.mean, "iou_at_128": bar.iou}}

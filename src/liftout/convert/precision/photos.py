@@ -1,0 +1,103 @@
+"""Photos to calibrate int8 on and to measure agreement with.
+
+Nothing is measured on a picture that was calibrated on. A user's folder is split: every fourth photo measures. Without one
+the example photos are used: they measure as they are, and calibrate as mirrored, cropped, darker and lighter versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from liftout.errors import InputError, UsageError
+from liftout.images import decode
+
+UInt8 = npt.NDArray[np.uint8]
+Named = tuple[str, UInt8]
+
+LONGEST_SIDE = 1024
+"""Photos are made this small first: networks see no more, and alphas compare faster."""
+
+MOST = 128
+"""Photos of a user's folder that are read, evenly spread over it."""
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"})
+
+
+@dataclass(frozen=True)
+class Photos:
+    """calibrating, measuring: name and pixels uint8 [H, W, 3], sRGB."""
+
+    calibrating: Sequence[Named]
+    measuring: Sequence[Named]
+    source: str
+    """Where they come from, for the report."""
+
+
+def built_in() -> Photos:
+    """The example photos. Raises UsageError where this installation lacks them."""
+    folder = Path(str(files("liftout.convert.precision").joinpath("examples")))
+    if not folder.is_dir():
+        folder = Path(__file__).resolve().parents[4] / "examples"  # a checkout
+    paths = sorted(folder.glob("*.jpg"))
+    if not paths:
+        raise UsageError("the example photos are not installed; give a folder of your own photos with --calibrate")
+    whole = [(path.name, _read(path)) for path in paths]
+    return Photos([version for named in whole for version in _versions(*named)], whole, "the example photos")
+
+
+def of_folder(folder: Path) -> Photos:
+    """A user's photos, at any depth. Raises UsageError where there are fewer than two."""
+    if not folder.is_dir():
+        raise UsageError(f"--calibrate {folder}: no such folder; give one with photos")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    paths = [paths[round(k)] for k in np.linspace(0, len(paths) - 1, min(MOST, len(paths)))] if paths else []
+    read = []
+    for path in paths:
+        try:
+            read.append((path.name, _read(path)))
+        except InputError:
+            continue  # one bad file in a folder of photos is no reason to stop
+    measuring = read[1::4] if len(read) > 3 else read[-1:]
+    chosen = {id(named) for named in measuring}
+    calibrating = [named for named in read if id(named) not in chosen]
+    if not calibrating or not measuring:
+        raise UsageError(
+            f"--calibrate {folder}: {len(read)} readable photos; at least two are needed, a hundred are good"
+        )
+    return Photos(calibrating, measuring, f"{len(read)} photos of {folder.name}")
+
+
+def _read(path: Path) -> UInt8:
+    seen = decode(path).seen_by_network()
+    if max(seen.shape[:2]) <= LONGEST_SIDE:
+        return seen
+    picture = Image.fromarray(seen)
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return np.asarray(picture)
+
+
+def _versions(name: str, photo: UInt8) -> list[Named]:
+    """Pictures that are not the photo but look like photos."""
+    height, width = photo.shape[:2]
+    upper, lower = photo[: height * 3 // 4, : width * 4 // 5], photo[height // 4 :, width // 5 :]
+    dark = (255 * (photo / 255) ** 1.7).astype(np.uint8)
+    light = (255 * (photo / 255) ** 0.6).astype(np.uint8)
+    grey = np.repeat(photo.mean(2, keepdims=True), 3, 2).astype(np.uint8)
+    flat = (photo // 2 + 64).astype(np.uint8)
+    versions = {
+        "mirrored": photo,
+        "upper": upper,
+        "lower": lower,
+        "dark": dark,
+        "light": light,
+        "grey": grey,
+        "flat": flat,
+    }
+    return [(f"{name}, {kind}", np.ascontiguousarray(version[:, ::-1])) for kind, version in versions.items()]

@@ -1,0 +1,72 @@
+"""The agreement of a reduced network, as lines for a terminal and as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from liftout import graphs
+from liftout.catalog.spec import ModelSpec
+from liftout.convert.precision.photos import Named
+from liftout.engines import EngineOptions, Network, NetworkFile, open_network
+
+_CELL, _CAPTION = 240, 18
+_MOST = 8
+_GAIN = 8
+
+
+def lines(agreement: Mapping[str, Any]) -> list[str]:
+    """What a person should know of an agreement that a manifest records."""
+    bar = agreement.get("bar", {})
+    worst = agreement["worst"]
+    told = [
+        f"agreement with fp32 on {agreement['photos']} photos:",
+        f"  mean difference of alpha    {agreement['mean_difference']:.5f}   (at most {bar.get('mean_difference')})",
+        f"  99.9th percentile           {agreement['p99_9_difference']:.5f}",
+        f"  IoU at 128                  {agreement['iou_at_128']:.5f}   (at least {bar.get('iou_at_128')})",
+        f"  worst photo                 {worst['photo']}: {worst['mean_difference']:.5f}, IoU {worst['iou_at_128']:.5f}",
+    ]
+    if kept := agreement.get("layers_in_float"):
+        told.append(f"  {len(kept)} of {agreement['layers']} layers stay in float, by measurement")
+    if agreement.get("below_bar"):
+        told.append("  BELOW ITS BAR: kept because of --force")
+    return told
+
+
+def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec, photos: Sequence[Named]) -> None:
+    """Photo, alpha in fp32, alpha of the reduced network and eight times their difference, a row for each of up to 8 photos."""
+    rows = photos[:_MOST]
+    sheet = Image.new("RGB", (4 * (_CELL + 4), len(rows) * (_CELL + _CAPTION)), "white")
+    pen = ImageDraw.Draw(sheet)
+    options = EngineOptions(precision="fp32")
+    first, second = (open_network(file, engine="onnxruntime", options=options) for file in (source, reduced))
+    try:
+        for row, (name, photo) in enumerate(rows):
+            top = row * (_CELL + _CAPTION)
+            one, other = _alpha(first, spec, photo), _alpha(second, spec, photo)
+            apart = np.clip(np.abs(one.astype(np.int16) - other) * _GAIN, 0, 255).astype(np.uint8)
+            captions = (name, "fp32", "reduced", f"difference x {_GAIN}")
+            for column, (pixels, caption) in enumerate(zip((photo, one, other, apart), captions, strict=True)):
+                picture = Image.fromarray(pixels).convert("RGB")
+                picture.thumbnail((_CELL, _CELL))
+                pen.text((column * (_CELL + 4) + 2, top + 3), caption, fill="black")
+                sheet.paste(picture, (column * (_CELL + 4), top + _CAPTION))
+    finally:
+        first.close()
+        second.close()
+    sheet.save(path)
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """JSON for a file beside a network."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _alpha(network: Network, spec: ModelSpec, photo: graphs.UInt8) -> graphs.UInt8:
+    tensor, box = graphs.prepare(photo, spec.input)
+    return graphs.finish(network.run(tensor), (photo.shape[0], photo.shape[1]), spec.output, box=box)
