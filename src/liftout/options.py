@@ -24,7 +24,7 @@ Subjects = Literal["all", "largest"]
 Position = Literal["center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"]
 Metadata = Literal["keep", "no-location", "none"]
 FormatName = Literal["png", "webp", "avif", "tiff", "jpeg"]
-EngineName = Literal["auto", "onnxruntime", "openvino"]
+EngineName = Literal["auto", "onnxruntime", "openvino", "torch"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from typing import Literal, Self, overload
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self, cast, overload
 
 import numpy as np
 
@@ -14,10 +19,20 @@ from liftout import graphs, matting
 from liftout.catalog import DEFAULT_MODEL, ModelSpec, find
 from liftout.cutout import Cutout
 from liftout.engines import EngineOptions, Network, open_network
-from liftout.errors import InputError
+from liftout.engines.choice import choose, cuda_engine, openvino_capabilities
+from liftout.errors import InputError, ModelMissing
 from liftout.images import ImageInput, Photo, decode
 from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
+from liftout.packs import WEIGHTS
+from liftout.trial import Trial
+from liftout.weights.consent import consent
 from liftout.weights.ensure import ensure
+from liftout.weights.locate import Located, locate
+
+_AHEAD = 3
+"""Photos of `map` that are under way."""
+
+_END = object()
 
 
 class Remover:
@@ -58,12 +73,21 @@ class Remover:
         )
         if edges == "refined":
             matting.require()
-        located = ensure(find(model), accept_license=accept_license)
+        located, computed = _located(find(model), precision, accept_license=accept_license)
         self.spec: ModelSpec = located.spec
         self._edges = edges
         self._max_pixels = max_pixels
-        options = EngineOptions(device=device, precision=precision, threads=threads)
-        self._network: Network = open_network(located.file, engine=engine, options=options)
+        self._reduced = precision if computed != precision else None
+        options = EngineOptions(device=device, precision=computed, threads=threads)
+        if self._reduced and engine == "auto":
+            engine = "onnxruntime"  # the engine in which its agreement was measured
+        choice = choose(engine, options, network_bytes=_bytes(located.file.path))
+        self._runs: Network | Trial
+        if choice.faster:
+            self._runs = Trial(located.file, choice, choice.faster, threads)
+        else:
+            options = dataclasses.replace(options, device=choice.device)
+            self._runs = open_network(located.file, engine=choice.engine, options=options)
 
     @property
     def engine(self) -> str:
@@ -77,16 +101,19 @@ class Remover:
 
     @property
     def precision(self) -> str:
-        """What the network computes in."""
-        return self._network.precision
+        """What the network computes in, or the reduced form that its pack has."""
+        return self._reduced or self._network.precision
+
+    @property
+    def _network(self) -> Network:
+        return self._runs.network if isinstance(self._runs, Trial) else self._runs
 
     def __call__(self, image: ImageInput, *, name: str | None = None) -> Cutout:
         """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
 
         name: what messages call it. Raises InputError (unreadable, animated, too large), EngineError.
         """
-        photo = decode(image, max_pixels=self._max_pixels, name=name)
-        return Cutout(photo, self._alpha(photo), make_rgba=graphs.plain if self._edges == "plain" else graphs.cutout)
+        return self._finished(self._predicted(self._prepared(image, name)))
 
     @overload
     def map(self, images: Iterable[ImageInput], *, errors: Literal["raise"] = "raise") -> Iterator[Cutout]: ...
@@ -100,14 +127,30 @@ class Remover:
         """Cutouts in the order of `images`.
 
         errors: `raise` ends at the first photo that cannot be used; `return` yields its InputError in its place and goes on.
+        While a result is used, the next photos are decoded, run and finished, one each; so a few photos are in memory at once.
         """
-        for image in images:
-            try:
-                yield self(image)
-            except InputError as error:
-                if errors == "raise":
-                    raise
-                yield error
+        with ExitStack() as stack:
+            decoding, running, finishing = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(3))
+
+            def begin(image: ImageInput) -> Future[Cutout]:
+                prepared = decoding.submit(self._prepared, image, None)
+                predicted = running.submit(lambda: self._predicted(prepared.result()))
+                return finishing.submit(lambda: self._finished(predicted.result()))
+
+            waiting: deque[Future[Cutout]] = deque()
+            stack.callback(lambda: [cutout.cancel() for cutout in waiting])
+            source = iter(images)
+            while True:
+                while len(waiting) < _AHEAD and (image := next(source, _END)) is not _END:
+                    waiting.append(begin(cast("ImageInput", image)))
+                if not waiting:
+                    return
+                try:
+                    yield waiting.popleft().result()
+                except InputError as error:
+                    if errors == "raise":
+                        raise
+                    yield error
 
     def with_edges(self, edges: Edges) -> Remover:
         """The same loaded model with other edges; both share one network, and closing one closes both."""
@@ -120,7 +163,7 @@ class Remover:
 
     def close(self) -> None:
         """Give the network's memory back."""
-        self._network.close()
+        self._runs.close()
 
     def __enter__(self) -> Self:
         return self
@@ -128,20 +171,62 @@ class Remover:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _alpha(self, photo: Photo) -> graphs.UInt8:
-        """The subject's opacity times the photo's own: uint8 [H, W]."""
+    def _prepared(self, image: ImageInput, name: str | None) -> _Prepared:
+        photo = decode(image, max_pixels=self._max_pixels, name=name)
         seen = photo.seen_by_network()
-        tensor, box = graphs.prepare(seen, self.spec.input)
-        prediction = self._network.run(tensor)
-        guide = None if self._edges == "plain" else seen
-        alpha = graphs.finish(prediction, photo.size, self.spec.output, box=box, image=guide)
+        return _Prepared(photo, seen, *graphs.prepare(seen, self.spec.input))
+
+    def _predicted(self, prepared: _Prepared) -> tuple[_Prepared, graphs.Float32 | graphs.UInt8]:
+        """The network's prediction, float32 [1, C, h, w]; while a faster precision is on trial, the alpha, uint8 [H, W]."""
+        if isinstance(self._runs, Trial) and not self._runs.settled:
+            return prepared, self._runs.alpha(prepared.tensor, lambda prediction: self._alpha(prepared, prediction))
+        return prepared, self._network.run(prepared.tensor)
+
+    def _alpha(self, prepared: _Prepared, prediction: graphs.Float32) -> graphs.UInt8:
+        guide = None if self._edges == "plain" else prepared.seen
+        return graphs.finish(prediction, prepared.photo.size, self.spec.output, box=prepared.box, image=guide)
+
+    def _finished(self, predicted: tuple[_Prepared, graphs.Float32 | graphs.UInt8]) -> Cutout:
+        prepared, told = predicted
+        photo = prepared.photo
+        alpha = cast("graphs.UInt8", told) if told.ndim == 2 else self._alpha(prepared, cast("graphs.Float32", told))
         if self._edges == "refined":
             # The prediction's own pixels, without what `prepare` added around the photo.
-            cell = max(1.0, photo.size[0] / int(box[2]), photo.size[1] / int(box[3]))
-            alpha = matting.refine(alpha, seen, cell=cell)
+            cell = max(1.0, photo.size[0] / int(prepared.box[2]), photo.size[1] / int(prepared.box[3]))
+            alpha = matting.refine(alpha, prepared.seen, cell=cell)
         if photo.alpha is not None:
             alpha = ((alpha.astype(np.uint16) * photo.alpha + np.uint16(127)) // 255).astype(np.uint8)
-        return alpha
+        return Cutout(photo, alpha, make_rgba=graphs.plain if self._edges == "plain" else graphs.cutout)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A photo on its way: seen, what the network is shown, uint8 [H, W, 3]; tensor and box from `graphs.prepare`."""
+
+    photo: Photo
+    seen: graphs.UInt8
+    tensor: graphs.Float32
+    box: graphs.Int64
+
+
+def _located(spec: ModelSpec, precision: Precision, *, accept_license: bool) -> tuple[Located, Precision]:
+    """The network for a precision, and what an engine is to compute it in: a pack that holds reduced weights computes in fp32."""
+    if precision == "int8":
+        consent(spec, accept=accept_license)
+        return locate(spec, precision), "fp32"
+    if precision == "fp16":
+        try:
+            return locate(spec, precision), "fp32"
+        except ModelMissing:
+            if "FP16" not in openvino_capabilities() and cuda_engine() is None:
+                raise
+    return ensure(spec, accept_license=accept_license), precision
+
+
+def _bytes(network: Path) -> int:
+    """Size of a network's files."""
+    weights = network.with_name(WEIGHTS)
+    return network.stat().st_size + (weights.stat().st_size if weights.is_file() else 0) if network.is_file() else 0
 
 
 _KEPT = 2

@@ -63,7 +63,7 @@ def cut(
         raise UsageError("--json and the picture would both go to standard output; give -o FILE")
     from liftout.remover import Remover
 
-    fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json)
+    fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json, precision=run.precision)
     status = 0
     with (
         Remover(

@@ -1,6 +1,6 @@
 """Engines run a network: tensor in, tensor out. Nothing here knows pixels.
 
-An engine is one class with the shape of `Engine`, listed in `_ENGINES`. `open_network` picks one.
+An engine is one class with the shape of `Engine`, listed in `_ENGINES`. `open_network` loads one; `liftout.engines.choice` says which `auto` is.
 """
 
 from __future__ import annotations
@@ -55,16 +55,15 @@ class Network(Protocol):
         """Give its memory back; `run` may not be called afterwards."""
 
 
-def open_network(file: NetworkFile, *, engine: str = "auto", options: EngineOptions | None = None) -> Network:
+def open_network(file: NetworkFile, *, engine: str = "onnxruntime", options: EngineOptions | None = None) -> Network:
     """Load a network with the engine of this name.
 
     Raises UsageError for an unknown engine, ExtraMissing where it is not installed, DeviceUnavailable where the device is
     not there, NetworkRejected where it refuses the graph.
     """
-    name = "onnxruntime" if engine == "auto" else engine
-    if name not in _ENGINES:
+    if engine not in _ENGINES:
         raise UsageError(f"no engine is called `{engine}`; there are auto, {', '.join(_ENGINES)}")
-    return _ENGINES[name](file, options or EngineOptions())
+    return _ENGINES[engine](file, options or EngineOptions())
 
 
 def _onnxruntime(file: NetworkFile, options: EngineOptions) -> Network:
@@ -79,7 +78,14 @@ def _openvino(file: NetworkFile, options: EngineOptions) -> Network:
     return OpenVinoNetwork(file, options)
 
 
+def _torch(file: NetworkFile, options: EngineOptions) -> Network:
+    from liftout.engines.torch import TorchNetwork
+
+    return TorchNetwork(file, options)
+
+
 _ENGINES: dict[str, Callable[[NetworkFile, EngineOptions], Network]] = {
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
+    "torch": _torch,
 }

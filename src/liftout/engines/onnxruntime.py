@@ -11,6 +11,17 @@ import onnxruntime
 from liftout.engines import EngineOptions, Float32, NetworkFile
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
 
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+"""Device -> what serves it. Only the CPU is tested; the others are passed on, and refused where they do not start."""
+
 
 class OnnxRuntimeNetwork:
     """A network in one ONNX Runtime session."""
@@ -18,16 +29,16 @@ class OnnxRuntimeNetwork:
     engine = "onnxruntime"
 
     def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
-        if options.device not in ("auto", "cpu"):
-            raise DeviceUnavailable(f"onnxruntime runs on the cpu here, not on `{options.device}`; use --device cpu")
+        provider = _provider(options.device)
         if options.precision not in ("auto", "fp32"):
             raise UsageError(
-                f"onnxruntime computes in fp32 on the cpu, not in {options.precision}; use --precision fp32"
+                f"onnxruntime computes in what the graph holds, not in {options.precision}; use --precision fp32, or "
+                f"--engine openvino (pip install 'liftout[openvino]')"
             )
-        self.device = "cpu"
+        self.device = "cpu" if options.device == "auto" else options.device
         self.precision = "fp32"
         self._file = file
-        self._session: onnxruntime.InferenceSession | None = _open(file, options)
+        self._session: onnxruntime.InferenceSession | None = _open(file, options, provider)
         self._input, self._output = _signature(self._session, file)
 
     def run(self, tensor: Float32) -> Float32:
@@ -53,7 +64,7 @@ class OnnxRuntimeNetwork:
         self._session = None
 
 
-def _open(file: NetworkFile, options: EngineOptions) -> onnxruntime.InferenceSession:
+def _open(file: NetworkFile, options: EngineOptions, provider: str) -> onnxruntime.InferenceSession:
     if not file.path.is_file():
         raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
     session = onnxruntime.SessionOptions()
@@ -64,10 +75,32 @@ def _open(file: NetworkFile, options: EngineOptions) -> onnxruntime.InferenceSes
     session.enable_mem_pattern = False
     # Spinning threads burn CPU between operators for a few per cent of speed; a photo tool shares its machine.
     session.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
     try:
-        return onnxruntime.InferenceSession(os.fspath(file.path), session, providers=["CPUExecutionProvider"])
+        opened = onnxruntime.InferenceSession(os.fspath(file.path), session, providers=providers)
     except Exception as error:  # noqa: BLE001
         raise _failure(file, error, "load") from None
+    if opened.get_providers()[0] != provider:
+        # ONNX Runtime says so in a log line and goes on with the CPU.
+        raise DeviceUnavailable(
+            f"{file.name}: onnxruntime has {provider} but cannot use it on this machine; check its driver and libraries "
+            "(`liftout doctor`), or use --device cpu"
+        )
+    return opened
+
+
+def _provider(device: str) -> str:
+    """The execution provider that serves a device. Raises DeviceUnavailable where this onnxruntime lacks it."""
+    name = device.split(":")[0]
+    provider = PROVIDERS.get("cpu" if name == "auto" else name)
+    if provider is None:
+        raise DeviceUnavailable(f"onnxruntime knows no device `{device}`; there are {', '.join(PROVIDERS)}")
+    if provider not in onnxruntime.get_available_providers():
+        have = ", ".join(key for key, value in PROVIDERS.items() if value in onnxruntime.get_available_providers())
+        raise DeviceUnavailable(
+            f"this onnxruntime is built without {provider}, it runs on {have}; use --device cpu, or install the build that has it"
+        )
+    return provider
 
 
 def _threads() -> int:

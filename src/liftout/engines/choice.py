@@ -1,0 +1,129 @@
+"""Which engine, device and precision run a network, and why.
+
+`auto` takes the fastest that is installed and fits: a GPU where one is there and an engine can use it, else OpenVINO, which is
+faster than ONNX Runtime on every network but the smallest, else ONNX Runtime. fp32 first; a faster precision of the same
+engine is put to the proof on the first photos (`liftout.trial`).
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from liftout.engines import EngineOptions
+from liftout.errors import DeviceUnavailable
+
+SMALL_BYTES = 4_500_000
+"""Networks up to this size (the pocket model) gain nothing from another engine than the one that is loaded anyway."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """engine, device: as `open_network` takes them. faster: a precision that this engine computes faster here than fp32, if its
+    alphas agree; None where there is none or the caller chose a precision. reason: for people."""
+
+    engine: str
+    device: str
+    faster: str | None
+    reason: str
+
+
+def choose(engine: str, options: EngineOptions, *, network_bytes: int | None = None) -> Choice:
+    """What runs for this request. network_bytes: size of the network's weights, where known.
+
+    Raises DeviceUnavailable where a GPU is asked for and no engine here can use one.
+    """
+    if engine == "auto":
+        engine, device, reason = _engine(options, network_bytes)
+    else:
+        device, reason = options.device, "as asked"
+    faster = None
+    if options.precision == "auto" and device in ("auto", "cpu"):
+        if engine == "openvino" and "BF16" in openvino_capabilities():
+            faster = "bf16"
+    elif options.precision == "auto" and device.startswith("cuda") and engine == "torch":
+        faster = "fp16"
+    return Choice(engine, device, faster, reason)
+
+
+def _engine(options: EngineOptions, network_bytes: int | None) -> tuple[str, str, str]:
+    device, wanted = options.device, options.precision
+    if device in ("auto", "cuda") or device.startswith("cuda:"):
+        gpu = cuda_engine() if device != "auto" or has_nvidia() else None
+        if gpu:
+            return gpu, "cuda" if device == "auto" else device, f"{gpu} can use the CUDA device"
+        if device != "auto":
+            raise DeviceUnavailable(
+                f"no engine here can use {device}: {why_no_cuda()}; use --device cpu, or install what is missing"
+            )
+    if device not in ("auto", "cpu"):
+        if device in ("gpu", "npu") and installed("openvino"):
+            return "openvino", device, f"openvino serves the device {device}"
+        return "onnxruntime", device, f"onnxruntime is asked for the device {device}"
+    if wanted in ("bf16", "fp16") and installed("openvino"):
+        return "openvino", "cpu", f"openvino computes in {wanted}"
+    if not installed("openvino"):
+        return (
+            "onnxruntime",
+            "cpu",
+            'openvino is not installed (pip install "liftout[openvino]": faster on this kind of CPU)',
+        )
+    if network_bytes is not None and network_bytes <= SMALL_BYTES:
+        return "onnxruntime", "cpu", "the network is so small that no engine is faster, and this one loads first"
+    return "openvino", "cpu", "the fastest engine that is installed"
+
+
+@functools.cache
+def installed(engine: str) -> bool:
+    """Whether an engine can be imported."""
+    needs = {"onnxruntime": ("onnxruntime",), "openvino": ("openvino",), "torch": ("torch", "onnx")}[engine]
+    return all(find_spec(name) is not None for name in needs)
+
+
+@functools.cache
+def openvino_capabilities() -> tuple[str, ...]:
+    """What OpenVINO says that this CPU computes in, as in FP32, BF16, INT8."""
+    if not installed("openvino"):
+        return ()
+    import openvino
+
+    return tuple(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+@functools.cache
+def has_nvidia() -> bool:
+    """Whether an NVIDIA driver is loaded; costs no import of torch."""
+    if sys.platform == "win32":
+        import os
+
+        return (Path(os.environ.get("SYSTEMROOT", "C:\\Windows")) / "System32" / "nvcuda.dll").exists()
+    return Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
+
+
+@functools.cache
+def cuda_engine() -> str | None:
+    """The engine that can use a CUDA device, or None."""
+    import onnxruntime
+
+    if has_nvidia() and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return "onnxruntime"
+    if has_nvidia() and installed("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            return "torch"
+    return None
+
+
+def why_no_cuda() -> str:
+    """One phrase for people."""
+    if platform.system() == "Darwin":
+        return "Macs have no CUDA"
+    if not has_nvidia():
+        return "no NVIDIA driver is loaded"
+    missing = "onnxruntime has no CUDA in it (pip install onnxruntime-gpu, in place of onnxruntime)"
+    return missing if not installed("torch") else f"torch sees no CUDA device, and {missing}"

@@ -1,0 +1,266 @@
+"""PyTorch: runs a network's graph operator by operator, on CUDA or the CPU.
+
+The lean graphs use some twenty operators; each is one call of torch here, so that a pack runs where ONNX Runtime has no build
+for the GPU. Convolutions are kept channels-last in reduced precision. A graph with another operator is refused by name.
+
+Extra `torch`. CUDA has not been tried by the authors: no machine with one was at hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from liftout.engines import EngineOptions, Float32, NetworkFile
+from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+
+try:
+    import onnx
+    import torch
+    from onnx import numpy_helper
+    from torch.nn import functional
+except ImportError:
+    raise ExtraMissing('the engine torch is not installed; run pip install "liftout[torch]"') from None
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+Attributes = dict[str, Any]
+Operator = Callable[[list[Any], Attributes], Any]
+
+
+class TorchNetwork:
+    """A graph whose weights live on a torch device."""
+
+    engine = "torch"
+
+    def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
+        self.device = _device(options.device)
+        self.precision: str = "fp32" if options.precision == "auto" else options.precision
+        if self.precision not in _TYPES:
+            raise UsageError(f"torch does not compute in {self.precision}; use fp32, bf16 or fp16")
+        if self.precision == "fp16" and self.device == "cpu":
+            raise UsageError("torch computes fp16 on the cpu slower than fp32; use --precision bf16 or fp32")
+        if not file.path.is_file():
+            raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
+        if options.threads and self.device == "cpu":
+            torch.set_num_threads(options.threads)
+        self._file, self._type = file, _TYPES[self.precision]
+        try:
+            model = onnx.load(os.fspath(file.path))
+        except Exception as error:  # noqa: BLE001 - protobuf's and the loader's errors share no narrower base
+            raise NetworkRejected(f"{file.name}: {file.path} is no whole ONNX file ({error})") from None
+        self._input = model.graph.input[0].name
+        outputs = [output.name for output in model.graph.output]
+        index = file.output or 0
+        if (file.output is None and len(outputs) != 1) or index >= len(outputs):
+            raise NetworkRejected(f"{file.name}: the file has {len(outputs)} outputs; set output.index to one of them")
+        self._output = outputs[index]
+        self._constants = {
+            tensor.name: self._placed(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer
+        }
+        self._steps = self._plan(model.graph)
+
+    def run(self, tensor: Float32) -> Float32:
+        """See `Network.run`."""
+        if not self._steps:
+            raise UsageError(f"{self._file.name}: the network has been closed")
+        try:
+            with torch.inference_mode():
+                values: dict[str, Any] = {self._input: torch.from_numpy(tensor).to(self.device, self._type)}
+                for operator, inputs, outputs, attributes, spent in self._steps:
+                    given = [values[n] if n in values else self._constants.get(n) for n in inputs]
+                    made = operator(given, attributes)
+                    values.update(zip(outputs, made, strict=True) if isinstance(made, tuple) else ((outputs[0], made),))
+                    for name in spent:
+                        values.pop(name, None)
+                prediction: Float32 = values[self._output].float().cpu().numpy()
+        except torch.OutOfMemoryError:
+            raise OutOfMemory(
+                f"{self._file.name}: not enough memory on {self.device} to run it; choose a smaller model or size"
+            ) from None
+        except RuntimeError as error:
+            raise NetworkRejected(
+                f"{self._file.name}: torch cannot run it: {' '.join(str(error).split())[:300]}"
+            ) from None
+        return prediction[:, None] if prediction.ndim == 3 else prediction
+
+    def close(self) -> None:
+        """See `Network.close`."""
+        self._steps, self._constants = [], {}
+
+    def _placed(self, array: np.ndarray[Any, Any]) -> Any:
+        """A weight on the device; integers stay on the CPU, where shapes are read from them."""
+        if not np.issubdtype(array.dtype, np.floating):
+            return torch.from_numpy(np.array(array))
+        tensor = torch.from_numpy(np.array(array)).to(self.device, self._type)
+        return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+    def _plan(self, graph: Any) -> list[tuple[Operator, list[str], list[str], Attributes, list[str]]]:
+        last_use = {name: k for k, node in enumerate(graph.node) for name in node.input}
+        steps = []
+        for k, node in enumerate(graph.node):
+            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            if node.op_type == "Constant":
+                self._constants[node.output[0]] = self._placed(numpy_helper.to_array(attributes["value"]))
+                continue
+            if node.op_type == "Cast" and node.input[0] in self._constants:
+                self._constants[node.output[0]] = self._constants[node.input[0]]  # float16 weights, placed already
+                continue
+            operator = _OPERATORS.get(node.op_type)
+            if operator is None:
+                raise NetworkRejected(
+                    f"{self._file.name}: the engine torch has no operator {node.op_type}; use --engine onnxruntime, or "
+                    "convert the model's checkpoint"
+                )
+            spent = [name for name in {*node.input} if last_use.get(name) == k and name != self._output]
+            steps.append((operator, list(node.input), list(node.output), attributes, spent))
+        return steps
+
+
+def _device(wanted: str) -> str:
+    if wanted in ("cuda", "gpu") or wanted.startswith("cuda:"):
+        if not torch.cuda.is_available():
+            built = "no CUDA device is visible" if torch.version.cuda else "this build of torch is without CUDA"
+            raise DeviceUnavailable(
+                f"torch cannot run on {wanted}: {built}; use --device cpu, or install torch for CUDA"
+            )
+        return "cuda" if wanted == "gpu" else wanted
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted != "cpu":
+        raise DeviceUnavailable(f"torch runs on cpu and cuda here, not on `{wanted}`")
+    return "cpu"
+
+
+def _pads(attributes: Attributes) -> tuple[int, int]:
+    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+    if (top, left) != (bottom, right):
+        raise RuntimeError("uneven padding of a convolution")
+    return top, left
+
+
+def _conv(given: list[Any], attributes: Attributes) -> Any:
+    x, weight, *bias = given
+    return functional.conv2d(
+        x,
+        weight,
+        bias[0] if bias else None,
+        tuple(attributes.get("strides", (1, 1))),
+        _pads(attributes),
+        tuple(attributes.get("dilations", (1, 1))),
+        attributes.get("group", 1),
+    )
+
+
+def _max_pool(given: list[Any], attributes: Attributes) -> Any:
+    kernel = tuple(attributes["kernel_shape"])
+    strides = tuple(attributes.get("strides", kernel))
+    return functional.max_pool2d(
+        given[0], kernel, strides, _pads(attributes), ceil_mode=bool(attributes.get("ceil_mode", 0))
+    )
+
+
+def _resize(given: list[Any], attributes: Attributes) -> Any:
+    x = given[0]
+    if attributes.get("mode") != b"linear" or attributes.get("coordinate_transformation_mode", b"half_pixel") not in (
+        b"half_pixel",
+        b"pytorch_half_pixel",
+    ):
+        raise RuntimeError("a resize that is not bilinear at half pixels")
+    if len(given) > 3 and given[3] is not None:
+        size = tuple(int(n) for n in given[3][-2:])
+    else:
+        size = tuple(round(s * float(f)) for s, f in zip(x.shape[-2:], given[2][-2:], strict=True))
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def _grid_sample(given: list[Any], attributes: Attributes) -> Any:
+    mode = attributes.get("mode", b"linear").decode()
+    return functional.grid_sample(
+        given[0],
+        given[1],
+        mode={"linear": "bilinear"}.get(mode, mode),
+        padding_mode=attributes.get("padding_mode", b"zeros").decode(),
+        align_corners=bool(attributes.get("align_corners", 0)),
+    )
+
+
+def _slice(given: list[Any], _: Attributes) -> Any:
+    x, starts, ends, *rest = given
+    axes = rest[0].tolist() if rest and rest[0] is not None else range(len(starts))
+    steps = rest[1].tolist() if len(rest) > 1 and rest[1] is not None else [1] * len(starts)
+    for axis, start, end, step in zip(axes, starts.tolist(), ends.tolist(), steps, strict=True):
+        if step == -1:
+            x = x.flip(axis)
+        else:
+            cut = [slice(None)] * x.ndim
+            cut[axis] = slice(start, end, step)
+            x = x[tuple(cut)]
+    return x
+
+
+def _pad(given: list[Any], attributes: Attributes) -> Any:
+    x, amounts = given[0], given[1].tolist()
+    value = float(given[2]) if len(given) > 2 and given[2] is not None else 0.0
+    axes = given[3].tolist() if len(given) > 3 and given[3] is not None else list(range(x.ndim))
+    if attributes.get("mode", b"constant") != b"constant":
+        raise RuntimeError("padding that is not constant")
+    before, after = [0] * x.ndim, [0] * x.ndim
+    for k, axis in enumerate(axes):
+        before[axis], after[axis] = amounts[k], amounts[k + len(axes)]
+    flat = [n for axis in reversed(range(x.ndim)) for n in (before[axis], after[axis])]
+    return functional.pad(x, flat, value=value)
+
+
+def _split(given: list[Any], attributes: Attributes) -> Any:
+    axis = attributes.get("axis", 0)
+    if len(given) > 1 and given[1] is not None:
+        return tuple(torch.split(given[0], given[1].tolist(), axis))
+    return tuple(torch.chunk(given[0], attributes["num_outputs"], axis))
+
+
+def _layer_norm(given: list[Any], attributes: Attributes) -> Any:
+    x, scale, *bias = given
+    shape = x.shape[attributes.get("axis", -1) :]
+    return functional.layer_norm(x, shape, scale, bias[0] if bias else None, attributes.get("epsilon", 1e-5))
+
+
+def _depth_to_space(given: list[Any], attributes: Attributes) -> Any:
+    if attributes.get("mode", b"DCR") != b"CRD":
+        raise RuntimeError("a depth-to-space of other order")
+    return functional.pixel_shuffle(given[0], attributes["blocksize"])
+
+
+def _reshape(given: list[Any], _: Attributes) -> Any:
+    x, shape = given[0], given[1].tolist()
+    return x.reshape([x.shape[k] if n == 0 else n for k, n in enumerate(shape)])
+
+
+_OPERATORS: dict[str, Operator] = {
+    "Add": lambda x, _: x[0] + x[1],
+    "Mul": lambda x, _: x[0] * x[1],
+    "Sub": lambda x, _: x[0] - x[1],
+    "Div": lambda x, _: x[0] / x[1],
+    "Relu": lambda x, _: functional.relu(x[0]),
+    "Sigmoid": lambda x, _: torch.sigmoid(x[0]),
+    "Gelu": lambda x, a: functional.gelu(x[0], approximate=a.get("approximate", b"none").decode()),
+    "Softmax": lambda x, a: torch.softmax(x[0], a.get("axis", -1)),
+    "MatMul": lambda x, _: x[0] @ x[1],
+    "Concat": lambda x, a: torch.cat(x, a["axis"]),
+    "Transpose": lambda x, a: x[0].permute(a["perm"]),
+    "Reshape": _reshape,
+    "Slice": _slice,
+    "Split": _split,
+    "Pad": _pad,
+    "Conv": _conv,
+    "MaxPool": _max_pool,
+    "Resize": _resize,
+    "GridSample": _grid_sample,
+    "LayerNormalization": _layer_norm,
+    "GlobalAveragePool": lambda x, _: x[0].mean((2, 3), keepdim=True),
+    "DepthToSpace": _depth_to_space,
+    "Identity": lambda x, _: x[0],
+}
