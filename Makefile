@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-DEMO := astronaut cat coffee rocket officer
+DEMO := astronaut cat coffee officer
 
 .PHONY: gallery demo test lint check-long verify-real graphs browser web npm clean
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Self, cast, overload
 
 import numpy as np
@@ -23,7 +22,6 @@ from liftout.engines.choice import choose, cuda_engine, openvino_capabilities
 from liftout.errors import InputError, ModelMissing
 from liftout.images import ImageInput, Photo, decode
 from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
-from liftout.packs import WEIGHTS
 from liftout.trial import Trial
 from liftout.weights.consent import consent
 from liftout.weights.ensure import ensure
@@ -81,7 +79,7 @@ class Remover:
         options = EngineOptions(device=device, precision=computed, threads=threads)
         if self._reduced and engine == "auto":
             engine = "onnxruntime"  # the engine in which its agreement was measured
-        choice = choose(engine, options, network_bytes=_bytes(located.file.path))
+        choice = choose(engine, options, small=located.source == "built-in")
         self._runs: Network | Trial
         if choice.faster:
             self._runs = Trial(located.file, choice, choice.faster, threads)
@@ -221,12 +219,6 @@ def _located(spec: ModelSpec, precision: Precision, *, accept_license: bool) -> 
             if "FP16" not in openvino_capabilities() and cuda_engine() is None:
                 raise
     return ensure(spec, accept_license=accept_license), precision
-
-
-def _bytes(network: Path) -> int:
-    """Size of a network's files."""
-    weights = network.with_name(WEIGHTS)
-    return network.stat().st_size + (weights.stat().st_size if weights.is_file() else 0) if network.is_file() else 0
 
 
 _KEPT = 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from liftout import Remover
 from liftout.compat import rembg
@@ -146,10 +146,14 @@ def test_a_mask_has_no_background_colour(photo: Path, session: rembg.Session) ->
     assert remove(photo.read_bytes(), session=session, only_mask=True, bgcolor=(1, 2, 3, 255)) == bare
 
 
-def test_colours_are_straight_and_have_no_dark_halo(photo: Path, session: rembg.Session) -> None:
-    given = np.asarray(Image.open(photo)).astype(float)
-    found = remove(np.asarray(Image.open(photo)), session=session).astype(float)
-    soft = (found[..., 3] > 60) & (found[..., 3] < 200)
+def test_colours_are_straight_and_have_no_dark_halo(session: rembg.Session) -> None:
+    pixels = np.asarray(Image.open(Path(__file__).parents[2] / "examples" / "cat.jpg"))
+    given = pixels.astype(float)
+    found = remove(pixels, session=session).astype(float)
+    # the rim of what is surely subject; elsewhere a half-tone is the network's doubt, not an edge
+    sure = Image.fromarray((found[..., 3] >= 240).astype(np.uint8) * 255)
+    rim = np.asarray(sure.filter(ImageFilter.MaxFilter(9))) > 0
+    soft = rim & (found[..., 3] > 60) & (found[..., 3] < 200)
     assert soft.sum() > 50
     as_photographed = given[soft].mean()
     multiplied = (given[soft] * found[soft][:, 3:] / 255).mean()  # what rembg stores by default

@@ -124,7 +124,9 @@ def convert(
     with shown(quiet=quiet) as progress:
         written = conversion.convert_model(
             spec,
-            checkpoint if checkpoint and known else _source(spec, checkpoint, progress),
+            checkpoint
+            if checkpoint and known
+            else _source(spec, checkpoint, progress, leaner=precision == "fp32" and layout != "huggingface"),
             size=size,
             batch=batch,
             layout=layout,
@@ -176,8 +178,11 @@ def _say_huggingface(folder: Path, *, quiet: bool) -> int:
     return status
 
 
-def _source(spec: ModelSpec, given: Path | None, progress: Progress) -> Path | Located:
-    """What to convert: the checkpoint, fetched if need be, or the graph where there is no other form of the model."""
+def _source(spec: ModelSpec, given: Path | None, progress: Progress, *, leaner: bool) -> Path | Located:
+    """What to convert: the checkpoint, fetched if need be, or the graph where there is no other form of the model.
+
+    leaner: whether nothing but a leaner graph is asked for, which needs a checkpoint.
+    """
     from liftout.weights.locate import from_onnx, locate
 
     if given:  # a graph whose architecture is not known
@@ -186,7 +191,7 @@ def _source(spec: ModelSpec, given: Path | None, progress: Progress) -> Path | L
                 f"{spec.name}: its architecture is not known, so {given} cannot be read; use `liftout models add`"
             )
         return from_onnx(given, spec, next(file for file in spec.files if file.role == "onnx"))
-    if any(file.role == "checkpoint" for file in spec.files):
+    if leaner or any(file.role == "checkpoint" for file in spec.files):
         return _fetched(spec, progress)
     from liftout.weights.ensure import ensure
 

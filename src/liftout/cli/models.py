@@ -12,8 +12,9 @@ from liftout.catalog import find
 from liftout.catalog import models as catalogue
 from liftout.catalog.spec import FileSpec, ModelSpec
 from liftout.cli import exit_status, fetching
-from liftout.errors import LiftoutError, ModelMissing, ModelUnavailable, UsageError
+from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, UsageError
 from liftout.weights.consent import asks, remembered
+from liftout.weights.stored import Part
 
 
 @click.group()
@@ -89,15 +90,40 @@ def show(name: str, as_json: bool) -> None:
 
 @models.command("add")
 @click.argument("name")
-@click.option("--onnx", "onnx_file", required=True, type=click.Path(path_type=Path), help="The network, an ONNX file.")
-@click.option("--like", required=True, metavar="NAME", help="The model whose pre- and postprocessing it takes.")
+@click.option("--onnx", "onnx_file", type=click.Path(path_type=Path), help="The network, an ONNX file.")
+@click.option("--like", metavar="NAME", help="The model whose pre- and postprocessing it takes.")
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="A folder that transformers.js loads, instead of --onnx and --like.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Which graph of the folder. [default: the best there]",
+)
 @click.option("--output-index", type=int, help="Which of several outputs is the prediction.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that was added under this name.")
-def add(name: str, onnx_file: Path, like: str, output_index: int | None, overwrite: bool) -> None:
-    """Register an ONNX file of your own as a model."""
-    from liftout.weights.add import add_onnx
+def add(
+    name: str,
+    onnx_file: Path | None,
+    like: str | None,
+    folder: Path | None,
+    precision: str | None,
+    output_index: int | None,
+    overwrite: bool,
+) -> None:
+    """Register an ONNX file of your own, or a folder that transformers.js loads, as a model."""
+    from liftout.weights.add import add_folder, add_onnx
 
-    spec = add_onnx(name, onnx_file, like=like, output_index=output_index, overwrite=overwrite)
+    if (folder is None) == (onnx_file is None) or (onnx_file is not None and like is None):
+        raise UsageError("give --onnx FILE and --like NAME, or --from FOLDER")
+    if folder is not None:
+        spec = add_folder(name, folder, precision=precision, overwrite=overwrite)
+    elif onnx_file is not None and like is not None:
+        spec = add_onnx(name, onnx_file, like=like, output_index=output_index, overwrite=overwrite)
     click.echo(f"{spec.name} is ready: liftout cut photo.jpg -m {spec.name}")
 
 
@@ -142,7 +168,7 @@ def verify_models(names: tuple[str, ...]) -> int:
     def one(spec: ModelSpec) -> None:
         found = check(spec)
         for part in found:
-            click.echo(part.wrong or f"{spec.name}: {part.label} is whole")
+            click.echo(part.wrong or f"{spec.name}: {part.label} is whole{_agrees(spec, part)}")
         if any(part.wrong for part in found):
             raise _Reported
         if names and not found:
@@ -150,6 +176,43 @@ def verify_models(names: tuple[str, ...]) -> int:
 
     own = [spec for spec in catalogue().values() if not spec.files_of]
     return _each([find(name) for name in names] if names else own, one)
+
+
+def _agrees(spec: ModelSpec, part: Part) -> str:
+    """How a reduced pack does against the fp32 form that is here, measured now on the example photos; else what it recorded."""
+    from liftout import packs
+    from liftout.weights.locate import REDUCED, from_pack, locate
+
+    if not part.path.is_dir() or not (pack := packs.read(part.path)).manifest.agreement:
+        return ""
+    manifest = pack.manifest
+    recorded = f"; recorded {manifest.agreement['mean_difference']:.5f} from fp32"
+    if manifest.agreement.get("below_bar"):
+        recorded += ", BELOW ITS BAR"
+    try:
+        reference = locate(spec)
+        from liftout.convert.precision import photos
+    except (ModelMissing, ImportError):
+        return f"{recorded} (not measured again: its fp32 form or the extra `convert` is not here)"
+    if manifest.precision not in REDUCED or reference.spec.input.size != pack.spec.input.size:
+        return recorded
+    from liftout.agreement import BARS, measure
+    from liftout.engines import open_network
+
+    first, second = (open_network(item.file) for item in (reference, from_pack(pack, pack.spec, "pack")))
+    try:
+        agreement = measure(second, first, reference.spec, photos.built_in().measuring)
+    finally:
+        first.close()
+        second.close()
+    told = f"{agreement.difference:.5f} from fp32 and IoU {agreement.iou:.4f} on the example photos"
+    if agreement.meets(BARS[manifest.precision]):
+        return f"; {told}, which meets its bar"
+    if manifest.agreement.get("below_bar"):
+        return f"; {told}: BELOW ITS BAR, kept by --force"
+    raise BelowBar(
+        f"{spec.name}: {part.label} is {told}, below its bar; make it again with --calibrate DIR, or use fp16"
+    )
 
 
 class _Reported(ModelUnavailable):

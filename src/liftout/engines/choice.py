@@ -17,9 +17,6 @@ from pathlib import Path
 from liftout.engines import EngineOptions
 from liftout.errors import DeviceUnavailable
 
-SMALL_BYTES = 4_500_000
-"""Networks up to this size (the pocket model) gain nothing from another engine than the one that is loaded anyway."""
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -32,13 +29,13 @@ class Choice:
     reason: str
 
 
-def choose(engine: str, options: EngineOptions, *, network_bytes: int | None = None) -> Choice:
-    """What runs for this request. network_bytes: size of the network's weights, where known.
+def choose(engine: str, options: EngineOptions, *, small: bool = False) -> Choice:
+    """What runs for this request. small: whether the network is the built-in one, which gains nothing from another engine than the one that is loaded anyway.
 
     Raises DeviceUnavailable where a GPU is asked for and no engine here can use one.
     """
     if engine == "auto":
-        engine, device, reason = _engine(options, network_bytes)
+        engine, device, reason = _engine(options, small=small)
     else:
         device, reason = options.device, "as asked"
     faster = None
@@ -50,7 +47,7 @@ def choose(engine: str, options: EngineOptions, *, network_bytes: int | None = N
     return Choice(engine, device, faster, reason)
 
 
-def _engine(options: EngineOptions, network_bytes: int | None) -> tuple[str, str, str]:
+def _engine(options: EngineOptions, *, small: bool) -> tuple[str, str, str]:
     device, wanted = options.device, options.precision
     if device in ("auto", "cuda") or device.startswith("cuda:"):
         gpu = cuda_engine() if device != "auto" or has_nvidia() else None
@@ -72,7 +69,7 @@ def _engine(options: EngineOptions, network_bytes: int | None) -> tuple[str, str
             "cpu",
             'openvino is not installed (pip install "liftout[openvino]": faster on this kind of CPU)',
         )
-    if network_bytes is not None and network_bytes <= SMALL_BYTES:
+    if small:
         return "onnxruntime", "cpu", "the network is so small that no engine is faster, and this one loads first"
     return "openvino", "cpu", "the fastest engine that is installed"
 

@@ -98,7 +98,7 @@ def _provider(device: str) -> str:
     if provider not in onnxruntime.get_available_providers():
         have = ", ".join(key for key, value in PROVIDERS.items() if value in onnxruntime.get_available_providers())
         raise DeviceUnavailable(
-            f"this onnxruntime is built without {provider}, it runs on {have}; use --device cpu, or install the build that has it"
+            f"this onnxruntime cannot run on {device}: it is built without {provider} and runs on {have}; use --device cpu, or install the build that has it"
         )
     return provider
 

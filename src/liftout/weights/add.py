@@ -1,19 +1,22 @@
-"""Register a model of the user's own: a raw ONNX file with the facts of a model that the catalogue knows."""
+"""Register a model of the user's own: a raw ONNX file with the facts of a model that the catalogue knows, or a folder that
+transformers.js loads."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from liftout import packs
 from liftout.catalog import find
 from liftout.catalog import models as catalogue
-from liftout.catalog.spec import FileSpec, ModelSpec
-from liftout.engines import NetworkFile, open_network
+from liftout.catalog.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
+from liftout.engines import Float32, NetworkFile, open_network
 from liftout.errors import NetworkRejected, UsageError
 from liftout.files import write_whole
 from liftout.weights.home import home
@@ -29,12 +32,7 @@ def add_onnx(
     The file is loaded and run once on noise: its input must be float32 [N, 3, h, w] of `like`'s size, its prediction a map
     with values that fit `like`'s activation. Raises UsageError for a bad name, UnknownModel, NetworkRejected.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"`{name}` cannot be a model's name; use lower-case letters, digits, `.`, `_` and `-`")
-    entry = home() / "catalog" / f"{name}.toml"
-    if name in catalogue() and not (overwrite and entry.is_file()):
-        hint = "give --overwrite to replace it" if entry.is_file() else "choose another name"
-        raise UsageError(f"a model called `{name}` is in the catalogue already; {hint}")
+    free_name(name, overwrite=overwrite)
     if not onnx_file.is_file():
         raise UsageError(f"{onnx_file}: no such file")
     parent = find(like)
@@ -42,26 +40,140 @@ def add_onnx(
     spec = dataclasses.replace(parent, name=name, summary=f"Added by you: {onnx_file.name}, like {like}", output=output)
     _try(NetworkFile(name=name, path=onnx_file, size=spec.input.size, output=output.index), spec)
 
-    folder = home() / "models" / name
-    with packs.writing(folder, overwrite=True) as fresh:
-        shutil.copyfile(onnx_file, fresh / packs.NETWORK)
-        _copy_external_data(onnx_file, fresh)
+    return _enter(dataclasses.replace(spec, files_of=""), onnx_file)
+
+
+def free_name(name: str, *, overwrite: bool) -> None:
+    """Raise UsageError where no model may be added under this name."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"`{name}` cannot be a model's name; use lower-case letters, digits, `.`, `_` and `-`")
+    entry = _entry(name)
+    if name in catalogue() and not (overwrite and entry.is_file()):
+        hint = "give --overwrite to replace it" if entry.is_file() else "choose another name"
+        raise UsageError(f"a model called `{name}` is in the catalogue already; {hint}")
+
+
+def _entry(name: str) -> Path:
+    return home() / "catalog" / f"{name}.toml"
+
+
+def _enter(spec: ModelSpec, graph: Path) -> ModelSpec:
+    """Copy the graph into the cache and write the catalogue entry."""
+    with packs.writing(home() / "models" / spec.name, overwrite=True) as fresh:
+        shutil.copyfile(graph, fresh / packs.NETWORK)
+        _copy_external_data(graph, fresh)
         described = packs.describe(fresh / packs.NETWORK, packs.NETWORK)
     file = FileSpec(role="onnx", name=packs.NETWORK, bytes=described.bytes, sha256=described.sha256)
-    spec = dataclasses.replace(spec, files=(file,), files_of="")
+    spec = dataclasses.replace(spec, files=(file,))
+    entry = _entry(spec.name)
     entry.parent.mkdir(parents=True, exist_ok=True)
     write_whole(entry, _toml(spec).encode(), overwrite=True)
     return spec
 
 
-def _try(file: NetworkFile, spec: ModelSpec) -> None:
-    height, width = spec.input.size
+def add_folder(name: str, folder: Path, *, precision: str | None = None, overwrite: bool = False) -> ModelSpec:
+    """Enter a folder in the layout of transformers.js: `config.json`, `preprocessor_config.json`, `onnx/model*.onnx`.
+
+    A folder that liftout wrote carries its own facts. Of another one the size, mean and deviation are read; the prediction is
+    the first output, a probability or logits by the look of its values, as transformers.js decides it too.
+    precision: which of its graphs to take, `fp32`, `fp16` or `int8`; by default the best that is there.
+    Raises UsageError where the folder is no such folder, NetworkRejected.
+    """
+    facts = {file: _json(folder / file) for file in ("config.json", "preprocessor_config.json")}
+    graph = _graph(folder, precision)
+    own = facts["config.json"].get("liftout", {}).get("model")
+    if own is not None:
+        spec = ModelSpec.from_dict(own, where=str(folder / "config.json"))
+    else:
+        spec = _read_spec(name, facts["config.json"], facts["preprocessor_config.json"], folder)
+    free_name(name, overwrite=overwrite)
+    spec = dataclasses.replace(
+        spec, name=name, files=(), files_of="", summary=f"Added by you: {graph.name} of {folder.resolve().name}"
+    )
+    if own is None and _gives_logits(NetworkFile(name=name, path=graph, size=spec.input.size, output=0)):
+        spec = dataclasses.replace(spec, output=dataclasses.replace(spec.output, activation="sigmoid"))
+    _try(NetworkFile(name=name, path=graph, size=spec.input.size, output=spec.output.index or 0), spec)
+    return _enter(spec, graph)
+
+
+_GRAPHS = {
+    "fp32": ("model.onnx",),
+    "fp16": ("model_fp16.onnx",),
+    "int8": ("model_quantized.onnx", "model_int8.onnx", "model_uint8.onnx"),
+}
+
+
+def _graph(folder: Path, precision: str | None) -> Path:
+    """The graph of a folder for a precision, or the best one."""
+    wanted = [precision] if precision else list(_GRAPHS)
+    for place in (folder / "onnx", folder):
+        for kind in wanted:
+            for file in _GRAPHS[kind]:
+                if (place / file).is_file():
+                    return place / file
+    what = f"for {precision} " if precision else ""
+    raise UsageError(f"{folder} holds no graph {what}(onnx/model.onnx or its fp16 or quantized form); check the folder")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path.parent} holds no {path.name}; give a folder that transformers.js loads") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}; fetch it again") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected a JSON object; fetch it again")
+    return content
+
+
+def _read_spec(name: str, config: dict[str, Any], preprocessor: dict[str, Any], folder: Path) -> ModelSpec:
+    """What a folder of somebody else's says, in our words. Raises UsageError for what our pipeline does not do."""
+    size = preprocessor.get("size", {})
+    if isinstance(size, int):
+        size = {"height": size, "width": size}
+    height, width = size.get("height"), size.get("width")
+    if not isinstance(height, int) or not isinstance(width, int):
+        raise UsageError(
+            f"{folder}: preprocessor_config.json names no fixed height and width ({size}); "
+            "use `liftout models add NAME --onnx FILE --like NAME`"
+        )
+    factor = float(preprocessor.get("rescale_factor", 1 / 255)) if preprocessor.get("do_rescale", True) else 1.0
+    normalized = preprocessor.get("do_normalize", True)
+    mean = preprocessor.get("image_mean", (0.485, 0.456, 0.406)) if normalized else (0.0, 0.0, 0.0)
+    std = preprocessor.get("image_std", (0.229, 0.224, 0.225)) if normalized else (1.0, 1.0, 1.0)
+    # (level * factor - mean) / std, in terms of level / 255
+    unit = 255 * factor
+    return ModelSpec(
+        name=name,
+        family=str(config.get("model_type", "onnx")),
+        architecture="onnx",
+        input=InputSpec(
+            size=(height, width),
+            mean=cast("tuple[float, float, float]", tuple(float(m) / unit for m in mean)),
+            std=cast("tuple[float, float, float]", tuple(float(s) / unit for s in std)),
+        ),
+        output=OutputSpec(index=0),
+    )
+
+
+def _gives_logits(file: NetworkFile) -> bool:
+    prediction = _on_noise(file)
+    return float(prediction.min()) < -1e-3 or float(prediction.max()) > 1 + 1e-3
+
+
+def _on_noise(file: NetworkFile) -> Float32:
+    height, width = file.size
     noise = np.random.default_rng(0).standard_normal((1, 3, height, width)).astype(np.float32)
     network = open_network(file, engine="onnxruntime")
     try:
-        prediction = network.run(noise)
+        return network.run(noise)
     finally:
         network.close()
+
+
+def _try(file: NetworkFile, spec: ModelSpec) -> None:
+    prediction = _on_noise(file)
     channels = prediction.shape[1]
     if spec.output.activation == "argmax":
         if channels <= max(spec.output.classes, default=0):
