@@ -89,7 +89,7 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "overlay" / "tests.toml").write_text(TINY, encoding="utf-8")
     _network(folder / "tiny.onnx", products=0)
     _network(folder / "slow.onnx", products=20)
-    _network(folder / "endless.onnx", products=1000)
+    _network(folder / "endless.onnx", products=400)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIFTOUT_HOME", str(home))
         patch.setenv("LIFTOUT_CATALOG", str(folder / "overlay"))

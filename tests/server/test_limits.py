@@ -131,7 +131,7 @@ def test_a_photo_that_takes_too_long_is_given_up(launch: Callable[..., object], 
         )
     assert [answer.status_code for answer in answers] == [503, 503, 503]
     assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
-    server.wait_until(lambda: server.measure("liftout_running") == 0)
+    server.wait_until(lambda: server.measure("liftout_running") == 0, seconds=400)
     assert server.measure("liftout_run_seconds_count") == 0
 
 
