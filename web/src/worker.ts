@@ -156,6 +156,8 @@ async function compose(id: number, { given, options, alpha }: CutRequest): Promi
     if (levels.length !== photo.width * photo.height) {
       throw new UsageError(`the alpha has ${levels.length} levels; the photo has ${photo.width} x ${photo.height} pixels`);
     }
+    // nothing becomes more opaque than the photo itself
+    photo.alpha?.forEach((own, i) => (levels[i] = Math.min(levels[i]!, own)));
     const picture = await inTurn(() => render(photo, levels, options, graphs, deflaters, report));
     return { ...picture, seconds: { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 }, heapBytes: runtime.heapBytes() };
   } catch (error) {
