@@ -16,8 +16,9 @@ let opened: Promise<IDBDatabase> | null = null;
 let told = false;
 
 export async function keepPhoto(photo: Photo): Promise<void> {
-  const { id, name, file, stage, cutout, width, height, model, seconds, edited, added } = photo;
   const thumb = await fetchedThumb(photo.thumb);
+  // read after the wait: a later call may have been faster, and must not be undone
+  const { id, name, file, stage, cutout, width, height, model, seconds, edited, added } = photo;
   const stored: Stored = { id, name, file, stage, cutout, width, height, model, seconds, edited, added, thumb };
   await write("photos", (store) => store.put(stored));
 }
