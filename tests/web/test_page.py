@@ -71,7 +71,7 @@ class Page:
         self.wait("done", before + len(photos))
 
     def wait(self, stage: str, count: int = 1) -> None:
-        self.page.wait_for_function(f"document.querySelectorAll('#strip li.{stage}').length >= {count}")
+        self.page.locator(f"#strip li.{stage}").nth(count - 1).wait_for()
 
     def count(self, stage: str) -> int:
         return int(self.page.locator(f"#strip li.{stage}").count())
@@ -545,7 +545,7 @@ def test_it_works_under_the_policy_of_the_server(opened: Callable[..., Page], pl
         page = opened(host.address)
         page.cut(examples / "cat.jpg")
         page.pick("background", "blur")
-        page.page.wait_for_function("document.getElementById('backdrop').style.backgroundImage.startsWith('url')")
+        page.page.locator("#backdrop[style*=url]").wait_for()
         page.page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         assert page.errors == []
 

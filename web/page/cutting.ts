@@ -166,8 +166,9 @@ async function cut(photo: Photo, lifter: Lifter): Promise<void> {
     });
     if (!state.photos.includes(photo)) return;
     const seconds = Object.values(made.seconds).reduce((sum, value) => sum + value, 0);
-    Object.assign(photo, { stage: "done", model, seconds, edited: false });
+    Object.assign(photo, { model, seconds, edited: false });
     await finish(photo, made);
+    photo.stage = "done";
     say(t("said.done", { name: photo.name }));
   } catch (error) {
     if (!signal.aborted) fail(photo, error);
@@ -182,8 +183,8 @@ export async function finish(photo: Photo, { blob, width, height }: Cutout): Pro
   const { url } = await thumbOf(blob);
   URL.revokeObjectURL(photo.thumb);
   photo.thumb = url;
-  changed();
   await keepPhoto(photo);
+  changed();
 }
 
 function fail(photo: Photo, error: unknown): void {
