@@ -4,7 +4,7 @@ import { all, element, glyph, make } from "./elements.js";
 import { prefer, preferences } from "./preferences.js";
 import { bytes, number } from "./sizes.js";
 import { state, view, type ListedModel } from "./state.js";
-import { t } from "./words.js";
+import { phrased, t } from "./words.js";
 
 const dialog = element<HTMLDialogElement>("models");
 const list = element<HTMLUListElement>("model-list");
@@ -69,7 +69,7 @@ function row(model: ListedModel): HTMLLIElement {
   const item = make(
     "li",
     { className: used ? "used" : "" },
-    make("div", { className: "model-head" }, make("b", { textContent: model.name }), make("span", { className: "fine", textContent: model.summary })),
+    make("div", { className: "model-head" }, make("b", { textContent: model.name }), make("span", { className: "fine", textContent: phrased(model.summary) })),
     make("ul", { className: "pills" }, ...facts.map((text) => make("li", { textContent: text }))),
     make(
       "p",

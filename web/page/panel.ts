@@ -8,7 +8,7 @@ import { bytes, number } from "./sizes.js";
 import { changed, finished, state, view, type BackgroundKind, type Format, type Photo } from "./state.js";
 import { counted, phrased, t } from "./words.js";
 
-const SWATCHES = ["#ffffff", "#f1efe9", "#111111", "#e4572e", "#f2b134", "#2f9e6e", "#2d7dd2", "#7b5ea7"];
+const SWATCHES = ["#ffffff", "#111111", "#e4572e", "#f2b134", "#2f9e6e", "#2d7dd2", "#7b5ea7"];
 
 const colour = element<HTMLInputElement>("colour");
 const crop = element<HTMLInputElement>("crop");
