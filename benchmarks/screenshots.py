@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests" / "web"))
 
 from hosting import hosting  # noqa: E402 - the tests' web server
 
-PHOTOS = ("cat.jpg", "coffee.jpg", "rocket.jpg", "astronaut.jpg")
+PHOTOS = ("cat.jpg", "coffee.jpg", "officer.jpg", "astronaut.jpg")
 SIZES = {"phone": (390, 844), "tablet": (768, 1024), "wide": (1440, 900)}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LONGEST = 1100

@@ -389,6 +389,12 @@ def test_what_fails_says_why_and_the_others_are_done(page: Page, examples: Path,
     page.wait("done")
 
 
+def test_a_photo_without_subject_says_so(page: Page, tmp_path: Path) -> None:
+    Image.new("RGB", (120, 80), "teal").save(tmp_path / "plain.png")
+    page.cut(tmp_path / "plain.png")
+    assert "No subject" in page.page.inner_text("#photo-facts")
+
+
 def test_a_reload_loses_nothing_and_storage_is_given_back(page: Page, examples: Path, tmp_path: Path) -> None:
     page.cut(examples / "cat.jpg")
     page.stroke("erase", (0.4, 0.5), (0.6, 0.5))

@@ -11,6 +11,7 @@ import { changed, state, type ListedModel, type Photo } from "./state.js";
 import { phrased, t } from "./words.js";
 
 const BUILT_IN = "pocket";
+const SEEN = 16; // alpha from which something is to be seen
 const PREVIEW_SIDE = 1024;
 const PREVIEW_FROM = 4_000_000; // pixels from which a photo takes long enough to show a quick look first
 
@@ -169,7 +170,7 @@ async function cut(photo: Photo, lifter: Lifter): Promise<void> {
     Object.assign(photo, { model, seconds, edited: false });
     await finish(photo, made);
     photo.stage = "done";
-    say(t("said.done", { name: photo.name }));
+    say(t(photo.empty ? "said.empty" : "said.done", { name: photo.name }));
   } catch (error) {
     if (!signal.aborted) fail(photo, error);
   }
@@ -177,8 +178,9 @@ async function cut(photo: Photo, lifter: Lifter): Promise<void> {
 }
 
 /** Take a cutout over, made or edited, and keep it. */
-export async function finish(photo: Photo, { blob, width, height }: Cutout): Promise<void> {
-  Object.assign(photo, { cutout: blob, preview: null, width, height });
+export async function finish(photo: Photo, { blob, alpha, width, height }: Cutout): Promise<void> {
+  const empty = !alpha.some((level) => level >= SEEN);
+  Object.assign(photo, { cutout: blob, preview: null, width, height, empty });
   changed();
   const { url } = await thumbOf(blob);
   URL.revokeObjectURL(photo.thumb);

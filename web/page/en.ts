@@ -23,6 +23,7 @@ export const en: Record<string, string> = {
 
   "said.percent": "{percent} per cent fetched",
   "said.done": "The cutout of {name} is ready",
+  "said.empty": "No subject was found in {name}",
   "said.failed": "{name} failed: {why}",
   "said.stopped": "Cancelled",
   "said.added.one": "1 photo added",
@@ -39,6 +40,7 @@ export const en: Record<string, string> = {
   "photo.failed": "Failed",
   "photo.stopped": "Not cut yet",
   "photo.done": "Done",
+  "photo.empty": "No subject was found. Another model may see one, or restore it by hand.",
   "photo.edited": "edited",
   "photo.show": "{name}: {stage}",
   "photo.remove": "Remove {name}",

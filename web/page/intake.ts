@@ -59,6 +59,7 @@ export function take(files: File[]): void {
     model: "",
     seconds: 0,
     edited: false,
+    empty: false,
     error: null,
     added: Date.now() + i / 1000,
   }));

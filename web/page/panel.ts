@@ -76,6 +76,7 @@ function draw(): void {
 
 export function factsOf(photo: Photo): string {
   if (photo.stage !== "done") return photo.preview ? t("photo.preview") : t(`photo.${photo.stage}`);
+  if (photo.empty) return t("photo.empty");
   const { width, height, model, seconds } = photo;
   const facts = t("photo.facts", { width, height, model, seconds: number(seconds, seconds < 10 ? 1 : 0) });
   return photo.edited ? `${facts} · ${t("photo.edited")}` : facts;

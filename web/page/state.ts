@@ -21,6 +21,8 @@ export interface Photo {
   model: string;
   seconds: number;
   edited: boolean;
+  /** No subject was found: the cutout is transparent all over. */
+  empty: boolean;
   error: { name: string; message: string } | null;
   added: number;
 }

@@ -83,6 +83,7 @@ export const zh: Record<string, string> = {
 
   "said.percent": "已下载百分之 {percent}",
   "said.done": "{name} 已抠好",
+  "said.empty": "{name} 中没有找到主体",
   "said.failed": "{name} 失败：{why}",
   "said.stopped": "已取消",
   "said.added.one": "已添加 1 张照片",
@@ -99,6 +100,7 @@ export const zh: Record<string, string> = {
   "photo.failed": "失败",
   "photo.stopped": "尚未抠图",
   "photo.done": "完成",
+  "photo.empty": "没有找到主体。可以换一个模型，或用画笔恢复。",
   "photo.edited": "已编辑",
   "photo.show": "{name}：{stage}",
   "photo.remove": "移除 {name}",
