@@ -3,6 +3,7 @@
  * gives a quick look at a lower resolution.
  */
 import type { Cutout, Lifter, Progress } from "./liftout.js";
+import { describe } from "./describing.js";
 import { forgetPhoto, keepPhoto } from "./keeping.js";
 import { reduced, thumbOf } from "./pixels.js";
 import { prefer, preferences } from "./preferences.js";
@@ -135,6 +136,7 @@ async function step(photo: Photo): Promise<void> {
     if (failure) for (const other of state.photos.filter(({ stage }) => stage === "waiting")) fail(other, failure);
     return;
   }
+  await describe(photo);
   if (photo.width * photo.height > PREVIEW_FROM && !photo.cutout && !photo.preview && !photo.error) await preview(photo);
   await cut(photo, model.lifter);
 }

@@ -1,8 +1,7 @@
 /** Photos come in: dropped, pasted or chosen, files or folders of them. */
 import { advance } from "./cutting.js";
+import { describe } from "./describing.js";
 import { all, element } from "./elements.js";
-import { keepPhoto } from "./keeping.js";
-import { thumbOf } from "./pixels.js";
 import { say, tell } from "./saying.js";
 import { changed, state, type Photo } from "./state.js";
 import { counted, t } from "./words.js";
@@ -71,18 +70,6 @@ export function take(files: File[]): void {
   void (async () => {
     for (const photo of photos) await describe(photo);
   })();
-}
-
-async function describe(photo: Photo): Promise<void> {
-  try {
-    const { url, width, height } = await thumbOf(photo.file);
-    if (photo.thumb) URL.revokeObjectURL(url); // the cutout was faster
-    else Object.assign(photo, { thumb: url, width, height });
-    changed();
-  } catch {
-    // the cut will say why it cannot be read
-  }
-  if (state.photos.includes(photo) && !photo.cutout) await keepPhoto(photo);
 }
 
 async function dropped(given: DataTransfer): Promise<File[]> {

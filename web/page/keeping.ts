@@ -99,5 +99,9 @@ function answered<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 async function fetchedThumb(url: string): Promise<Blob | null> {
-  return url ? await (await fetch(url)).blob().catch(() => null) : null;
+  if (!url) return null;
+  return fetch(url).then(
+    (answer) => answer.blob(),
+    () => null, // another picture has taken its place
+  );
 }
