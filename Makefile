@@ -1,5 +1,6 @@
 # make demo   cut out the example photos and draw a contact sheet (installs what it needs into .venv)
 # make gallery  make docs/gallery.md and its pictures from the example photos
+# make screenshots  make the pictures of docs/page.md from the example photos (needs Chromium)
 # make test   every check that CI runs (installs what it needs into .venv)
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 DEMO := astronaut cat coffee officer
 
-.PHONY: gallery demo test lint check-long verify-real graphs browser web npm clean
+.PHONY: gallery screenshots demo test lint check-long verify-real graphs browser web npm clean
 
 demo: $(VENV)/.installed
 	$(BIN)/liftout cut $(DEMO:%=examples/%.jpg) -o demo/ --overwrite
@@ -17,6 +18,9 @@ demo: $(VENV)/.installed
 
 gallery: $(VENV)/.installed
 	$(BIN)/python benchmarks/gallery.py
+
+screenshots: $(VENV)/.dev browser
+	$(BIN)/python benchmarks/screenshots.py
 
 test: $(VENV)/.dev browser lint
 	$(BIN)/python -m pytest -m "not long"
@@ -49,8 +53,8 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 # The npm package: a site without packs.
 npm: web $(VENV)/.installed
 	rm -rf web/dist
-	$(BIN)/python -c "from pathlib import Path; from liftout import site; site.write(Path('web/dist'), [])"
-	rm -rf web/dist/index.html web/dist/page.js web/dist/packs
+	$(BIN)/python -c "from pathlib import Path; from liftout import site; site.write(Path('web/dist'), []); [Path('web/dist', name).unlink() for name in site.PAGE_FILES]"
+	rm -rf web/dist/packs
 	cd web && npm pack --loglevel=error
 
 # Debian's Chromium, where this user may install packages; without it or Node the browser tests skip and say so.

@@ -5,7 +5,8 @@
  *   liftout-worker.js    its worker
  *   liftout.d.ts, types/ its types
  *   ort/                 ONNX Runtime Web, as published
- *   index.html, page.js  the plain test page
+ *   index.html, page.js  the page, with page.css, early.js, its icons and its manifest
+ *   sw.js                its service worker
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -39,24 +40,32 @@ for (const [engine, files] of Object.entries(RUNTIMES)) {
   for (const name of Object.values(files)) await cp(new URL(`dist/${name}`, published), new URL(`ort/${name}`, partial));
   runtimes[engine] = { ...files, binary: await described(files.binary) };
 }
-const { version, license, author } = JSON.parse(await readFile(new URL("package.json", published), "utf8"));
+const { version: ofRuntime, license, author } = JSON.parse(await readFile(new URL("package.json", published), "utf8"));
 await writeFile(
   new URL("ort/README", partial),
-  `ONNX Runtime Web ${version}, unchanged, from the npm package onnxruntime-web.\n` +
+  `ONNX Runtime Web ${ofRuntime}, unchanged, from the npm package onnxruntime-web.\n` +
     `Licence: ${license}. Copyright (c) Microsoft Corporation (${author?.name ?? author ?? "Microsoft"}).\n`,
 );
 
-// one build each: a chunk that both share would be one more file to copy
-for (const [name, entry] of [
-  ["liftout.js", "src/index.ts"],
-  ["liftout-worker.js", "src/worker.ts"],
-  ["page.js", "page/page.ts"],
-]) {
+const PLAIN = ["index.html", "page.css", "early.js", "icon.svg", "icon-192.png", "icon-512.png", "manifest.webmanifest"];
+/** What the service worker keeps: all that a visit needs before the module keeps its own. */
+const SHELL = [
+  "./",
+  ...PLAIN.filter((name) => name !== "index.html"),
+  "page.js",
+  "liftout.js",
+  "liftout-worker.js",
+  "packs/index.json",
+  ...Object.values(RUNTIMES).flatMap(({ module, glue }) => [`ort/${module}`, `ort/${glue}`]),
+];
+
+/** One build each: a chunk that two share would be one more file to copy. */
+async function bundle(name, entry, define) {
   await build({
     root: here.pathname,
     configFile: false,
     logLevel: "warn",
-    define: { __RUNTIME__: JSON.stringify(runtimes) },
+    define,
     build: {
       outDir: partial.pathname,
       emptyOutDir: false,
@@ -67,11 +76,23 @@ for (const [name, entry] of [
     },
   });
 }
+
+await bundle("liftout.js", "src/index.ts", {});
+await bundle("liftout-worker.js", "src/worker.ts", { __RUNTIME__: JSON.stringify(runtimes) });
+await bundle("page.js", "page/page.ts", {});
+for (const name of PLAIN) await cp(new URL(`page/${name}`, here), new URL(name, partial));
+const version = createHash("sha256");
+for (const name of SHELL) {
+  if (name !== "packs/index.json") version.update(await readFile(new URL(name === "./" ? "index.html" : name, partial)));
+}
+await bundle("sw.js", "page/sw.ts", {
+  __SHELL__: JSON.stringify(SHELL),
+  __VERSION__: JSON.stringify(version.digest("hex").slice(0, 12)),
+});
 for (const project of ["tsconfig.json", "tsconfig.types.json"]) {
   execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", project], { cwd: here, stdio: "inherit" });
 }
 await writeFile(new URL("liftout.d.ts", partial), 'export * from "./types/index.js";\n');
-await cp(new URL("page/index.html", here), new URL("index.html", partial));
 
 await rm(target, { recursive: true, force: true });
 await rename(partial, target);

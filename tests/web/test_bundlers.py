@@ -68,7 +68,7 @@ def npm_package(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("npm")
     shutil.copyfile(ROOT / "web" / "package.json", folder / "package.json")
     site.write(folder / "dist", [])
-    for name in ("index.html", "page.js"):
+    for name in site.PAGE_FILES:
         (folder / "dist" / name).unlink()
     shutil.rmtree(folder / "dist" / "packs")
     run(["npm", "pack"], folder)

@@ -1,74 +1,40 @@
-/** The plain test page: one model, one photo, one cutout. */
-import { Lifter, type Progress } from "./liftout.js";
+/** The page: everything starts here, nothing that a photo needs is fetched before there is one. */
+import { openQueue } from "./cutting.js";
+import { startEditing } from "./editing.js";
+import { element } from "./elements.js";
+import { startIntake } from "./intake.js";
+import { keptPhotos } from "./keeping.js";
+import { listModels, startModels } from "./models.js";
+import { startOffline } from "./offline.js";
+import { startOutput } from "./output.js";
+import { recallModel, startPanel } from "./panel.js";
+import { changed, state, view } from "./state.js";
+import { startStorage } from "./storage.js";
+import { startStrip } from "./strip.js";
+import { startTheme } from "./theme.js";
+import { startViewer } from "./viewer.js";
+import { language, speak, write, type Language } from "./words.js";
 
-interface Listed {
-  name: string;
-  summary: string;
-  bytes: number;
-  commercial: boolean;
-}
+write();
+const languages = element<HTMLSelectElement>("language");
+languages.value = language();
+languages.onchange = () => speak(languages.value as Language);
 
-const element = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
-const model = element<HTMLSelectElement>("model");
-const photo = element<HTMLInputElement>("photo");
-const consent = element<HTMLElement>("consent");
-const accept = element<HTMLInputElement>("accept");
-const cancel = element<HTMLButtonElement>("cancel");
-const bar = element<HTMLProgressElement>("progress");
-const status = element<HTMLElement>("status");
-const picture = element<HTMLImageElement>("cutout");
-const save = element<HTMLAnchorElement>("save");
-
-let lifter: Lifter | null = null;
-let loadedName = "";
-let controller: AbortController | null = null;
-
-const listed = (await (await fetch("packs/index.json")).json()) as Listed[];
-for (const { name, summary, bytes } of listed) {
-  model.add(new Option(`${name} (${(bytes / 1e6).toFixed(1)} MB): ${summary}`, name));
-}
-model.onchange = showConsent;
-photo.onchange = () => void cut();
-cancel.onclick = () => controller?.abort();
-showConsent();
-
-function showConsent(): void {
-  consent.hidden = listed.find(({ name }) => name === model.value)?.commercial ?? true;
-}
-
-async function cut(): Promise<void> {
-  const file = photo.files?.[0];
-  if (!file) return;
-  controller?.abort();
-  const mine = (controller = new AbortController());
-  const { signal } = mine;
-  cancel.disabled = false;
-  try {
-    if (!lifter || loadedName !== model.value) {
-      lifter?.close();
-      lifter = null;
-      const loading = await Lifter.load(model.value, { acceptLicense: accept.checked, onProgress: show, signal });
-      lifter = loading;
-      loadedName = model.value;
-    }
-    const { blob, width, height, seconds } = await lifter.cut(file, { onProgress: show, signal });
-    URL.revokeObjectURL(picture.src);
-    picture.src = save.href = URL.createObjectURL(blob);
-    picture.alt = `Cutout of ${file.name}`;
-    save.hidden = false;
-    const total = Object.values(seconds).reduce((sum, value) => sum + value, 0);
-    status.textContent = `${width} x ${height} in ${total.toFixed(1)} s. ${lifter.engine.reason}. ${lifter.warnings.join(". ")}`;
-  } catch (error) {
-    status.textContent = signal.aborted ? "Cancelled." : (error as Error).message;
-  } finally {
-    if (controller === mine) cancel.disabled = true;
-  }
-}
-
-function show({ phase, loaded, total, bytesPerSecond, secondsLeft }: Progress): void {
-  bar.max = total || 1;
-  bar.value = loaded;
-  const rate = bytesPerSecond === null ? "" : ` at ${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
-  const left = secondsLeft === null ? "" : `, ${Math.ceil(secondsLeft)} s left`;
-  status.textContent = phase === "download" ? `${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB${rate}${left}` : phase;
-}
+startTheme();
+startStrip();
+startViewer();
+startEditing();
+startPanel();
+startModels();
+startOutput();
+startStorage();
+startIntake();
+const restored = keptPhotos();
+await listModels();
+recallModel();
+state.photos.unshift(...(await restored));
+state.selected ??= state.photos.at(-1) ?? null;
+view(() => (document.documentElement.dataset["ready"] = ""));
+changed();
+openQueue();
+void startOffline();

@@ -15,7 +15,7 @@ export {
   UsageError,
 } from "./errors.js";
 export { Lifter } from "./lifter.js";
-export type { CutAllOptions, CutOptions, Cutout, LoadOptions, OnnxSource, Outcome, Photo } from "./lifter.js";
+export type { CutAllOptions, CutOptions, Cutout, KeptPack, LoadOptions, OnnxSource, Outcome, Photo } from "./lifter.js";
 export type { ResultOptions } from "./options.js";
 export type { OnProgress, Phase, Progress } from "./progress.js";
 export type { EngineChoice, EngineName } from "./runtime.js";

@@ -4,7 +4,7 @@ import type { Given } from "./images/photo.js";
 import type { Source } from "./model.js";
 import { completeOptions, type Result, type ResultOptions } from "./options.js";
 import type { OnProgress } from "./progress.js";
-import type { CutResult, Loaded, Reply, Request, Seconds, Setup } from "./protocol.js";
+import type { CutResult, GivenAlpha, Loaded, Reply, Request, Seconds, Setup } from "./protocol.js";
 import type { EngineChoice, EngineName } from "./runtime.js";
 import type { ModelSpec, SpecEntry } from "./spec.js";
 import { startWorker, workerAddress } from "./start-worker.js";
@@ -67,6 +67,14 @@ export interface Cutout {
   heapBytes: number;
 }
 
+/** A pack that is kept whole for later visits. */
+export interface KeptPack {
+  name: string;
+  /** Address of its manifest. */
+  url: string;
+  bytes: number;
+}
+
 /** A photo: a file, encoded bytes, or straight RGBA pixels. */
 export type Photo = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | ImageData;
 
@@ -74,6 +82,7 @@ export type Outcome = { ok: true; index: number; cutout: Cutout } | { ok: false;
 
 interface Job {
   given: Given;
+  alpha: GivenAlpha | null;
   options: Result;
   onProgress: OnProgress | undefined;
   resolve: (result: CutResult) => void;
@@ -141,10 +150,18 @@ export class Lifter {
     return lifter;
   }
 
-  /** What is kept for later visits: packs and files by their address, and bytes in all. */
-  static async kept(): Promise<{ files: string[]; bytes: number }> {
-    const [{ files }, estimate] = await Promise.all([store.kept(), navigator.storage?.estimate?.()]);
-    return { files, bytes: estimate?.usage ?? 0 };
+  /** What is kept for later visits: files by their address, the packs that are whole, and bytes in all. */
+  static async kept(): Promise<{ files: string[]; packs: KeptPack[]; bytes: number }> {
+    const [{ files, blocks }, estimate] = await Promise.all([store.kept(), navigator.storage?.estimate?.()]);
+    const held = new Set(blocks);
+    const packs: KeptPack[] = [];
+    for (const url of files.filter(isManifest)) {
+      const { files: parts } = await manifestOf(url);
+      if (!parts.every((part) => part.blocks.every((block) => held.has(block)))) continue;
+      const name = decodeURIComponent(new URL(".", url).pathname.split("/").at(-2)!);
+      packs.push({ name, url, bytes: parts.reduce((sum, part) => sum + part.bytes, 0) });
+    }
+    return { files, packs, bytes: estimate?.usage ?? 0 };
   }
 
   /** Give the storage of one pack back, or of everything that liftout kept. Blocks that another pack shares stay. */
@@ -154,7 +171,7 @@ export class Lifter {
     const gone = await blocksOf(url);
     await store.dropFile(url);
     const { files } = await store.kept();
-    const shared = new Set((await Promise.all(files.filter((file) => file.endsWith("/manifest.json")).map(blocksOf))).flat());
+    const shared = new Set((await Promise.all(files.filter(isManifest).map(blocksOf))).flat());
     await Promise.all(gone.filter((block) => !shared.has(block)).map(store.dropBlock));
   }
 
@@ -190,7 +207,22 @@ export class Lifter {
     if (this.#closed) throw new UsageError("this lifter is closed; load another");
     signal?.throwIfAborted();
     if (onPreview && this.#preview) onPreview(await this.#preview.cut(photo, { ...rest, ...(signal && { signal }) }));
-    return this.#enqueue({ given, options: result, onProgress }, signal);
+    return this.#enqueue({ given, alpha: null, options: result, onProgress }, signal);
+  }
+
+  /**
+   * The picture of a photo whose alpha is known: of an earlier cut, perhaps edited. No network runs.
+   *
+   * alpha: uint8 [height, width] of the whole photo, or a cutout as a PNG file of the photo's size.
+   * Throws what `cut` throws, UsageError where the sizes differ.
+   */
+  async compose(photo: Photo, alpha: GivenAlpha, options: Omit<CutOptions, "onPreview"> = {}): Promise<Cutout> {
+    const { onProgress, signal, ...rest } = options;
+    const result = completeOptions(rest);
+    const given = givenOf(photo);
+    if (this.#closed) throw new UsageError("this lifter is closed; load another");
+    signal?.throwIfAborted();
+    return this.#enqueue({ given, alpha, options: result, onProgress }, signal);
   }
 
   /** Cut out several photos: outcomes in their order, each with a cutout or an error of its own. */
@@ -231,7 +263,7 @@ export class Lifter {
     return this.#loaded;
   }
 
-  #enqueue(job: Pick<Job, "given" | "options" | "onProgress">, signal: AbortSignal | undefined): Promise<Cutout> {
+  #enqueue(job: Omit<Job, "resolve" | "reject">, signal: AbortSignal | undefined): Promise<Cutout> {
     return new Promise<CutResult>((resolve, reject) => {
       const full: Job = { ...job, resolve, reject };
       const cancel = (): void => {
@@ -272,7 +304,7 @@ export class Lifter {
       const job = this.#waiting.shift()!;
       const id = this.#next++;
       this.#running.set(id, job);
-      this.#post({ id, act: "cut", given: job.given, options: job.options });
+      this.#post({ id, act: "cut", given: job.given, options: job.options, alpha: job.alpha });
     }
   }
 
@@ -458,9 +490,19 @@ function givenOf(photo: Photo): Given {
   throw new UsageError("a photo is a File, a Blob, encoded bytes or ImageData");
 }
 
+interface KeptManifest {
+  files: { bytes: number; blocks: string[] }[];
+}
+
+function isManifest(file: string): boolean {
+  return file.endsWith("/manifest.json");
+}
+
+async function manifestOf(url: string): Promise<KeptManifest> {
+  const held = await store.readFile(url);
+  return held ? (JSON.parse(new TextDecoder().decode(held.bytes)) as KeptManifest) : { files: [] };
+}
+
 async function blocksOf(manifestUrl: string): Promise<string[]> {
-  const held = await store.readFile(manifestUrl);
-  if (!held) return [];
-  const manifest = JSON.parse(new TextDecoder().decode(held.bytes)) as { files: { blocks: string[] }[] };
-  return manifest.files.flatMap((file) => file.blocks);
+  return (await manifestOf(manifestUrl)).files.flatMap((file) => file.blocks);
 }

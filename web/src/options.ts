@@ -6,7 +6,7 @@ import type { Background } from "./images/background.js";
 export interface ResultOptions {
   /** The alpha as a grey picture instead of the cutout. */
   mask?: boolean;
-  /** Put the subject over a colour or an image file. */
+  /** Put the subject over a colour, an image file, or `blur`, the photo itself out of focus. */
   background?: Background | null;
   /** Crop to the subject. */
   crop?: boolean;

@@ -19,7 +19,10 @@ export interface Setup {
   checkMemory: boolean;
 }
 
-export type Request = { id: number } & ({ act: "load"; setup: Setup } | { act: "cut"; given: Given; options: Result });
+export type Request = { id: number } & ({ act: "load"; setup: Setup } | { act: "cut"; given: Given; options: Result; alpha: GivenAlpha | null });
+
+/** An alpha to take instead of the network's: levels, or a PNG with a transparency of its own. */
+export type GivenAlpha = Uint8Array<ArrayBuffer> | Blob;
 
 export interface Loaded {
   model: ModelSpec;

@@ -1,6 +1,7 @@
 /** From alpha to the picture file that a caller asked for. */
 import { EngineError, UsageError } from "./errors.js";
 import { blend, readBackground } from "./images/background.js";
+import { blurredScene } from "./images/blur.js";
 import type { Photo } from "./images/photo.js";
 import { PngWriter, type Deflaters } from "./images/png-write.js";
 import type { OnStrip, PixelGraphs, Pixels } from "./graphs.js";
@@ -38,7 +39,12 @@ export async function render(
   const png = options.format === "png";
   const exact = png && background === null;
   const rgb = exact ? photo.rgb : photo.srgb; // without its profile a picture must be sRGB
-  const behind = background === null ? null : await readBackground(background, width, height);
+  const behind =
+    background === null
+      ? null
+      : background === "blur"
+        ? blurredScene(rgb, alpha, photo.width, photo.height, window)
+        : await readBackground(background, width, height);
   const writer = png ? new PngWriter(deflaters, width, height, behind ? "rgb" : "rgba", exact ? photo.icc : null) : null;
   const canvas = png ? null : canvasOf(width, height);
   let row = 0;

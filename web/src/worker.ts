@@ -1,19 +1,17 @@
 /** The worker of one lifter: loads its model, then cuts photos, one network run at a time. Ended, all of its memory returns. */
-import { toPlain } from "./errors.js";
+import { EngineError, LiftoutError, NetworkRejected, toPlain, UsageError } from "./errors.js";
 import { PixelGraphs, type Pixels } from "./graphs.js";
 import { DEFLATE, serveDeflate } from "./images/deflate.js";
-import { readPhoto, type Given } from "./images/photo.js";
+import { readPhoto } from "./images/photo.js";
 import { Deflaters } from "./images/png-write.js";
 import { checkMemory, meansOutOfMemory, outOfMemory, type MemoryNeed } from "./memory.js";
 import { findModel, smallerModel, type Model } from "./model.js";
 import { Network } from "./network.js";
 import { operatorsOf } from "./operators.js";
-import type { Result } from "./options.js";
 import { DownloadMeter, step, type Phase, type Progress } from "./progress.js";
 import type { CutResult, Loaded, Reply, Request, Seconds, Setup } from "./protocol.js";
 import { render } from "./render.js";
 import { chooseEngine, runtimeFile, startRuntime, type Runtime } from "./runtime.js";
-import { EngineError, LiftoutError, NetworkRejected } from "./errors.js";
 
 interface Ready {
   setup: Setup;
@@ -38,7 +36,7 @@ async function serve(request: Request): Promise<void> {
     if (request.act === "load") {
       send({ id, act: "loaded", loaded: await load(id, request.setup) });
     } else {
-      const result = await cut(id, request.given, request.options);
+      const result = await (request.alpha ? compose : cut)(id, request);
       send({ id, act: "done", result }, [result.alpha.buffer]);
     }
   } catch (error) {
@@ -110,7 +108,9 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return mine;
 }
 
-async function cut(id: number, given: Given, options: Result): Promise<CutResult> {
+type CutRequest = Request & { act: "cut" };
+
+async function cut(id: number, { given, options }: CutRequest): Promise<CutResult> {
   const { setup, model, runtime, graphs, network, deflaters } = ready!;
   const report = (phase: Phase, done: number, of: number): void => send({ id, act: "progress", progress: step(phase, done, of) });
   const seconds: Seconds = { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 };
@@ -144,6 +144,30 @@ async function cut(id: number, given: Given, options: Result): Promise<CutResult
   } catch (error) {
     throw await explained(error, setup, model, runtime, "run");
   }
+}
+
+/** The picture of a photo whose alpha is known already: no network runs. */
+async function compose(id: number, { given, options, alpha }: CutRequest): Promise<CutResult> {
+  const { setup, model, runtime, graphs, deflaters } = ready!;
+  const report = (done: number, of: number): void => send({ id, act: "progress", progress: step("encode", done, of) });
+  try {
+    const photo = await readPhoto(given, options.maxPixels);
+    const levels = alpha instanceof Blob ? await alphaOf(alpha, options.maxPixels) : alpha!;
+    if (levels.length !== photo.width * photo.height) {
+      throw new UsageError(`the alpha has ${levels.length} levels; the photo has ${photo.width} x ${photo.height} pixels`);
+    }
+    // nothing becomes more opaque than the photo itself
+    photo.alpha?.forEach((own, i) => (levels[i] = Math.min(levels[i]!, own)));
+    const picture = await inTurn(() => render(photo, levels, options, graphs, deflaters, report));
+    return { ...picture, seconds: { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 }, heapBytes: runtime.heapBytes() };
+  } catch (error) {
+    throw await explained(error, setup, model, runtime, "run");
+  }
+}
+
+async function alphaOf(file: Blob, maxPixels: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { alpha, width, height } = await readPhoto({ kind: "file", file, called: "the alpha" }, maxPixels);
+  return alpha ?? new Uint8Array(width * height).fill(255);
 }
 
 /** The subject's opacity times the photo's own. */

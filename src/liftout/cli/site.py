@@ -55,6 +55,7 @@ def site(
         return
     click.echo(
         f"{folder} is ready; serve it with the headers Cross-Origin-Opener-Policy: same-origin and "
-        "Cross-Origin-Embedder-Policy: require-corp, which give the network all cores",
+        "Cross-Origin-Embedder-Policy: require-corp, which give the network all cores "
+        "(the page sets them itself where a host cannot)",
         err=True,
     )

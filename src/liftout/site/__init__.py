@@ -1,6 +1,7 @@
 """A static site: everything a browser needs to lift subjects on its own, as plain files for any host.
 
-    index.html page.js                  a plain page to try it
+    index.html page.js page.css ...     the page: drop photos, get cutouts
+    sw.js manifest.webmanifest          its service worker, which makes it work offline, and what installing it needs
     liftout.js liftout-worker.js        the ES module and its worker; liftout.d.ts and types/ beside them
     ort/                                ONNX Runtime Web
     graphs/                             the pixel graphs, the files that Python runs
@@ -29,6 +30,19 @@ from liftout.errors import ExtraMissing, ModelMissing, OutputError
 from liftout.files import write_whole
 from liftout.weights.home import home
 from liftout.weights.locate import locate
+
+PAGE_FILES = (
+    "index.html",
+    "page.js",
+    "page.css",
+    "early.js",
+    "sw.js",
+    "manifest.webmanifest",
+    "icon.svg",
+    "icon-192.png",
+    "icon-512.png",
+)
+"""What a site holds for its page alone: the npm package goes without."""
 
 
 def write(folder: Path, names: Sequence[str]) -> list[Path]:

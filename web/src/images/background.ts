@@ -3,7 +3,7 @@ import { UsageError } from "../errors.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A CSS colour, or an image file that is scaled and cropped to cover. */
+/** A CSS colour, `blur`, or an image file that is scaled and cropped to cover. */
 export type Background = string | Blob;
 
 /** What lies behind: three levels, or uint8 RGBA [H, W, 4]. */

@@ -1,0 +1,143 @@
+/** Erasing and restoring by hand: strokes on an alpha at the photo's resolution, with undo. */
+
+export type Stroke = "erase" | "restore";
+
+export interface Point {
+  x: number;
+  y: number;
+}
+
+/** A part of the picture in pixels, its last column and row excluded. */
+export interface Rect {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+interface Step {
+  rect: Rect;
+  before: Uint8Array;
+  after: Uint8Array;
+}
+
+const SOFT = 0.3; // share of the radius over which a stroke fades
+const UNDO_BYTES = 200_000_000;
+
+export class AlphaEdit {
+  /** Grows with every change. */
+  version = 0;
+  #done: Step[] = [];
+  #undone: Step[] = [];
+  #stroke: { start: Uint8Array; rect: Rect | null } | null = null;
+
+  /** alpha: uint8 [height, width]; it is edited in place. */
+  constructor(
+    readonly alpha: Uint8Array<ArrayBuffer>,
+    readonly width: number,
+    readonly height: number,
+  ) {}
+
+  get canUndo(): boolean {
+    return this.#done.length > 0;
+  }
+
+  get canRedo(): boolean {
+    return this.#undone.length > 0;
+  }
+
+  get painting(): boolean {
+    return this.#stroke !== null;
+  }
+
+  begin(): void {
+    this.#stroke = { start: this.alpha.slice(), rect: null };
+  }
+
+  /** Paint from one point to another; returns what may have changed. */
+  paint(stroke: Stroke, from: Point, to: Point, radius: number): Rect {
+    const rect = this.#around(from, to, radius);
+    const fade = Math.max(1, radius * SOFT);
+    const [dx, dy] = [to.x - from.x, to.y - from.y];
+    const length = dx * dx + dy * dy || 1;
+    for (let y = rect.top; y < rect.bottom; y++) {
+      for (let x = rect.left; x < rect.right; x++) {
+        const [px, py] = [x + 0.5 - from.x, y + 0.5 - from.y];
+        const along = Math.min(1, Math.max(0, (px * dx + py * dy) / length));
+        const distance = Math.hypot(px - along * dx, py - along * dy);
+        if (distance >= radius) continue;
+        const level = Math.round(255 * Math.min(1, (radius - distance) / fade));
+        const at = y * this.width + x;
+        const old = this.alpha[at]!;
+        this.alpha[at] = stroke === "erase" ? Math.min(old, 255 - level) : Math.max(old, level);
+      }
+    }
+    if (this.#stroke) this.#stroke.rect = this.#stroke.rect ? union(this.#stroke.rect, rect) : rect;
+    this.version++;
+    return rect;
+  }
+
+  /** The strokes since `begin` become one step. */
+  end(): void {
+    const stroke = this.#stroke;
+    this.#stroke = null;
+    if (!stroke?.rect) return;
+    const { rect } = stroke;
+    this.#done.push({ rect, before: this.#copy(stroke.start, rect), after: this.#copy(this.alpha, rect) });
+    this.#undone = [];
+    while (this.#done.length > 1 && bytesOf(this.#done) > UNDO_BYTES) this.#done.shift();
+  }
+
+  undo(): Rect | null {
+    const step = this.#done.pop();
+    if (!step) return null;
+    this.#undone.push(step);
+    return this.#put(step.rect, step.before);
+  }
+
+  redo(): Rect | null {
+    const step = this.#undone.pop();
+    if (!step) return null;
+    this.#done.push(step);
+    return this.#put(step.rect, step.after);
+  }
+
+  #around(from: Point, to: Point, radius: number): Rect {
+    const within = (value: number, most: number): number => Math.min(most, Math.max(0, value));
+    return {
+      left: within(Math.floor(Math.min(from.x, to.x) - radius), this.width),
+      top: within(Math.floor(Math.min(from.y, to.y) - radius), this.height),
+      right: within(Math.ceil(Math.max(from.x, to.x) + radius), this.width),
+      bottom: within(Math.ceil(Math.max(from.y, to.y) + radius), this.height),
+    };
+  }
+
+  #copy(from: Uint8Array, { left, top, right, bottom }: Rect): Uint8Array {
+    const wide = right - left;
+    const out = new Uint8Array(Math.max(0, wide * (bottom - top)));
+    for (let y = top; y < bottom; y++) out.set(from.subarray(y * this.width + left, y * this.width + right), (y - top) * wide);
+    return out;
+  }
+
+  #put(rect: Rect, levels: Uint8Array): Rect {
+    const wide = rect.right - rect.left;
+    for (let y = rect.top; y < rect.bottom; y++) {
+      this.alpha.set(levels.subarray((y - rect.top) * wide, (y - rect.top + 1) * wide), y * this.width + rect.left);
+    }
+    this.version++;
+    return rect;
+  }
+}
+
+function union(a: Rect, b: Rect): Rect {
+  return {
+    left: Math.min(a.left, b.left),
+    top: Math.min(a.top, b.top),
+    right: Math.max(a.right, b.right),
+    bottom: Math.max(a.bottom, b.bottom),
+  };
+}
+
+function bytesOf(steps: Step[]): number {
+  return steps.reduce((sum, { before }) => sum + 2 * before.length, 0);
+}

@@ -1,0 +1,90 @@
+/** Photos come in: dropped, pasted or chosen, files or folders of them. */
+import { advance } from "./cutting.js";
+import { describe } from "./describing.js";
+import { all, element } from "./elements.js";
+import { say, tell } from "./saying.js";
+import { changed, state, type Photo } from "./state.js";
+import { counted, t } from "./words.js";
+
+const input = element<HTMLInputElement>("photo-input");
+const curtain = element("dropping");
+
+export function startIntake(): void {
+  for (const button of all("[data-choose]")) button.onclick = () => input.click();
+  input.onchange = () => {
+    take([...(input.files ?? [])]);
+    input.value = ""; // the same file may be chosen again
+  };
+  element("drop").onclick = (event) => {
+    if (!(event.target as Element).closest("button")) input.click();
+  };
+  window.addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) take(files);
+  });
+  let inside = 0; // dragenter and dragleave come for every element under the pointer
+  window.addEventListener("dragenter", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    inside++;
+    curtain.hidden = false;
+  });
+  window.addEventListener("dragleave", () => {
+    inside = Math.max(0, inside - 1);
+    curtain.hidden = !inside;
+  });
+  window.addEventListener("dragover", (event) => event.preventDefault());
+  window.addEventListener("drop", (event) => {
+    event.preventDefault();
+    inside = 0;
+    curtain.hidden = true;
+    if (event.dataTransfer) void dropped(event.dataTransfer).then(take);
+  });
+}
+
+/** Photos join the queue in their order. Whether one can be read is found out when it is cut. */
+export function take(files: File[]): void {
+  const images = files.filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|avif|gif|bmp|hei[cf]|tiff?)$/i.test(file.name));
+  if (!images.length) return tell(t("intake.none"));
+  const photos = images.map((file, i): Photo => ({
+    id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
+    name: file.name || "photo.png",
+    file,
+    stage: "waiting",
+    cutout: null,
+    preview: null,
+    thumb: "",
+    width: 0,
+    height: 0,
+    model: "",
+    seconds: 0,
+    edited: false,
+    empty: false,
+    error: null,
+    added: Date.now() + i / 1000,
+  }));
+  state.photos.push(...photos);
+  state.selected = photos[0]!;
+  say(counted("said.added", photos.length));
+  changed();
+  void advance();
+  void (async () => {
+    for (const photo of photos) await describe(photo);
+  })();
+}
+
+async function dropped(given: DataTransfer): Promise<File[]> {
+  const entries = [...given.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  if (!entries.some((entry) => entry.isDirectory)) return [...given.files];
+  return (await Promise.all(entries.map(filesIn))).flat();
+}
+
+async function filesIn(entry: FileSystemEntry): Promise<File[]> {
+  if (entry.isFile) return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const found: File[] = [];
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at most
+    if (!some.length) return found;
+    for (const inner of some) found.push(...(await filesIn(inner)));
+  }
+}

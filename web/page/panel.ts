@@ -1,0 +1,134 @@
+/** The panel: what is behind the subject, the crop, the file; which model, and what it runs on. */
+import { fastModel, listed, retry } from "./cutting.js";
+import { all, choice, element, make } from "./elements.js";
+import { keepBackground, keptBackground } from "./keeping.js";
+import { prefer, preferences } from "./preferences.js";
+import { tell } from "./saying.js";
+import { bytes, number } from "./sizes.js";
+import { changed, finished, state, view, type BackgroundKind, type Format, type Photo } from "./state.js";
+import { counted, phrased, t } from "./words.js";
+
+const SWATCHES = ["#ffffff", "#111111", "#e4572e", "#f2b134", "#2f9e6e", "#2d7dd2", "#7b5ea7"];
+
+const colour = element<HTMLInputElement>("colour");
+const crop = element<HTMLInputElement>("crop");
+const margin = element<HTMLInputElement>("margin");
+const quality = element<HTMLInputElement>("quality");
+const backgroundInput = element<HTMLInputElement>("background-input");
+const swatches = SWATCHES.map((value) => {
+  const button = make("button", { type: "button", className: "swatch", title: value, ariaLabel: value });
+  button.style.setProperty("--swatch", value);
+  button.onclick = () => set({ colour: value });
+  return button;
+});
+
+export function startPanel(): void {
+  recall();
+  const background = choice<BackgroundKind>("background", (value) => {
+    set({ background: value });
+    if (value === "image" && !state.settings.image) backgroundInput.click();
+  });
+  const format = choice<Format>("format", (value) => set({ format: value }));
+  element("swatches").append(...swatches);
+  colour.oninput = () => set({ colour: colour.value });
+  crop.onchange = () => set({ crop: crop.checked });
+  margin.oninput = () => set({ margin: Math.min(5000, Math.max(0, Math.round(Number(margin.value)) || 0)) });
+  quality.oninput = () => set({ quality: Number(quality.value) });
+  element("choose-background").onclick = () => backgroundInput.click();
+  backgroundInput.onchange = () => void takeBackground(backgroundInput.files?.[0]);
+  element("again").onclick = () => retry(state.selected ? [state.selected] : []);
+  element("again-all").onclick = () => retry(others());
+  background.value = state.settings.background;
+  format.value = state.settings.format;
+  view(draw);
+}
+
+function draw(): void {
+  const { settings, selected } = state;
+  element("colour-more").hidden = settings.background !== "colour";
+  element("image-more").hidden = settings.background !== "image";
+  element("background-name").textContent = settings.image?.name ?? "";
+  element("colour-chip").style.background = settings.colour;
+  colour.value = settings.colour;
+  for (const [i, button] of swatches.entries()) button.ariaPressed = String(SWATCHES[i] === settings.colour);
+  crop.checked = settings.crop;
+  margin.disabled = !settings.crop;
+  if (document.activeElement !== margin) margin.value = String(settings.margin);
+  quality.value = element("quality-value").textContent = String(settings.quality);
+  element("quality-field").hidden = settings.format === "png";
+  element("format-note").hidden = settings.format !== "jpeg" || settings.background !== "none";
+
+  const model = listed(settings.model);
+  const licence = model && (model.commercial ? t("model.free") : t("model.restricted"));
+  const facts = model ? t("model.facts", { bytes: bytes(model.bytes), licence: licence! }) : "";
+  for (const item of all("[data-model-name]")) item.textContent = settings.model;
+  for (const item of all("[data-model-facts]")) item.textContent = facts;
+  element("again-row").hidden = !others().length || !finished().length;
+  element<HTMLButtonElement>("again").disabled = !selected || !isOther(selected);
+  element("engine").textContent = engineText();
+  const warnings = element("warnings");
+  warnings.hidden = !state.warnings.length;
+  warnings.textContent = state.warnings.map(phrased).join(" ");
+
+  element("photo-name").textContent = selected?.name ?? "–";
+  element("photo-facts").textContent = selected ? factsOf(selected) : "–";
+}
+
+export function factsOf(photo: Photo): string {
+  if (photo.stage !== "done") return photo.preview ? t("photo.preview") : t(`photo.${photo.stage}`);
+  if (photo.empty) return t("photo.empty");
+  const { width, height, model, seconds } = photo;
+  const facts = t("photo.facts", { width, height, model, seconds: number(seconds, seconds < 10 ? 1 : 0) });
+  return photo.edited ? `${facts} · ${t("photo.edited")}` : facts;
+}
+
+function engineText(): string {
+  const { engine } = state;
+  if (!engine) return t("engine.none");
+  const name = engine.name === "webgpu" ? t("engine.webgpu") : counted("engine.wasm", engine.threads);
+  return t("engine", { engine: name, reason: phrased(engine.reason) });
+}
+
+/** Finished photos that the chosen model has not cut and nobody has edited. */
+function others(): Photo[] {
+  return state.photos.filter((photo) => isOther(photo) && !photo.edited);
+}
+
+function isOther(photo: Photo): boolean {
+  return photo.stage === "done" && photo.model !== state.settings.model;
+}
+
+async function takeBackground(file: File | undefined): Promise<void> {
+  backgroundInput.value = "";
+  if (!file) return;
+  try {
+    (await createImageBitmap(file)).close();
+  } catch {
+    return tell(t("background.unreadable", { name: file.name }));
+  }
+  set({ image: file });
+  await keepBackground(file);
+}
+
+function set(change: Partial<typeof state.settings>): void {
+  Object.assign(state.settings, change);
+  const { background, colour, crop, margin, format, quality } = state.settings;
+  prefer({ options: { background, colour, crop, margin, format, quality } });
+  changed();
+}
+
+/** What was chosen at the last visit. */
+function recall(): void {
+  Object.assign(state.settings, preferences.options);
+  void keptBackground().then((file) => {
+    if (file) state.settings.image = file;
+    changed();
+  });
+}
+
+/** The model of the last visit, where this site still has it and its licence allows. */
+export function recallModel(): void {
+  const model = listed(preferences.model ?? "");
+  const allowed = model && (model.commercial || preferences.accepted?.includes(model.name));
+  state.settings.model = allowed ? model.name : fastModel();
+}

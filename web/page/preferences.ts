@@ -1,0 +1,31 @@
+/** What a person chose and finds again at the next visit: language, colours, options, model, consent to licences. */
+
+export interface Preferences {
+  language?: "en" | "zh";
+  theme?: "auto" | "light" | "dark";
+  options?: Record<string, string | number | boolean>;
+  model?: string;
+  /** Models whose licence was agreed to. */
+  accepted?: string[];
+}
+
+const KEY = "liftout-preferences"; // early.js reads it too
+
+export const preferences: Preferences = read();
+
+export function prefer(change: Preferences): void {
+  Object.assign(preferences, change);
+  try {
+    localStorage.setItem(KEY, JSON.stringify(preferences));
+  } catch {
+    // storage is switched off: it holds for this visit
+  }
+}
+
+function read(): Preferences {
+  try {
+    return (JSON.parse(localStorage.getItem(KEY) ?? "{}") as Preferences) ?? {};
+  } catch {
+    return {};
+  }
+}

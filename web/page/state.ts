@@ -1,0 +1,113 @@
+/** All that the page knows, in one place. Views read it and draw themselves again after `changed`. */
+import type { EngineChoice, Progress } from "./liftout.js";
+
+/** `stopped`: ended by a cancel or a reload before it was done. */
+export type Stage = "waiting" | "working" | "done" | "failed" | "stopped";
+
+export interface Photo {
+  id: string;
+  name: string;
+  file: Blob;
+  stage: Stage;
+  /** The whole photo with its subject's alpha, as a PNG of the photo's size; the last finished one. */
+  cutout: Blob | null;
+  /** A quick cutout at a lower resolution, shown until the real one is there. */
+  preview: Blob | null;
+  /** Address of a small picture for the strip. */
+  thumb: string;
+  width: number;
+  height: number;
+  /** What made the cutout, and how long it took. */
+  model: string;
+  seconds: number;
+  edited: boolean;
+  /** No subject was found: the cutout is transparent all over. */
+  empty: boolean;
+  error: { name: string; message: string } | null;
+  added: number;
+}
+
+export interface ListedModel {
+  name: string;
+  model: string;
+  summary: string;
+  size: [number, number];
+  precision: string;
+  bytes: number;
+  peak_bytes: number | null;
+  commercial: boolean;
+  license: { code: string; weights: string; note: string; url: string };
+}
+
+export type BackgroundKind = "none" | "colour" | "image" | "blur";
+export type Format = "png" | "webp" | "jpeg";
+
+export interface Settings {
+  background: BackgroundKind;
+  colour: string;
+  image: File | null;
+  crop: boolean;
+  margin: number;
+  format: Format;
+  quality: number;
+  model: string;
+}
+
+/** What runs now, for the progress card. */
+export interface Doing {
+  act: "load" | "preview" | "cut";
+  /** The photo that it is about; null for a load. */
+  photo: Photo | null;
+  model: string;
+  progress: Progress | null;
+}
+
+export const state = {
+  photos: [] as Photo[],
+  selected: null as Photo | null,
+  models: [] as ListedModel[],
+  settings: {
+    background: "none",
+    colour: "#ffffff",
+    image: null,
+    crop: false,
+    margin: 0,
+    format: "png",
+    quality: 90,
+    model: "pocket",
+  } as Settings,
+  doing: null as Doing | null,
+  /** Files that are being written, and how many are. */
+  saving: null as { done: number; of: number } | null,
+  engine: null as EngineChoice | null,
+  warnings: [] as string[],
+  /** The list of models could not be had. */
+  unlisted: null as Error | null,
+};
+
+const views: (() => void)[] = [];
+let asked = false;
+
+/** Draw again whenever something changed. */
+export function view(draw: () => void): void {
+  views.push(draw);
+}
+
+/** Several changes in a row draw once. */
+export function changed(): void {
+  if (asked) return;
+  asked = true;
+  queueMicrotask(() => {
+    asked = false;
+    for (const draw of views) draw();
+  });
+}
+
+/** What can be shown and saved of a photo now. */
+export function resultOf(photo: Photo): Blob | null {
+  return photo.cutout ?? photo.preview;
+}
+
+export function finished(): Photo[] {
+  return state.photos.filter((photo) => photo.cutout);
+}
