@@ -11,6 +11,7 @@ without one: it serves as it is, with an alpha of zero, and as a ground to paste
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,18 @@ class Mixture:
     tint: float = 0.0
 
 
+class Batch(NamedTuple):
+    """photos: normalised, float32 [B, 3, side, side]. alphas: float32 [B, 1, side, side] in [0, 1]. rows: int64 [B], the photos
+    of the cache. windows: float32 [B, side, side, 2], where each pixel lies in its photo. whole: bool [B], true where the
+    picture is a photo with its own alpha, nothing pasted and nothing left out."""
+
+    photos: Tensor
+    alphas: Tensor
+    rows: IntArray
+    windows: Tensor
+    whole: npt.NDArray[np.bool_]
+
+
 class Batches:
     """Batch `number` of `size` photos at `side` pixels.
 
@@ -66,11 +79,8 @@ class Batches:
             seed,
         )
 
-    def __call__(self, number: int, first: int, size: int, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Normalised photos float32 [size, 3, side, side] and alphas float32 [size, 1, side, side] in [0, 1].
-
-        first: how many photos the run has drawn before this batch.
-        """
+    def __call__(self, number: int, first: int, size: int, side: int, device: torch.device) -> Batch:
+        """first: how many photos the run has drawn before this batch."""
         chance = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
         rows = np.array([self._row(first + offset) for offset in range(size)])
@@ -89,9 +99,9 @@ class Batches:
         pasted = np.flatnonzero(chance.random(size) < share)
         if len(pasted) and len(self.crisp):
             subjects = self._load(chance.choice(self.crisp, len(pasted)), device)
-            windows = _windows(len(pasted), side, generator, 0.75, 2.0).to(device)
-            colours = functional.grid_sample(subjects[:, :3], windows, padding_mode="border", align_corners=False)
-            over = functional.grid_sample(subjects[:, 3:], windows, padding_mode="zeros", align_corners=False)
+            places = _windows(len(pasted), side, generator, 0.75, 2.0).to(device)
+            colours = functional.grid_sample(subjects[:, :3], places, padding_mode="border", align_corners=False)
+            over = functional.grid_sample(subjects[:, 3:], places, padding_mode="zeros", align_corners=False)
             colours = _recolour(colours, generator, 0.5)
             where = torch.from_numpy(pasted).to(device)
             photos = photos.index_copy(0, where, colours * over + photos[where] * (1 - over))
@@ -100,7 +110,9 @@ class Batches:
         mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
         std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
         photos = ((photos - mean) / std).contiguous(memory_format=torch.channels_last)
-        return photos, alphas.clamp(0, 1)
+        whole = ~bare & ~grounds
+        whole[pasted] = False
+        return Batch(photos, alphas.clamp(0, 1), rows, windows, whole)
 
     def _find_grounds(
         self, layers: Tensor, windows: Tensor, chance: np.random.Generator, generator: torch.Generator, side: int

@@ -59,6 +59,10 @@ class PocketNetwork(nn.Module):
 
     def logits(self, photo: Tensor) -> list[Tensor]:
         """Logits at 1/2, 1/32, 1/16 and 1/8 of the size: float32 [B, 1, ...]."""
+        return self.logits_and_maps(photo)[0]
+
+    def logits_and_maps(self, photo: Tensor) -> tuple[list[Tensor], dict[int, Tensor]]:
+        """The logits, and the decoder's maps that they are made from, by stride: float32 [B, channels, S / stride, S / stride]."""
         quarter = self.quarter(self.stem(photo))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
@@ -68,7 +72,11 @@ class PocketNetwork(nn.Module):
         fine = self.at_eighth(_double(middle) + self.from_eighth(eighth))
         finest = self.at_quarter(_double(fine) + self.from_quarter(quarter))
         coarse = [head(x) for head, x in zip(self.coarse, (deep, middle, fine), strict=True)]
-        return [self.alpha(finest), *coarse]
+        return [self.alpha(finest), *coarse], {32: deep, 16: middle, 8: fine}
+
+
+MAP_CHANNELS = {32: 96, 16: 64, 8: 48}
+"""Channels of the decoder's maps, by stride."""
 
 
 class Residual(nn.Module):

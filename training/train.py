@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.augment import Batches, IntArray, Mixture
+from training.augment import Batch, Batches, IntArray, Mixture
 from training.cache import CACHE, ROOT, Cache, add_drawn, open_cache
 from training.curves import draw_curves
-from training.network import MEAN, SIZE, STD, PocketNetwork
+from training.network import MAP_CHANNELS, MEAN, SIZE, STD, PocketNetwork
+from training.teacher import TeacherMap, open_teacher
 
 LOG_FIELDS = ("step", "photos", "side", "rate", "loss", "held_out_mae", "photos_per_second", "seconds")
 HELD_OUT_EVERY = 50
@@ -34,13 +35,14 @@ HELD_OUT_EVERY = 50
 @dataclass(frozen=True)
 class Phase:
     """photos: how many to draw, in batches of `batch`. rate: learning rate at the phase's first and last step. cache: side
-    of the cached photos to draw from."""
+    of the cached photos to draw from. hints: weight of agreeing with the teacher's maps; they exist beside the cache of 288."""
 
     side: int
     batch: int
     photos: int
     rate: tuple[float, float]
     cache: int = 288
+    hints: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -159,11 +161,49 @@ def structure_loss(outputs: list[Tensor], alphas: Tensor, overlap: float = 0.7) 
     return loss
 
 
+class Hints(nn.Module):
+    """How far the network's maps are from the teacher's, each channel in units of its spread; a 1x1 convolution per map
+    translates. Only photos that stand as they are count: the teacher has not seen the others."""
+
+    def __init__(self, teacher: dict[int, TeacherMap]):
+        super().__init__()
+        self.teacher = teacher
+        self.translate = nn.ModuleDict(
+            {str(stride): nn.Conv2d(MAP_CHANNELS[stride], len(known.step), 1) for stride, known in teacher.items()}
+        )
+
+    def forward(self, maps: dict[int, Tensor], batch: Batch) -> Tensor:
+        """Mean squared difference over maps, photos and channels; a scalar."""
+        whole = np.flatnonzero(batch.whole)
+        total = batch.photos.new_zeros(())
+        if not len(whole):
+            return total
+        where = torch.from_numpy(whole).to(batch.photos.device)
+        windows = batch.windows[where].permute(0, 3, 1, 2)
+        for stride, known in self.teacher.items():
+            values = np.stack([known.values[row] for row in batch.rows[whole]])
+            wanted = torch.from_numpy(values).to(batch.photos.device).permute(0, 3, 1, 2).float()
+            scale = torch.from_numpy(known.step / known.spread.clip(1e-3)).view(1, -1, 1, 1)
+            shift = torch.from_numpy(known.mean / known.spread.clip(1e-3)).view(1, -1, 1, 1)
+            wanted = wanted * scale.to(wanted.device) - shift.to(wanted.device)
+            places = functional.avg_pool2d(windows, stride).permute(0, 2, 3, 1)
+            wanted = functional.grid_sample(wanted, places, padding_mode="reflection", align_corners=False)
+            guess = self.translate[str(stride)](maps[stride][where])
+            total = total + functional.mse_loss(guess.float(), wanted.clamp(-6, 6)) / len(self.teacher)
+        return total
+
+
 class Run:
     """One training run in one folder; `step` counts what is done."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, caches: dict[int, Cache], selection: Selection, device: torch.device
+        self,
+        recipe: Recipe,
+        folder: Path,
+        caches: dict[int, Cache],
+        selection: Selection,
+        device: torch.device,
+        teacher: dict[int, TeacherMap] | None = None,
     ) -> None:
         self.recipe, self.folder, self.caches, self.selection, self.device = recipe, folder, caches, selection, device
         torch.manual_seed(recipe.seed)
@@ -172,8 +212,10 @@ class Run:
             weights = torch.load(folder.parent / recipe.start / "checkpoint.pt", map_location=device)["averaged"]
             self.network.load_state_dict(weights)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
-        matrices = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        self.hints = Hints(teacher or {}).to(device)
+        parameters = [*self.network.parameters(), *self.hints.parameters()]
+        matrices = [p for p in parameters if p.ndim > 1]
+        others = [p for p in parameters if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=1e-3, fused=True)
         self.batches = {
@@ -210,11 +252,13 @@ class Run:
         phase, rate, drawn = self.recipe.at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        photos, alphas = self.batches[phase.cache](self.step, drawn, phase.batch, phase.side, self.device)
+        batch = self.batches[phase.cache](self.step, drawn, phase.batch, phase.side, self.device)
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
-            outputs = self.network.logits(photos)
-        loss = structure_loss([output.float() for output in outputs], alphas, self.recipe.overlap)
+            outputs, maps = self.network.logits_and_maps(batch.photos)
+            distance = self.hints(maps, batch) if phase.hints else torch.zeros(())
+        loss = structure_loss([output.float() for output in outputs], batch.alphas, self.recipe.overlap)
+        loss = loss + phase.hints * distance
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
@@ -270,6 +314,7 @@ class Run:
                 "log": self.log,
                 "network": self.network.state_dict(),
                 "averaged": self.averaged.state_dict(),
+                "hints": self.hints.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
             },
             partial,
@@ -289,6 +334,7 @@ class Run:
             raise SystemExit(f"{self.folder} holds a run of another recipe; move it away or name this recipe otherwise")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
+        self.hints.load_state_dict(state["hints"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.log = state["step"], state["seconds"], state["log"]
         print(f"continuing {self.folder.name} after step {self.step}", flush=True)
@@ -319,7 +365,11 @@ def main() -> None:
     selection = select(caches[min(caches)], read_names(ROOT / "no_subject.txt"), read_names(ROOT / "scenes.txt"))
     options.runs.mkdir(parents=True, exist_ok=True)
     (options.runs / "pid").write_text(str(os.getpid()))
-    run = Run(recipe, options.runs / options.recipe.stem, caches, selection, torch.device(options.device))
+    hinted = {phase.cache for phase in recipe.phases if phase.hints}
+    if len(hinted) > 1:
+        raise SystemExit("hints are drawn from one cache; give all phases with hints the same `cache`")
+    teacher = {stride: known for side in hinted for stride, known in open_teacher(options.cache / str(side)).items()}
+    run = Run(recipe, options.runs / options.recipe.stem, caches, selection, torch.device(options.device), teacher)
     counts = ", ".join(f"{len(rows)} {name}" for name, rows in vars(selection).items())
     print(f"{sum(p.numel() for p in run.network.parameters()):,} weights; {counts}", flush=True)
     run.train(save_seconds=options.save_seconds, autocast=options.bf16)

@@ -92,7 +92,7 @@ def test_labels_follow_the_photo(small_cache: Path) -> None:
     cache = open_cache(small_cache / "192")
     rows = np.arange(8)
     still = Mixture(paste=0, empty=0, grey=0, soften=0, noise=0, contrast=1)
-    photos, alphas = Batches(cache, rows, rows[:0], rows[:0], still, seed=5)(0, 0, 8, 96, torch.device("cpu"))
+    photos, alphas, *_ = Batches(cache, rows, rows[:0], rows[:0], still, seed=5)(0, 0, 8, 96, torch.device("cpu"))
     assert photos.shape == (8, 3, 96, 96)
     assert alphas.shape == (8, 1, 96, 96)
     assert float(alphas.min()) >= 0
@@ -101,7 +101,7 @@ def test_labels_follow_the_photo(small_cache: Path) -> None:
     # A copy of the alpha in place of the photo's colours must come out where the alpha does.
     grey = np.repeat(np.asarray(cache.alphas)[..., None], 3, axis=3)
     mirrored = type(cache)(grey, cache.alphas, cache.names)
-    photos, alphas = Batches(mirrored, rows, rows[:0], rows[:0], still, seed=5)(0, 0, 8, 96, torch.device("cpu"))
+    photos, alphas, *_ = Batches(mirrored, rows, rows[:0], rows[:0], still, seed=5)(0, 0, 8, 96, torch.device("cpu"))
     for photo, alpha in zip(photos, alphas, strict=True):
         if float(alpha.std()) > 0.1:
             assert np.corrcoef(photo.mean(0).flatten(), alpha.flatten())[0, 1] > 0.95

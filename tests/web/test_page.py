@@ -169,7 +169,7 @@ def test_photos_are_cut_and_saved_one_by_one_and_as_a_zip(page: Page, examples: 
             assert image.size == (600, 400)
 
     page.page.click("#copy")
-    page.page.wait_for_function("document.getElementById('notice').textContent !== ''")
+    page.page.wait_for_function("document.getElementById('notice').textContent === 'Copied'")
     copied = page.page.evaluate(
         """async () => {
           const [item] = await navigator.clipboard.read();
