@@ -58,8 +58,10 @@ class TorchNetwork:
         if (file.output is None and len(outputs) != 1) or index >= len(outputs):
             raise NetworkRejected(f"{file.name}: the file has {len(outputs)} outputs; set output.index to one of them")
         self._output = outputs[index]
+        exact = _positions(model.graph)
         self._constants = {
-            tensor.name: self._placed(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer
+            tensor.name: self._placed(numpy_helper.to_array(tensor), exact=tensor.name in exact)
+            for tensor in model.graph.initializer
         }
         self._steps = self._plan(model.graph)
 
@@ -91,11 +93,11 @@ class TorchNetwork:
         """See `Network.close`."""
         self._steps, self._constants = [], {}
 
-    def _placed(self, array: np.ndarray[Any, Any]) -> Any:
-        """A weight on the device; integers stay on the CPU, where shapes are read from them."""
+    def _placed(self, array: np.ndarray[Any, Any], *, exact: bool = False) -> Any:
+        """A weight on the device, float32 where it must be exact; integers stay on the CPU, where shapes are read from them."""
         if not np.issubdtype(array.dtype, np.floating):
             return torch.from_numpy(np.array(array))
-        tensor = torch.from_numpy(np.array(array)).to(self.device, self._type)
+        tensor = torch.from_numpy(np.array(array)).to(self.device, torch.float32 if exact else self._type)
         return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
     def _plan(self, graph: Any) -> list[tuple[Operator, list[str], list[str], Attributes, list[str]]]:
@@ -118,6 +120,22 @@ class TorchNetwork:
             spent = [name for name in {*node.input} if last_use.get(name) == k and name != self._output]
             steps.append((operator, list(node.input), list(node.output), attributes, spent))
         return steps
+
+
+def _positions(graph: Any) -> set[str]:
+    """Names of the values that say where to sample: half precision places pixels several pixels off in a large image."""
+    makers = {name: node for node in graph.node for name in node.output}
+    waiting = [node.input[1] for node in graph.node if node.op_type == "GridSample"]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        node = makers.get(name)
+        if node is not None and node.op_type in ("Add", "Sub", "Mul", "Div", "Concat", "Reshape", "Transpose", "Slice"):
+            waiting += node.input
+    return found
 
 
 def _device(wanted: str) -> str:
@@ -165,27 +183,26 @@ def _max_pool(given: list[Any], attributes: Attributes) -> Any:
 
 def _resize(given: list[Any], attributes: Attributes) -> Any:
     x = given[0]
-    if attributes.get("mode") != b"linear" or attributes.get("coordinate_transformation_mode", b"half_pixel") not in (
-        b"half_pixel",
-        b"pytorch_half_pixel",
-    ):
-        raise RuntimeError("a resize that is not bilinear at half pixels")
+    places = attributes.get("coordinate_transformation_mode", b"half_pixel")
+    if attributes.get("mode") != b"linear" or places not in (b"half_pixel", b"pytorch_half_pixel", b"align_corners"):
+        raise RuntimeError("a resize that is not bilinear")
     if len(given) > 3 and given[3] is not None:
         size = tuple(int(n) for n in given[3][-2:])
     else:
         size = tuple(round(s * float(f)) for s, f in zip(x.shape[-2:], given[2][-2:], strict=True))
-    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=places == b"align_corners")
 
 
 def _grid_sample(given: list[Any], attributes: Attributes) -> Any:
     mode = attributes.get("mode", b"linear").decode()
-    return functional.grid_sample(
-        given[0],
-        given[1],
+    sampled: Any = functional.grid_sample(
+        given[0].float(),
+        given[1].float(),
         mode={"linear": "bilinear"}.get(mode, mode),
         padding_mode=attributes.get("padding_mode", b"zeros").decode(),
         align_corners=bool(attributes.get("align_corners", 0)),
     )
+    return sampled.to(given[0].dtype)
 
 
 def _slice(given: list[Any], _: Attributes) -> Any:

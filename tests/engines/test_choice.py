@@ -1,0 +1,77 @@
+"""What `auto` takes, and that a GPU which was asked for is never silently a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from liftout.engines import EngineOptions, choice
+from liftout.errors import DeviceUnavailable
+
+
+class Machine:
+    """What the choice believes to find here."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._patch = monkeypatch
+        self.has(engines={"onnxruntime"})
+
+    def has(self, *, engines: set[str], cuda: str | None = None, computes: tuple[str, ...] = ("FP32",)) -> None:
+        self._patch.setattr(choice, "installed", lambda engine: engine in engines)
+        self._patch.setattr(choice, "has_nvidia", lambda: cuda is not None)
+        self._patch.setattr(choice, "cuda_engine", lambda: cuda)
+        self._patch.setattr(choice, "openvino_capabilities", lambda: computes if "openvino" in engines else ())
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    yield Machine(monkeypatch)
+
+
+AUTO = EngineOptions()
+
+
+def test_openvino_is_taken_where_it_is_installed(machine: Machine) -> None:
+    chosen = choice.choose("auto", AUTO)
+    assert (chosen.engine, chosen.device, chosen.faster) == ("onnxruntime", "cpu", None)
+    assert "liftout[openvino]" in chosen.reason
+    machine.has(engines={"onnxruntime", "openvino"})
+    assert choice.choose("auto", AUTO).engine == "openvino"
+    assert choice.choose("auto", AUTO, small=True).engine == "onnxruntime"
+
+
+def test_bf16_is_tried_only_where_the_processor_has_it_and_nothing_was_asked_for(machine: Machine) -> None:
+    machine.has(engines={"onnxruntime", "openvino"})
+    assert choice.choose("auto", AUTO).faster is None
+    machine.has(engines={"onnxruntime", "openvino"}, computes=("FP32", "BF16"))
+    assert choice.choose("auto", AUTO).faster == "bf16"
+    assert choice.choose("auto", EngineOptions(precision="fp32")).faster is None
+    assert choice.choose("auto", EngineOptions(precision="bf16")).engine == "openvino"
+    assert choice.choose("onnxruntime", AUTO).faster is None
+    assert choice.choose("openvino", AUTO).faster == "bf16"
+
+
+def test_a_gpu_comes_first_and_one_that_was_asked_for_is_used_or_an_error(machine: Machine) -> None:
+    machine.has(engines={"onnxruntime", "openvino", "torch"}, cuda="torch")
+    chosen = choice.choose("auto", AUTO)
+    assert (chosen.engine, chosen.device, chosen.faster) == ("torch", "cuda", "fp16")
+    assert choice.choose("auto", EngineOptions(device="cpu")).engine == "openvino"
+    assert choice.choose("auto", EngineOptions(device="cuda:1")).device == "cuda:1"
+    machine.has(engines={"onnxruntime", "openvino"})
+    for device in ("cuda", "cuda:0"):
+        with pytest.raises(DeviceUnavailable, match=f"no engine here can use {device}: "):
+            choice.choose("auto", EngineOptions(device=device))
+
+
+def test_other_devices_go_to_the_engine_that_knows_them(machine: Machine) -> None:
+    machine.has(engines={"onnxruntime", "openvino"})
+    assert choice.choose("auto", EngineOptions(device="npu")).engine == "openvino"
+    chosen = choice.choose("auto", EngineOptions(device="coreml"))
+    assert (chosen.engine, chosen.device) == ("onnxruntime", "coreml")
+
+
+def test_what_is_really_here_is_told_without_an_error() -> None:
+    chosen = choice.choose("auto", EngineOptions(device="cpu"))
+    assert choice.installed(chosen.engine)
+    assert choice.why_no_cuda()
