@@ -172,3 +172,36 @@ def test_crop_keeps_the_margin_around_the_subject(photo: Path, capsys: pytest.Ca
     with Image.open(report["output"]) as image:
         assert image.size[0] == min(451, right + 3) - max(0, left - 3)
         assert image.size[1] == min(300, bottom + 3) - max(0, top - 3)
+
+
+def test_several_photos_are_told_and_written_in_their_order_whatever_goes_wrong_between(
+    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from liftout.errors import EngineError
+    from liftout.remover import Remover
+
+    names = ["cat", "broken", "coffee", "kept", "unlucky", "astronaut", "officer"]
+    for name in names:
+        source = examples / f"{name}.jpg"
+        content = source.read_bytes() if source.exists() else (examples / "cat.jpg").read_bytes()
+        (tmp_path / f"{name}.jpg").write_bytes(b"no photo" if name == "broken" else content)
+    (tmp_path / "kept-cutout.png").write_bytes(b"precious")
+    usual, seen = Remover._predicted, []
+
+    def predicted(self: Remover, prepared: object) -> object:
+        seen.append(prepared.photo.size)  # type: ignore[attr-defined]
+        if len(seen) == 3:  # cat, coffee, then this: the one called unlucky
+            raise EngineError("unlucky: the engine gave up")
+        return usual(self, prepared)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Remover, "_predicted", predicted)
+    assert liftout("cut", "--json", *[tmp_path / f"{name}.jpg" for name in names]) == 1
+    out, err = capsys.readouterr()
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert [Path(report["input"]).stem for report in reports] == names
+    assert [Path(report["input"]).stem for report in reports if "error" in report] == ["broken", "kept", "unlucky"]
+    assert err.count("\n") == 3
+    assert (tmp_path / "kept-cutout.png").read_bytes() == b"precious"
+    for name in ("cat", "coffee", "astronaut", "officer"):
+        with Image.open(tmp_path / f"{name}-cutout.png") as image, Image.open(tmp_path / f"{name}.jpg") as photo:
+            assert image.size == photo.size

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from liftout.cli import fetching, params
-from liftout.errors import EngineError, ExtraMissing, InputError, OutputError, OutputExists, UsageError
+from liftout.errors import (
+    EngineError,
+    ExtraMissing,
+    InputError,
+    LiftoutError,
+    OutputError,
+    OutputExists,
+    UsageError,
+)
 from liftout.options import ResultOptions, RunOptions
+
+if TYPE_CHECKING:
+    from liftout.cutout import Cutout
+    from liftout.remover import Remover
 
 STREAM = "-"
 
@@ -77,9 +91,12 @@ def cut(
         ) as remover,
         _progress(len(jobs), quiet=quiet or as_json) as done,
     ):
-        for job in jobs:
+        started = time.perf_counter()
+        for job, made in _cutouts(remover, jobs, overwrite=overwrite):
             try:
-                report = _cut_one(remover, job, result, overwrite=overwrite)
+                if isinstance(made, LiftoutError):
+                    raise made
+                report = _write(made, job, result, overwrite=overwrite)
             except (InputError, OutputError, EngineError, ExtraMissing) as error:
                 if debug:
                     raise
@@ -87,7 +104,9 @@ def cut(
                 report = {"input": job.source, "error": str(error)}
                 click.echo(f"liftout: {error}", err=True)
             else:
+                report |= {"model": remover.spec.name, "seconds": round(time.perf_counter() - started, 3)}
                 _say(report, job, quiet=quiet or as_json)
+            started = time.perf_counter()
             if as_json:
                 click.echo(json.dumps(report, ensure_ascii=False))
             done()
@@ -141,18 +160,51 @@ def _make(folder: Path) -> None:
         raise UsageError(f"{folder}: cannot be made a folder: {error.strerror}") from None
 
 
-def _cut_one(remover: Any, job: _Job, result: ResultOptions, *, overwrite: bool) -> dict[str, Any]:
-    """Cut one photo and write it. Raises InputError, OutputError, EngineError."""
+def _cutouts(remover: Remover, jobs: list[_Job], *, overwrite: bool) -> Iterator[tuple[_Job, Cutout | LiftoutError]]:
+    """Every job, in order, with its cutout or with what is wrong; while one is written, the next photos are under way."""
+    waiting = deque(jobs)
+    while waiting:
+        job = waiting[0]
+        if (wrong := _refusal(job, overwrite=overwrite)) or job.source == STREAM or len(waiting) == 1:
+            yield waiting.popleft(), wrong or _alone(remover, job)
+            continue
+        ahead = list(
+            itertools.takewhile(lambda job: job.source != STREAM and not _refusal(job, overwrite=overwrite), waiting)
+        )
+        cutouts = remover.map([job.source for job in ahead], errors="return")
+        for _ in ahead:
+            try:
+                made: Cutout | LiftoutError = next(cutouts)
+            except (EngineError, ExtraMissing) as error:
+                yield waiting.popleft(), error
+                break  # it ended the others that were under way; they begin again
+            yield waiting.popleft(), made
+
+
+def _alone(remover: Remover, job: _Job) -> Cutout | LiftoutError:
+    stream = job.source == STREAM
+    try:
+        return remover(
+            sys.stdin.buffer.read() if stream else job.source, name="standard input" if stream else job.source
+        )
+    except (InputError, EngineError, ExtraMissing) as error:
+        return error
+
+
+def _refusal(job: _Job, *, overwrite: bool) -> OutputExists | None:
+    """Why a photo is not even opened."""
+    if job.clash and job.clash != job.source:
+        return OutputExists(f"{job.source}: {job.target} is the result of {job.clash} already; give it another -o")
+    if job.target is not None and job.target.exists() and not overwrite:
+        return OutputExists(f"{job.target} is there already; give --overwrite to replace it, or another -o")
+    return None
+
+
+def _write(cutout: Cutout, job: _Job, result: ResultOptions, *, overwrite: bool) -> dict[str, Any]:
+    """Write one cutout where it goes. Raises OutputError."""
     from liftout.files import write_whole
     from liftout.render import render
 
-    started = time.perf_counter()
-    if job.clash and job.clash != job.source:
-        raise OutputExists(f"{job.source}: {job.target} is the result of {job.clash} already; give it another -o")
-    if job.target is not None and job.target.exists() and not overwrite:
-        raise OutputExists(f"{job.target} is there already; give --overwrite to replace it, or another -o")
-    image = sys.stdin.buffer.read() if job.source == STREAM else job.source
-    cutout = remover(image, name="standard input" if job.source == STREAM else job.source)
     rendered = render(cutout, result, format=job.target.name if job.target else None)
     if job.target is None:
         sys.stdout.buffer.write(rendered.content)
@@ -168,8 +220,6 @@ def _cut_one(remover: Any, job: _Job, result: ResultOptions, *, overwrite: bool)
         "height": height,
         "box": cutout.box,
         "subject": round(float(cutout.alpha.mean()) / 255, 4),
-        "model": remover.spec.name,
-        "seconds": round(time.perf_counter() - started, 3),
         **({"note": rendered.note} if rendered.note else {}),
     }
 
