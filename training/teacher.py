@@ -46,13 +46,13 @@ class TeacherMap:
 
 
 def open_teacher(folder: Path) -> dict[int, TeacherMap]:
-    """The maps beside the cache in `folder`, by stride, memory-mapped. Raises FileNotFoundError, with the command that makes them."""
+    """The maps beside the cache in `folder`, by stride, read as a whole (1.4 GB). Raises FileNotFoundError, with the command that makes them."""
     if not (folder / "teacher.json").exists():
         raise FileNotFoundError(f"no teacher maps in {folder}; run `python -m training.teacher`")
     facts = json.loads((folder / "teacher.json").read_text())
     return {
         stride: TeacherMap(
-            np.load(folder / f"teacher-{stride}.npy", mmap_mode="r"),
+            np.load(folder / f"teacher-{stride}.npy"),
             *[np.array(facts[str(stride)][key], np.float32) for key in ("step", "mean", "spread")],
         )
         for stride in STRIDES

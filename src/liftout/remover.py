@@ -18,14 +18,12 @@ from liftout import graphs, matting
 from liftout.catalog import DEFAULT_MODEL, ModelSpec, find
 from liftout.cutout import Cutout
 from liftout.engines import EngineOptions, Network, open_network
-from liftout.engines.choice import choose, cuda_engine, openvino_capabilities
-from liftout.errors import InputError, ModelMissing
+from liftout.engines.choice import choose
+from liftout.errors import InputError
 from liftout.images import ImageInput, Photo, decode
 from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
 from liftout.trial import Trial
-from liftout.weights.consent import consent
 from liftout.weights.ensure import ensure
-from liftout.weights.locate import Located, locate
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -71,12 +69,12 @@ class Remover:
         )
         if edges == "refined":
             matting.require()
-        located, computed = _located(find(model), precision, accept_license=accept_license)
+        located = ensure(find(model), precision=precision, accept_license=accept_license)
         self.spec: ModelSpec = located.spec
         self._edges = edges
         self._max_pixels = max_pixels
-        self._reduced = precision if computed != precision else None
-        options = EngineOptions(device=device, precision=computed, threads=threads)
+        self._reduced = located.reduced
+        options = EngineOptions(device=device, precision="fp32" if located.reduced else precision, threads=threads)
         if self._reduced and engine == "auto":
             engine = "onnxruntime"  # the engine in which its agreement was measured
         choice = choose(engine, options, small=located.source == "built-in")
@@ -205,20 +203,6 @@ class _Prepared:
     seen: graphs.UInt8
     tensor: graphs.Float32
     box: graphs.Int64
-
-
-def _located(spec: ModelSpec, precision: Precision, *, accept_license: bool) -> tuple[Located, Precision]:
-    """The network for a precision, and what an engine is to compute it in: a pack that holds reduced weights computes in fp32."""
-    if precision == "int8":
-        consent(spec, accept=accept_license)
-        return locate(spec, precision), "fp32"
-    if precision == "fp16":
-        try:
-            return locate(spec, precision), "fp32"
-        except ModelMissing:
-            if "FP16" not in openvino_capabilities() and cuda_engine() is None:
-                raise
-    return ensure(spec, accept_license=accept_license), precision
 
 
 _KEPT = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,12 @@ def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path)
     assert cut.returncode == 0, cut.stderr
     told = Image.open(tmp_path / "a.png").getchannel("A")
     assert compare(np.asarray(told), Remover()(photo).alpha, "cat")[0].difference < 0.03
+    (tmp_path / "photos").mkdir()
+    shutil.copy(photo, tmp_path / "photos")
+    batch = liftout("batch", str(tmp_path / "photos"), str(tmp_path / "cut"), "--precision", "int8", "--workers", "1")
+    assert batch.returncode == 0, batch.stderr
+    (one,) = (tmp_path / "cut").rglob("*.png")
+    assert np.array_equal(np.asarray(Image.open(one).getchannel("A")), np.asarray(told))
     verified = liftout("models", "verify", POCKET)
     assert verified.returncode == 0
     assert "meets its bar" in verified.stdout

@@ -10,7 +10,7 @@ from liftout import packs
 from liftout.catalog import find
 from liftout.errors import LiftoutError
 from liftout.options import RunOptions
-from liftout.weights.locate import locate
+from liftout.weights.locate import locate_for
 
 _WORKER_BYTES = 200_000_000
 """A worker with its libraries, and a photo of a few megapixels in work; measured 130 to 250 MB with a small network."""
@@ -46,7 +46,7 @@ def capacity(
     cores = cores or usable_cores()
     memory = free_memory() if memory is None else memory
     if workers is None:
-        fitting = int(memory * _SHARE / (_WORKER_BYTES + _network_bytes(run.model)))
+        fitting = int(memory * _SHARE / (_WORKER_BYTES + _network_bytes(run.model, run.precision)))
         most = cores if run.device in ("auto", "cpu") else min(cores, 4)
         workers = max(1, min(most, fitting))
     return Capacity(
@@ -62,7 +62,7 @@ def ray_resources(run: RunOptions) -> dict[str, float]:
     One core for a small model; a large one gets as many as its memory is worth at `_BYTES_PER_CORE`, so that actors that
     fill a node's cores do not overfill its memory.
     """
-    needed = _WORKER_BYTES + _network_bytes(run.model)
+    needed = _WORKER_BYTES + _network_bytes(run.model, run.precision)
     if run.device not in ("auto", "cpu"):
         return {"num_cpus": 2, "num_gpus": 1, "memory": needed}
     return {"num_cpus": run.threads or max(1, -(-needed // _BYTES_PER_CORE)), "num_gpus": 0, "memory": needed}
@@ -111,10 +111,10 @@ def _group_memory() -> int | None:
     return None if most == "max" else max(0, int(most) - held + cached)
 
 
-def _network_bytes(model: str) -> int:
+def _network_bytes(model: str, precision: str) -> int:
     """Peak memory of one run, as the pack says it or by the size of the weights."""
     try:
-        located = locate(find(model))
+        located = locate_for(find(model), precision)
     except LiftoutError:
         return 0
     folder = located.file.path.parent

@@ -13,7 +13,7 @@ from liftout.catalog import find
 from liftout.compose.background import parse_blur, parse_colour
 from liftout.images import FORMATS
 from liftout.options import ResultOptions, RunOptions
-from liftout.weights.locate import locate
+from liftout.weights.locate import locate_for
 
 Status = Literal["done", "failed"]
 
@@ -93,7 +93,7 @@ def identity(job: Job) -> str:
     Two batches with the same identity make the same files. `threads` and `max_pixels` are left out: they change no pixel.
     Raises UnknownModel, ModelUnavailable.
     """
-    located, background = locate(find(job.run.model)), background_file(job.result)
+    located, background = locate_for(find(job.run.model), job.run.precision), background_file(job.result)
     run = {key: value for key, value in dataclasses.asdict(job.run).items() if key not in ("threads", "max_pixels")}
     result = dataclasses.asdict(job.result)
     if background is not None:

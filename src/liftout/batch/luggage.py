@@ -12,7 +12,7 @@ from liftout.batch.job import Job, background_file, identity
 from liftout.catalog import find
 from liftout.errors import ModelFileCorrupt, ModelUnavailable, UnknownModel
 from liftout.weights.home import home
-from liftout.weights.locate import locate
+from liftout.weights.locate import locate_for
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def pack_luggage(job: Job) -> Luggage:
 
     Raises UnknownModel, ModelUnavailable.
     """
-    located = locate(find(job.run.model))
+    located = locate_for(find(job.run.model), job.run.precision)
     files: dict[str, bytes] = {}
     if located.source != "built-in":
         network = [path for path in located.file.path.parent.iterdir() if path.is_file()]

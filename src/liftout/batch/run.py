@@ -73,7 +73,7 @@ class Batch:
             raise UsageError(f"{job.source}: no such folder")
         if watch and (source.on_disk is None or on != "local"):
             raise UsageError(f"--watch needs a folder of this machine and --on local, not {job.source} on {on}")
-        ensure(find(job.run.model))
+        ensure(find(job.run.model), precision=job.run.precision)
         self._source, self._target, self._watching = source, target, watch
         self._planner = Planner(job, source, target, identity(job), patterns)
         self._stop = threading.Event()

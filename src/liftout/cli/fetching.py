@@ -10,10 +10,10 @@ import click
 
 from liftout.catalog import find, models
 from liftout.catalog.spec import ModelSpec
-from liftout.errors import ModelMissing, UsageError
-from liftout.weights.consent import consent, names
+from liftout.errors import UsageError
+from liftout.weights.consent import names
 from liftout.weights.ensure import Notify, ensure
-from liftout.weights.locate import REDUCED, Located, locate
+from liftout.weights.locate import Located
 from liftout.weights.progress import shown
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -33,16 +33,14 @@ def have(name: str, *, accept_license: tuple[str, ...], quiet: bool, precision: 
     """The model, fetched and converted if need be, with progress on standard error; a reduced precision whose pack is here needs
     nothing else. Raises what `ensure` raises."""
     spec = find(name)
-    accept = accepts(spec, accept_license)
-    if precision in REDUCED:
-        consent(spec, accept=accept)
-        try:
-            return locate(spec, precision)
-        except ModelMissing:
-            if precision == "int8":
-                raise
     with shown(quiet=quiet) as progress:
-        return ensure(spec, accept_license=accept, progress=progress, notify=notifier(quiet=quiet))
+        return ensure(
+            spec,
+            precision=precision,
+            accept_license=accepts(spec, accept_license),
+            progress=progress,
+            notify=notifier(quiet=quiet),
+        )
 
 
 def accepts(spec: ModelSpec, given: tuple[str, ...]) -> bool:

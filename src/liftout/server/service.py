@@ -26,7 +26,7 @@ from liftout.server.places import Abandoned, Abandonment, Places
 from liftout.server.problems import ClientLeft, Problem, busy, unprocessable
 from liftout.server.rate import Allowance, Rate
 from liftout.server.settings import Settings
-from liftout.weights.locate import locate, presence
+from liftout.weights.locate import locate_for, presence
 
 _T = TypeVar("_T")
 MODELS_SECONDS = 2.0
@@ -180,7 +180,7 @@ class Service:
         spec = find(choice.model)
         if self.settings.models and choice.model not in listed:
             raise ModelUnavailable(f"{choice.model} is not offered by this server")
-        locate(spec)
+        locate_for(spec, choice.precision)
 
     def _cors_allows(self, request: Request) -> bool:
         origins = self.settings.cors_origins

@@ -16,7 +16,7 @@ from liftout.weights import stored
 from liftout.weights.consent import consent
 from liftout.weights.fetch import addresses, fetch, offline
 from liftout.weights.home import home
-from liftout.weights.locate import Located, from_onnx, from_pack, locate
+from liftout.weights.locate import Located, can_halve, from_onnx, from_pack, locate, locate_for
 from liftout.weights.locks import locked
 from liftout.weights.progress import Progress, unseen
 
@@ -30,11 +30,14 @@ _logger.addHandler(logging.NullHandler())
 def ensure(
     spec: ModelSpec,
     *,
+    precision: str = "auto",
     accept_license: bool = False,
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> Located:
     """The model, ready to be loaded.
+
+    precision: what it is to run in; a pack that `liftout convert --precision` made needs nothing else.
 
     What is here is used, without network. Else the authors' checkpoint is fetched and converted where the extra `convert`
     is installed, else the published ONNX file is fetched, after a line to `notify` (by default a warning of the logger
@@ -43,8 +46,10 @@ def ensure(
     """
     consent(spec, accept=accept_license)
     try:
-        return locate(spec)
+        return locate_for(spec, precision)
     except ModelMissing:
+        if precision == "int8" or (precision == "fp16" and not can_halve()):
+            raise
         return _get(spec, progress or unseen, notify or _logger.warning)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from liftout import packs
 from liftout.catalog.spec import FileSpec, ModelSpec
 from liftout.engines import NetworkFile
+from liftout.engines.choice import cuda_engine, openvino_capabilities
 from liftout.errors import ModelFileCorrupt, ModelMissing
 from liftout.weights import stored
 
@@ -20,10 +21,30 @@ class Located:
     file: NetworkFile
     source: str
     """`built-in`, `pack` or `onnx`."""
+    reduced: str | None = None
+    """`fp16` or `int8`, where it is a pack that holds reduced weights; engines compute it in fp32."""
 
 
 REDUCED = ("fp16", "int8")
 """Precisions that have packs of their own."""
+
+
+def locate_for(spec: ModelSpec, precision: str) -> Located:
+    """What a run that asks for `precision` loads, where it is here: for `int8` its pack, for `fp16` its pack or, without one,
+    the plain form for engines that compute in half; for all others the plain form. Raises what `locate` raises."""
+    if precision not in REDUCED:
+        return locate(spec)
+    try:
+        return locate(spec, precision)
+    except ModelMissing:
+        if precision == "fp16" and can_halve():
+            return locate(spec)
+        raise
+
+
+def can_halve() -> bool:
+    """Whether an engine here computes plain networks in fp16."""
+    return "FP16" in openvino_capabilities() or cuda_engine() is not None
 
 
 def locate(spec: ModelSpec, precision: str = "fp32") -> Located:
@@ -57,7 +78,7 @@ def _reduced(spec: ModelSpec, precision: str) -> Located:
         )
     pack = packs.read(folder)
     stored.check_pack(pack, model=spec.name)
-    return from_pack(pack, spec, "pack")
+    return replace(from_pack(pack, spec, "pack"), reduced=precision)
 
 
 def presence(spec: ModelSpec) -> str | None:
