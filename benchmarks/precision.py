@@ -1,0 +1,207 @@
+"""What fp16 and int8 packs cost and gain: bytes, milliseconds, alpha.
+
+python -m benchmarks.precision [real|large ...] [--models NAME ...] [--write docs/precision.md]
+
+Needs `../shared/data` (real U2NetP weights, training photos, ECSSD) and `../shared/reference` (weights of the large networks, which
+nobody trained), the extras `convert` and `openvino`.
+
+real    u2netp and pocket with their real weights, int8 calibrated on training photos: agreement with fp32, and maxF and MAE on
+        ECSSD through the whole pipeline
+large   U2-Net, IS-Net and BiRefNet-lite with reference weights: bytes, milliseconds and agreement; real weights decide
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.models import write_checkpoint
+from liftout import Remover, find, packs
+from liftout.convert import convert_model
+from training.scores import score, summarise
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+REAL = ("u2netp", "pocket")
+LARGE = ("u2net", "isnet-general-use", "birefnet-general-lite")
+PRECISIONS = ("fp32", "fp16", "int8")
+CALIBRATED_ON = 128
+"""Training photos; a quarter of them measures the agreement."""
+
+TIMED = """
+import json, sys, time
+from pathlib import Path
+import numpy as np
+from liftout import packs
+from liftout.engines import EngineOptions, open_network
+from liftout.errors import LiftoutError
+from liftout.weights.locate import _network
+file = _network(packs.read(Path(sys.argv[1])))
+network = open_network(file, engine=sys.argv[2], options=EngineOptions(precision="fp32"))
+tensor = np.random.default_rng(0).normal(size=(1, 3, *file.size)).astype(np.float32)
+network.run(tensor)
+took = []
+while len(took) < 5 or (sum(took) < 3 and len(took) < 40):
+    started = time.perf_counter()
+    network.run(tensor)
+    took.append(time.perf_counter() - started)
+print(json.dumps(1000 * float(np.median(took))))
+"""
+
+
+def main() -> int:
+    """Print the tables; exit status 1 where a real model falls below its bar."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="real, large")
+    parser.add_argument("--models", nargs="*", default=[])
+    parser.add_argument("--write", type=Path)
+    asked = parser.parse_args()
+    if not (SHARED / "data" / "eval" / "ecssd").is_dir():
+        print(f"precision: {SHARED} does not hold data/eval/ecssd", file=sys.stderr)
+        return 3
+    below = False
+    for part in asked.parts or ("real", "large"):
+        names = [name for name in {"real": REAL, "large": LARGE}[part] if not asked.models or name in asked.models]
+        rows = []
+        with made_packs(names, part) as folders:
+            for name, folder in folders:
+                rows += [row(name, folder, precision, part) for precision in PRECISIONS]
+                below |= part == "real" and any(line[-1] for line in rows)
+        lines = table(part, [line[0] for line in rows])
+        print("\n".join(lines), flush=True)
+        if asked.write:
+            write(asked.write, part, lines)
+    return 1 if below else 0
+
+
+@contextmanager
+def made_packs(names: list[str], part: str) -> Iterator[Iterator[tuple[str, Path]]]:
+    """Name and LIFTOUT_HOME of each model, one after the other, with its packs of all precisions in it."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        photos = training_photos(work / "photos") if part == "real" else None
+        yield (made(model, part, photos, work / model) for model in names)
+
+
+def made(name: str, part: str, photos: Path | None, home: Path) -> tuple[str, Path]:
+    spec, folder = find(name), home / "packs"
+    os.environ["LIFTOUT_HOME"] = str(home)
+    folder.mkdir(parents=True)
+    if name == "pocket":
+        (folder / "pocket").symlink_to(packs.built_in("pocket").folder)
+        source: Any = folder / "pocket"
+    elif part == "real":
+        source = SHARED / "data" / "weights" / f"{name}.pth"
+    else:
+        source = home / "checkpoint.pth"
+        write_checkpoint(source, name, spec.architecture, SHARED / "reference")
+    for precision in PRECISIONS:
+        if (name, precision) == ("pocket", "fp32"):
+            continue
+        given = located(source) if name == "pocket" else source
+        started = time.perf_counter()
+        convert_model(spec, given, precision=precision, calibrate=photos, out_dir=folder, keep_below_bar=True)
+        print(f"{name} in {precision}: made in {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    return name, home
+
+
+def located(folder: Path) -> Any:
+    from liftout.weights.locate import from_pack
+
+    pack = packs.read(folder)
+    return from_pack(pack, pack.spec, "pack")
+
+
+def training_photos(folder: Path) -> Path:
+    """Some training photos, evenly from every source."""
+    folder.mkdir()
+    tars = sorted((SHARED / "data" / "train").glob("*.tar"))
+    for tar in tars:
+        with tarfile.open(tar) as archive:
+            members = [member for member in archive.getmembers() if member.name.endswith(".photo.webp")]
+            for member in members[:: max(1, len(members) * len(tars) // CALIBRATED_ON)]:
+                if "BACKGROUND_Google" not in member.name and (stream := archive.extractfile(member)):
+                    (folder / Path(member.name).name).write_bytes(stream.read())
+    return folder
+
+
+def row(name: str, home: Path, precision: str, part: str) -> tuple[list[str], bool]:
+    """Cells of the table, and whether the pack is below its bar."""
+    folder = home / "packs" / (name if precision == "fp32" else f"{name}-{precision}")
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".onnx", ".bin"))
+    agreement: dict[str, Any] = dict(packs.read(folder).manifest.agreement) if precision != "fp32" else {}
+    quantization = agreement.get("quantization") or agreement
+    kept = quantization.get("layers_in_float")
+    cells = [name, precision, f"{size / 1e6:.1f}"]
+    for engine in ("onnxruntime", "openvino"):
+        ended = subprocess.run(
+            [sys.executable, "-c", TIMED, str(folder), engine], capture_output=True, text=True, check=False
+        )
+        cells.append(f"{json.loads(ended.stdout):.0f}" if ended.returncode == 0 else "-")
+    if precision == "fp32":
+        cells += ["", "", ""]
+    else:
+        cells += [f"{agreement['mean_difference']:.4f}", f"{agreement['iou_at_128']:.4f}"]
+        cells.append("" if kept is None else f"{len(kept)} of {quantization['layers']}")
+    if part == "real":
+        cells += quality(name, precision)
+    return cells, bool(agreement.get("below_bar"))
+
+
+def quality(name: str, precision: str) -> list[str]:
+    """maxF and MAE on the 200 photos of ECSSD."""
+    folder = SHARED / "data" / "eval" / "ecssd"
+    with Remover(name, engine="onnxruntime", precision=precision) as remover:  # type: ignore[arg-type]
+        assert remover.precision == precision
+        scores = [
+            score(
+                remover(path).alpha, np.asarray(Image.open(folder / "masks" / f"{path.stem}.png").convert("L"))
+            )
+            for path in sorted((folder / "images").glob("*.jpg"))
+        ]
+    total = summarise(scores)
+    return [f"{total.max_f:.4f}", f"{total.mae:.4f}"]
+
+
+def table(part: str, rows: list[list[str]]) -> list[str]:
+    head = ["model", "precision", "MB", "ONNX Runtime, ms", "OpenVINO, ms", "mean difference", "IoU", "layers in float"]
+    head += ["maxF", "MAE"] if part == "real" else []
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+def write(page: Path, part: str, lines: list[str]) -> None:
+    """Replace one table of the page."""
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    where = f"Measured {today} on {platform.machine()}, {os.cpu_count()} cores; network alone, median."
+    text = page.read_text(encoding="utf-8")
+    new, count = re.subn(
+        f"<!-- {part} -->.*?<!-- /{part} -->",
+        lambda _: "\n".join([f"<!-- {part} -->", *lines, "", where, f"<!-- /{part} -->"]),
+        text,
+        flags=re.DOTALL,
+    )
+    if count != 1:
+        raise SystemExit(f"precision: {page} has no place for {part}")
+    partial = page.with_name(page.name + ".part")
+    partial.write_text(new, encoding="utf-8")
+    partial.replace(page)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
