@@ -8,6 +8,7 @@ WORKDIR /source
 RUN python -m venv /opt/liftout
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
+COPY examples ./examples
 RUN /opt/liftout/bin/pip install --no-cache-dir ".[server]"
 
 FROM python:3.12-slim
