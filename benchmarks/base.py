@@ -37,6 +37,22 @@ png = remover(photo).to_bytes("png")
 print(json.dumps({"cpu": cpu() - before, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "bytes": len(png)}))
 """
 
+THOUSAND_PHOTOS = """
+import itertools, json, pathlib, sys, time
+from liftout import Remover
+photos = itertools.islice(itertools.cycle(sorted(pathlib.Path(sys.argv[1]).glob("*.jpg"))), 1000)
+def held():
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+seen, started = {}, time.perf_counter()
+with Remover() as remover:
+    for number, cutout in enumerate(remover.map(photos), start=1):
+        cutout.to_bytes("png")
+        if number in (100, 1000):
+            seen[number] = held()
+print(json.dumps({"rss": seen, "rate": 1000 / (time.perf_counter() - started)}))
+"""
+
 
 def photo() -> bytes:
     """A 12 MP JPEG with the grain of a camera, enlarged from an example photo."""
@@ -75,6 +91,15 @@ def main() -> None:
             runs.append(json.loads(ended.stdout))
     cpu, rss = statistics.median(run["cpu"] for run in runs), max(run["rss"] for run in runs)
     print(f"12 MP JPEG to PNG       {cpu:.2f} s CPU, {rss:.0f} MB peak, --edges plain   (promise 1.5 s, 700 MB)")
+    if Path("/proc/self/status").exists():
+        ended = subprocess.run(
+            [sys.executable, "-c", THOUSAND_PHOTOS, str(ROOT / "examples")], check=True, capture_output=True, text=True
+        )
+        many = json.loads(ended.stdout)
+        print(
+            f"map, 1,000 photos       {many['rss']['100']:.0f} MB after 100, {many['rss']['1000']:.0f} MB after 1,000, "
+            f"{many['rate']:.1f} photos/s to PNG, default edges   (promise: flat)"
+        )
     if "--install" in sys.argv:
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)

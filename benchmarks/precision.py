@@ -170,9 +170,7 @@ def quality(name: str, precision: str) -> list[str]:
     with Remover(name, engine="onnxruntime", precision=precision) as remover:  # type: ignore[arg-type]
         assert remover.precision == precision
         scores = [
-            score(
-                remover(path).alpha, np.asarray(Image.open(folder / "masks" / f"{path.stem}.png").convert("L"))
-            )
+            score(remover(path).alpha, np.asarray(Image.open(folder / "masks" / f"{path.stem}.png").convert("L")))
             for path in sorted((folder / "images").glob("*.jpg"))
         ]
     total = summarise(scores)
