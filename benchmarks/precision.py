@@ -100,6 +100,7 @@ def made_packs(names: list[str], part: str) -> Iterator[Iterator[tuple[str, Path
 
 
 def made(name: str, part: str, photos: Path | None, home: Path) -> tuple[str, Path]:
+    """Make all packs of a model in an empty LIFTOUT_HOME."""
     spec, folder = find(name), home / "packs"
     os.environ["LIFTOUT_HOME"] = str(home)
     folder.mkdir(parents=True)
@@ -122,6 +123,7 @@ def made(name: str, part: str, photos: Path | None, home: Path) -> tuple[str, Pa
 
 
 def located(folder: Path) -> Any:
+    """The network of a pack, as `convert_model` takes one that is here."""
     from liftout.weights.locate import from_pack
 
     pack = packs.read(folder)
@@ -168,7 +170,8 @@ def quality(name: str, precision: str) -> list[str]:
     """maxF and MAE on the 200 photos of ECSSD."""
     folder = SHARED / "data" / "eval" / "ecssd"
     with Remover(name, engine="onnxruntime", precision=precision) as remover:  # type: ignore[arg-type]
-        assert remover.precision == precision
+        if remover.precision != precision:
+            raise SystemExit(f"{name} ran in {remover.precision} instead of {precision}")
         scores = [
             score(remover(path).alpha, np.asarray(Image.open(folder / "masks" / f"{path.stem}.png").convert("L")))
             for path in sorted((folder / "images").glob("*.jpg"))
@@ -178,6 +181,7 @@ def quality(name: str, precision: str) -> list[str]:
 
 
 def table(part: str, rows: list[list[str]]) -> list[str]:
+    """Lines of Markdown."""
     head = ["model", "precision", "MB", "ONNX Runtime, ms", "OpenVINO, ms", "mean difference", "IoU", "layers in float"]
     head += ["maxF", "MAE"] if part == "real" else []
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
