@@ -25,7 +25,7 @@ from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, Ru
 from liftout.trial import Trial
 from liftout.weights.consent import consent
 from liftout.weights.ensure import ensure
-from liftout.weights.locate import Located, locate
+from liftout.weights.locate import Located, in_folder, locate
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -55,7 +55,7 @@ class Remover:
     ) -> None:
         """Load a model; fetch it first where it is not here.
 
-        model: a name of the catalogue. engine, device, precision: `auto` or as `liftout doctor` lists them. threads: of
+        model: a name of the catalogue, or a path to the folder of a pack. engine, device, precision: `auto` or as `liftout doctor` lists them. threads: of
         the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
         accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
@@ -71,7 +71,7 @@ class Remover:
         )
         if edges == "refined":
             matting.require()
-        located, computed = _located(find(model), precision, accept_license=accept_license)
+        located, computed = _located(model, precision, accept_license=accept_license)
         self.spec: ModelSpec = located.spec
         self._edges = edges
         self._max_pixels = max_pixels
@@ -207,8 +207,12 @@ class _Prepared:
     box: graphs.Int64
 
 
-def _located(spec: ModelSpec, precision: Precision, *, accept_license: bool) -> tuple[Located, Precision]:
+def _located(model: str, precision: Precision, *, accept_license: bool) -> tuple[Located, Precision]:
     """The network for a precision, and what an engine is to compute it in: a pack that holds reduced weights computes in fp32."""
+    if pack := in_folder(model):
+        consent(pack.spec, accept=accept_license)
+        return pack, precision
+    spec = find(model)
     if precision == "int8":
         consent(spec, accept=accept_license)
         return locate(spec, precision), "fp32"
