@@ -11,6 +11,9 @@ FOLDER = Path(__file__).parent / ".peers"
 REMBG = ("rembg[cpu]==2.0.86", "pymatting==1.1.16")
 """rembg, with the matting library that it uses."""
 
+REMBG_WITH_COMMANDS = ("rembg[cpu,cli]==2.0.86",)
+"""rembg as people install it who call it from a shell."""
+
 
 def python_of(name: str, requirements: tuple[str, ...]) -> Path:
     """The interpreter of an environment that holds `requirements`; installs them from the package index the first time."""

@@ -23,7 +23,9 @@ from liftout.errors import InputError
 from liftout.images import ImageInput, Photo, decode
 from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
 from liftout.trial import Trial
+from liftout.weights.consent import consent
 from liftout.weights.ensure import ensure
+from liftout.weights.locate import in_folder
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -53,8 +55,8 @@ class Remover:
     ) -> None:
         """Load a model; fetch it first where it is not here.
 
-        model: a name of the catalogue. engine, device, precision: `auto` or as `liftout doctor` lists them. threads: of
-        the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
+        model: a name of the catalogue, or a path to the folder of a pack. engine, device, precision: `auto` or as `liftout doctor`
+        lists them. threads: of the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
         accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
         """
@@ -69,7 +71,11 @@ class Remover:
         )
         if edges == "refined":
             matting.require()
-        located = ensure(find(model), precision=precision, accept_license=accept_license)
+        located = in_folder(model)
+        if located:
+            consent(located.spec, accept=accept_license)
+        else:
+            located = ensure(find(model), precision=precision, accept_license=accept_license)
         self.spec: ModelSpec = located.spec
         self._edges = edges
         self._max_pixels = max_pixels

@@ -22,6 +22,7 @@ COMMANDS = {
     "models": "List, show, pull, remove, verify and add models.",
     "site": "Write a static site that runs in browsers.",
     "serve": "Serve the page and the HTTP API.",
+    "bench": "Measure a model with every engine and precision that runs here.",
     "doctor": "Say what is installed and what would run.",
 }
 """Each name is a module here with a click command of the same name; the text is shown by `--help` without loading it."""

@@ -11,9 +11,9 @@ import click
 from liftout.catalog import find, models
 from liftout.catalog.spec import ModelSpec
 from liftout.errors import UsageError
-from liftout.weights.consent import names
+from liftout.weights.consent import consent, names
 from liftout.weights.ensure import Notify, ensure
-from liftout.weights.locate import Located
+from liftout.weights.locate import Located, in_folder
 from liftout.weights.progress import shown
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -30,8 +30,11 @@ def accept_license_option(function: _F) -> _F:
 
 
 def have(name: str, *, accept_license: tuple[str, ...], quiet: bool, precision: str = "auto") -> Located:
-    """The model, fetched and converted if need be, with progress on standard error; a reduced precision whose pack is here needs
-    nothing else. Raises what `ensure` raises."""
+    """The model, fetched and converted if need be, with progress on standard error; or the pack in the folder that `name` is a
+    path to. A reduced precision whose pack is here needs nothing else. Raises what `ensure` raises."""
+    if pack := in_folder(name):
+        consent(pack.spec, accept=accepts(pack.spec, accept_license))
+        return pack
     spec = find(name)
     with shown(quiet=quiet) as progress:
         return ensure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def _reduced(spec: ModelSpec, precision: str) -> Located:
     pack = packs.read(folder)
     stored.check_pack(pack, model=spec.name)
     return replace(from_pack(pack, spec, "pack"), reduced=precision)
+
+
+def in_folder(name: str) -> Located | None:
+    """The pack in the folder that `name` is a path to, compared with its hashes; None for a model's name, which is no path.
+
+    Raises ModelMissing where the folder holds no pack, ModelFileCorrupt.
+    """
+    if os.sep not in name and "/" not in name:
+        return None
+    pack = packs.read(Path(name))
+    stored.check_pack(pack, model=pack.spec.name)
+    held = pack.manifest.precision
+    return replace(from_pack(pack, pack.spec, "pack"), reduced=held if held in REDUCED else None)
 
 
 def presence(spec: ModelSpec) -> str | None:

@@ -1,0 +1,342 @@
+"""Speed and memory side by side with rembg 2.0.86 and PyTorch: import, help, first photo, steady state, four sizes of photo.
+
+python -m benchmarks.speed [--only NAME...] [--sizes MP...] [--repeats N] [--resume] [--write docs/speed.md]
+
+JPEG bytes in, PNG bytes out, the same photo and the same weights for all, each measurement in a process of its own
+(`benchmarks/timed.py`). A round runs every way once, ours and theirs in turn, so that a slow minute of the machine touches all
+alike; the tables hold medians over rounds. U2NetP has its published weights; the full-size networks have reproducible ones of
+the same shape, for rembg in the form of the published graphs (`benchmarks/published.py`): how fast a network is does not
+depend on what it has learnt.
+
+Every measurement is appended to a file at once; `--resume` goes on with it, so that the whole can be done in parts. Needs
+`../shared`, the extras `convert` and `openvino`, 6 GB of memory, the package index the first time (for the peers' own
+environments), and an hour; `--only u2netp --sizes 2 --repeats 1` takes two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks import speed_page
+from benchmarks.peers import REMBG, REMBG_WITH_COMMANDS, python_of
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+FOLDER = Path(__file__).parent / ".speed"
+"""Weights, packs, photos and figures; can be deleted at any time."""
+
+PHOTOS = {0.3: (640, 480), 2.0: (1632, 1224), 12.0: (4000, 3000), 50.0: (8160, 6120)}
+"""Megapixels -> width and height."""
+
+MODELS = {
+    "u2netp": (0.3, 2.0, 12.0, 50.0),
+    "u2net": (2.0, 12.0),
+    "isnet-general-use": (2.0, 12.0),
+    "birefnet-general-lite": (2.0, 12.0),
+}
+"""Model -> sizes that are measured unless `--sizes` says otherwise: around a large network, the rest hardly counts."""
+
+STEPS = (("u2netp", 12.0), ("birefnet-general-lite", 2.0))
+"""Where every step from rembg to the fastest way is measured."""
+
+STARTS = ("import", "help")
+STEADY_PHOTOS = 5
+"""After the first, in one process; fewer where one takes seconds."""
+
+NOWHERE = "http://127.0.0.1:9"
+"""Proxy of the measured programs: one that would fetch anything fails."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A tool with its options: asked, what `timed.py` is told; published, whether the model is here as its published graph."""
+
+    asked: dict[str, Any]
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """What all ways are compared in. name: a model, `import` or `help`; megapixels: of the photo, 0 where there is none."""
+
+    name: str
+    megapixels: float
+    ways: dict[str, Way] = field(compare=False)
+
+
+def main() -> int:
+    """Measure what is missing, print the tables; exit status 1 where a target is missed, 3 where something is not here."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = (*STARTS, *MODELS)
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
+    parser.add_argument("--sizes", nargs="+", metavar="MP", type=float, choices=list(PHOTOS), help="0.3, 2, 12, 50")
+    parser.add_argument("--repeats", metavar="N", type=int, default=3, help="rounds; default 3")
+    parser.add_argument("--resume", action="store_true", help="keep what has been measured, measure what is missing")
+    parser.add_argument("--results", metavar="FILE", type=Path, default=FOLDER / "measured.jsonl")
+    parser.add_argument("--write", metavar="PAGE", type=Path, help="replace the tables and the charts of this page")
+    asked = parser.parse_args()
+    if asked.repeats < 0:
+        parser.error("--repeats must be 0 or more")
+    if not (SHARED / "reference" / "reference_weights.py").is_file():
+        print(f"speed: {SHARED} does not hold reference/reference_weights.py; put it there", file=sys.stderr)
+        return 3
+    if not Path("/proc/self/status").is_file():
+        print("speed: memory is read from /proc, which this system does not have; run it on Linux", file=sys.stderr)
+        return 3
+    FOLDER.mkdir(exist_ok=True)
+    cases = list(wanted(asked.only or list(names), asked.sizes))
+    try:
+        measured = Results(asked.results, resume=asked.resume)
+        for number in range(asked.repeats):
+            for case in cases:
+                one_round(case, number, measured)
+    except (Missing, subprocess.CalledProcessError) as error:
+        print(f"speed: {error}", file=sys.stderr)
+        return 3
+    report = speed_page.Report(measured.rows, measured.machine)
+    print(report.text())
+    if asked.write:
+        report.write(asked.write)
+    return 0 if report.kept else 1
+
+
+def wanted(names: list[str], sizes: list[float] | None) -> Iterator[Case]:
+    """The cases that the call asks for."""
+    for name in names:
+        if name in STARTS:
+            yield Case(name, 0.0, {tool: Way({"tool": tool, "does": name}) for tool in ("liftout", "rembg")})
+            continue
+        for megapixels in sizes or MODELS[name]:
+            yield Case(name, megapixels, dict(ways(name, megapixels)))
+
+
+def ways(model: str, megapixels: float) -> Iterator[tuple[str, Way]]:
+    """Every way to cut this photo, by the name it has in the tables; ours and theirs in turn."""
+    from liftout.engines.choice import installed, openvino_capabilities
+
+    def ours(engine: str, precision: str, edges: str, **more: str) -> dict[str, Any]:
+        return {"tool": "liftout", "engine": engine, "precision": precision, "edges": edges, **more}
+
+    yield "onnxruntime", Way(ours("onnxruntime", "fp32", "plain"))
+    yield "rembg", Way({"tool": "rembg"})
+    if installed("openvino"):
+        yield "openvino", Way(ours("openvino", "fp32", "plain"))
+    yield "torch", Way({"tool": "torch"})
+    yield "onnxruntime, edges auto", Way(ours("onnxruntime", "fp32", "auto"))
+    if "BF16" in openvino_capabilities():
+        yield "openvino bf16", Way(ours("openvino", "bf16", "plain"))
+        yield "openvino bf16, edges auto", Way(ours("openvino", "bf16", "auto"))
+    if (model, megapixels) in STEPS:
+        yield "published graph, Pillow's PNG", Way(ours("onnxruntime", "fp32", "plain", encoder="pillow"), True)
+        yield "published graph", Way(ours("onnxruntime", "fp32", "plain"), True)
+
+
+class Missing(Exception):
+    """Something that a measurement needs is not here; one line."""
+
+
+class Results:
+    """What has been measured: lines of JSON, the first of which says on which machine."""
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path, self.machine = path, machine()
+        self.rows: list[dict[str, Any]] = []
+        if resume and path.is_file():
+            first, *rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            different = [key for key, value in self.machine.items() if first.get(key) != value and key != "date"]
+            if different:
+                raise Missing(f"{path} was measured with another {', '.join(different)}; begin anew without --resume")
+            self.machine, self.rows = first, rows
+        else:
+            path.write_text(json.dumps(self.machine) + "\n", encoding="utf-8")
+
+    def has(self, key: dict[str, Any]) -> bool:
+        """Whether this has been measured, and did not fail."""
+        return any(all(row[name] == value for name, value in key.items()) for row in self.rows if "error" not in row)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep a measurement."""
+        self.rows.append(row)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def machine() -> dict[str, Any]:
+    """Where it is measured, and with what."""
+    told = dict(
+        line.split(":", 1) for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if ":" in line
+    )
+    model = next((value.strip() for key, value in told.items() if key.strip() == "model name"), platform.processor())
+    units = [name for name in ("avx512f", "avx512_bf16", "amx_bf16") if name in Path("/proc/cpuinfo").read_text()]
+    return {
+        "cpu": f"{model} ({', '.join(units) or platform.machine()})",
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+        "system": f"{platform.system()}, Python {platform.python_version()}",
+        "liftout": ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "openvino", "torch", "pillow")),
+        "rembg": ", ".join(peer_versions("rembg", "onnxruntime", "pillow")),
+        "date": str(datetime.datetime.now(tz=datetime.UTC).date()),
+    }
+
+
+def peer_versions(*names: str) -> list[str]:
+    """What the peers' environment holds."""
+    code = f"from importlib.metadata import version\nfor name in {names!r}: print(name, version(name))"
+    found = subprocess.run([python_of("rembg", REMBG), "-c", code], check=True, capture_output=True, text=True)
+    return found.stdout.split("\n")[:-1]
+
+
+def one_round(case: Case, number: int, measured: Results) -> None:
+    """Run every way of a case once, unless that is done."""
+    for name, way in case.ways.items():
+        key = {"case": case.name, "megapixels": case.megapixels, "way": name, "round": number}
+        if measured.has(key):
+            continue
+        command, environment = program(case, way)
+        asked = {**command[-1], "started": time.monotonic()}
+        ran = subprocess.run(
+            [*command[:-1], json.dumps(asked)], capture_output=True, text=True, env=environment, check=False
+        )
+        if ran.returncode == 0:
+            told = json.loads(ran.stdout.splitlines()[-1])
+            shown = f"{told['cpu']:.2f} s CPU, {told['wall']:.2f} s, {told['peak'] / 1e6:.0f} MB"
+        else:
+            said = (ran.stderr.strip().splitlines() or ["nothing was said"])[-1]
+            told = {"error": f"ended with {ran.returncode}: {said}"[:300]}
+            shown = told["error"]
+        size = f" {case.megapixels:g} MP" if case.megapixels else ""
+        print(f"{case.name}{size}, {name}, round {number + 1}: {shown}", file=sys.stderr, flush=True)
+        measured.add({**key, **told})
+
+
+def program(case: Case, way: Way) -> tuple[list[Any], dict[str, str]]:
+    """Command and environment of a measurement; what it needs is made the first time. The command's last item is for `timed.py`."""
+    asked = dict(way.asked)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LIFTOUT_", "PYTHONPATH", "OMP_"))
+    }
+    environment |= {"HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "NO_PROXY": ""}
+    if asked["tool"] == "rembg":
+        python = python_of("rembg-commands", REMBG_WITH_COMMANDS) if case.name == "help" else python_of("rembg", REMBG)
+        compiled(python)
+        environment |= {"U2NET_HOME": str(FOLDER / "published")}
+    else:
+        python = Path(sys.executable)
+        home = FOLDER / ("home-published" if way.published else "home")
+        environment |= {"PYTHONPATH": str(ROOT / "src"), "LIFTOUT_HOME": str(home), "LIFTOUT_OFFLINE": "1"}
+    if case.megapixels:
+        asked |= {"model": case.name, "photo": str(photo(case.megapixels)), "photos": STEADY_PHOTOS}
+        if asked["tool"] == "rembg":
+            published(case.name)
+        elif asked["tool"] == "torch":
+            asked |= {"checkpoint": str(checkpoint(case.name)), "threads": len(os.sched_getaffinity(0))}
+        elif way.published:
+            environment |= {"LIFTOUT_CATALOG": str(published_home(case.name))}
+        else:
+            pack(case.name)
+    return [python, "-P", Path(__file__).with_name("timed.py"), asked], environment
+
+
+def compiled(python: Path) -> None:
+    """Import rembg once: the first import compiles for most of a minute, and that is not what is compared."""
+    done = python.parent.parent / "compiled.txt"
+    if not done.is_file():
+        subprocess.run([python, "-c", "import rembg"], check=True, capture_output=True)
+        done.touch()
+
+
+def photo(megapixels: float) -> Path:
+    """The example photo at a size, with the grain of a camera, as JPEG."""
+    path = FOLDER / f"photo-{megapixels:g}.jpg"
+    if not path.is_file():
+        import numpy as np
+        from PIL import Image
+
+        with Image.open(ROOT / "examples" / "astronaut.jpg") as image:
+            large = np.asarray(image.convert("RGB").resize(PHOTOS[megapixels], Image.Resampling.BICUBIC), np.int16)
+        grain = np.random.default_rng(0).normal(0, 3, large.shape).astype(np.int16)
+        Image.fromarray(np.clip(large + grain, 0, 255).astype(np.uint8)).save(path, "JPEG", quality=92)
+    return path
+
+
+def checkpoint(model: str) -> Path:
+    """The weights in the authors' format; U2NetP's are the published ones, which are an ONNX file."""
+    from benchmarks.models import write_checkpoint
+    from liftout.catalog import find
+
+    if model == "u2netp":
+        path = SHARED / "data" / "weights" / "u2netp.onnx"
+        if not path.is_file():
+            raise Missing(f"{path} is not there; it is what rembg downloads for u2netp")
+        return path
+    spec = find(model)
+    name = next(file.name for file in spec.files if file.role == "checkpoint")
+    path = FOLDER / "checkpoints" / f"{model}{Path(name).suffix}"
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        write_checkpoint(path, model, spec.architecture, SHARED / "reference")
+    return path
+
+
+def pack(model: str) -> None:
+    """Convert the weights into the cache that our ways read."""
+    if (FOLDER / "home" / "packs" / model / "manifest.json").is_file():
+        return
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "LIFTOUT_HOME": str(FOLDER / "home")}
+    command = [sys.executable, "-m", "liftout", "convert", model, "--checkpoint", checkpoint(model)]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+
+
+def published(model: str) -> Path:
+    """The published graph, under the name by which rembg looks for it."""
+    path = FOLDER / "published" / f"{model}.onnx"
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        if model == "u2netp":
+            shutil.copyfile(checkpoint(model), path)
+        else:
+            environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+            partial = path.with_suffix(".part")
+            command = [sys.executable, "-m", "benchmarks.published", model, checkpoint(model), partial]
+            subprocess.run(command, check=True, capture_output=True, env=environment)
+            partial.replace(path)
+    return path
+
+
+def published_home(model: str) -> Path:
+    """A cache that holds the published graph only. Returns a folder with the catalogue entry of this very file."""
+    from liftout.catalog import find
+
+    home = FOLDER / "home-published"
+    spec = find(model)
+    name = next(file.name for file in spec.files if file.role == "onnx")
+    path = home / "models" / spec.stored_as / name
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(published(model), path)
+    entry = home / "overlay" / f"{model}.toml"
+    if not entry.is_file():
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        facts = f'role = "onnx"\nname = "{name}"\nbytes = {path.stat().st_size}\nsha256 = "{sha256}"\n'
+        entry.write_text(f'[["{model}".files]]\n{facts}', encoding="utf-8")
+    return entry.parent
+
+
+if __name__ == "__main__":
+    sys.exit(main())

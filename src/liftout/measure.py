@@ -1,0 +1,244 @@
+"""How fast a model is on this machine, for each engine and precision.
+
+    for combination in combinations("pocket"):
+        print(combination, run(combination, "pocket", [photo]))
+
+Each is measured in a process of its own (`python -m liftout.measure`), so that its memory is its own and a crash is one line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from liftout.catalog import find
+from liftout.engines import EngineOptions, Float32, Network
+from liftout.engines.choice import choose, has_nvidia, installed, openvino_capabilities
+from liftout.errors import LiftoutError, ModelMissing
+from liftout.options import Edges, EngineName, Precision
+from liftout.trial import PHOTOS, verdict
+from liftout.weights.locate import REDUCED, Located, in_folder, locate
+
+PHOTO_SIZE = (1632, 1224)
+"""Width and height of the photo that is made where none is given: two megapixels."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What runs a network, where, and in what."""
+
+    engine: EngineName
+    device: str
+    precision: Precision
+
+    def __str__(self) -> str:
+        return " ".join((self.engine, *(() if self.device == "cpu" else (self.device,)), self.precision))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Medians over photos, after one that is not counted."""
+
+    load_seconds: float
+    """Until the model is ready for its first photo, without importing liftout."""
+    network_seconds: float
+    photo_seconds: float
+    """From the bytes of a photo to the bytes of a PNG."""
+    photo_cpu_seconds: float
+    """The same, in user and system time of all threads."""
+    peak_bytes: int | None
+    """Most memory resident in the process; None where the system does not tell."""
+
+
+def combinations(model: str) -> list[Combination]:
+    """Every engine and precision that is installed and may run here; a precision that needs a pack of its own where that is here."""
+    found: list[Combination] = [Combination("onnxruntime", "cpu", "fp32")]
+    capabilities = openvino_capabilities()
+    if installed("openvino"):
+        found.append(Combination("openvino", "cpu", "fp32"))
+        found += [Combination("openvino", "cpu", precision) for precision in _reduced(capabilities)]
+    if installed("torch"):
+        found.append(Combination("torch", "cpu", "fp32"))
+        if "BF16" in capabilities:
+            found.append(Combination("torch", "cpu", "bf16"))
+    if has_nvidia():
+        import onnxruntime
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            found.append(Combination("onnxruntime", "cuda", "fp32"))
+        if installed("torch"):
+            found += [Combination("torch", "cuda", "fp32"), Combination("torch", "cuda", "fp16")]
+    for precision in REDUCED:
+        if in_folder(model) is None and _is_here(model, precision):
+            engines = [name for name in ("onnxruntime", "openvino") if installed(name)]
+            packed = [
+                Combination(cast("EngineName", engine), "cpu", cast("Precision", precision)) for engine in engines
+            ]
+            found += [one for one in packed if one not in found]
+    return found
+
+
+def automatic(located: Located) -> tuple[Combination, str]:
+    """What `auto` takes for a model, and why."""
+    choice = choose("auto", EngineOptions(), small=located.source == "built-in")
+    taken = Combination(cast("EngineName", choice.engine), "cpu" if choice.device == "auto" else choice.device, "fp32")
+    if choice.faster is None:
+        return taken, choice.reason
+    agrees = verdict(located.file, choice, choice.faster)
+    if agrees:
+        faster = dataclasses.replace(taken, precision=cast("Precision", choice.faster))
+        return faster, f"{choice.reason}; {choice.faster} agreed with fp32 on the first photos"
+    if agrees is None:
+        return taken, f"{choice.reason}; {choice.faster} is used once it agreed with fp32 on {PHOTOS} photos"
+    return taken, f"{choice.reason}; {choice.faster} did not agree with fp32"
+
+
+def run(
+    combination: Combination,
+    model: str,
+    photos: Sequence[Path],
+    *,
+    repeats: int = 5,
+    edges: Edges = "auto",
+    threads: int | None = None,
+) -> Figures | str:
+    """Measure one combination; what went wrong, in one line, where it cannot run.
+
+    model: a name of the catalogue, on this machine, or the folder of a pack. repeats: how often each photo is cut.
+    """
+    asked = {
+        **dataclasses.asdict(combination),
+        "model": model,
+        "photos": [os.fspath(photo) for photo in photos],
+        "repeats": repeats,
+        "edges": edges,
+        "threads": threads,
+    }
+    command = [sys.executable, "-m", "liftout.measure", json.dumps(asked)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very program
+    if ran.returncode == 0:
+        told = json.loads(ran.stdout.splitlines()[-1])
+        return told["error"] if "error" in told else Figures(**told)
+    said = (ran.stderr.strip().splitlines() or [""])[-1]
+    how = f"killed by signal {-ran.returncode}" if ran.returncode < 0 else f"ended with {ran.returncode}"
+    return f"the process was {how}{': ' + said if said else '; it may need more memory than is free'}"
+
+
+def made_photo() -> bytes:
+    """A JPEG of two megapixels: a bright subject with soft edges over a darker ground, with the grain of a camera."""
+    import numpy as np
+    from PIL import Image
+
+    width, height = PHOTO_SIZE
+    row, column = np.mgrid[0:height, 0:width].astype(np.float32)
+    distance = np.hypot((row - height / 2) / (0.36 * height), (column - width / 2) / (0.24 * width))
+    subject = np.clip((1.02 - distance) * 25, 0, 1)[..., None]
+    ground = np.stack((60 + 50 * row / height, 80 + 40 * column / width, 110 - 40 * row / height), axis=-1)
+    colours = subject * np.array((225, 175, 140), np.float32) + (1 - subject) * ground
+    grain = np.random.default_rng(0).normal(0, 3, colours.shape)
+    stream = io.BytesIO()
+    Image.fromarray(np.clip(colours + grain, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
+
+
+def _reduced(capabilities: tuple[str, ...]) -> Iterator[Precision]:
+    if "BF16" in capabilities:
+        yield "bf16"
+    if "FP16" in capabilities:
+        yield "fp16"
+
+
+def _is_here(model: str, precision: str) -> bool:
+    try:
+        locate(find(model), precision)
+    except ModelMissing:
+        return False
+    return True
+
+
+class _Timed:
+    """A network that keeps how long each run took."""
+
+    def __init__(self, network: Network) -> None:
+        self.engine, self.device, self.precision = network.engine, network.device, network.precision
+        self._network = network
+        self.seconds: list[float] = []
+
+    def run(self, tensor: Float32) -> Float32:
+        """See `Network.run`."""
+        before = time.perf_counter()
+        prediction = self._network.run(tensor)
+        self.seconds.append(time.perf_counter() - before)
+        return prediction
+
+    def close(self) -> None:
+        """See `Network.close`."""
+        self._network.close()
+
+
+def _measured(asked: dict[str, Any]) -> Figures:
+    """What the process of its own does."""
+    from liftout.remover import Remover
+
+    photos = [Path(photo).read_bytes() for photo in asked["photos"]]
+    before = time.perf_counter()
+    remover = Remover(
+        asked["model"],
+        engine=asked["engine"],
+        device=asked["device"],
+        precision=asked["precision"],
+        edges=asked["edges"],
+        threads=asked["threads"],
+    )
+    load = time.perf_counter() - before
+    remover(photos[0]).to_bytes("png")
+    network = _Timed(cast("Network", remover._runs))
+    remover._runs = network
+    walls, cpus = [], []
+    for photo in photos * asked["repeats"]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        remover(photo).to_bytes("png")
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return Figures(
+        load_seconds=load,
+        network_seconds=statistics.median(network.seconds),
+        photo_seconds=statistics.median(walls),
+        photo_cpu_seconds=statistics.median(cpus),
+        peak_bytes=_peak(),
+    )
+
+
+def _peak() -> int | None:
+    """Of this process alone. On Linux from VmHWM: what getrusage tells begins with the memory of the program that started this one."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+        return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return None
+
+
+def _main() -> None:
+    try:
+        told = dataclasses.asdict(_measured(json.loads(sys.argv[1])))
+    except LiftoutError as error:
+        told = {"error": str(error)}
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    _main()
