@@ -117,9 +117,9 @@ def main() -> int:
         print(f"speed: {error}", file=sys.stderr)
         return 3
     report = speed_page.Report(measured.rows, measured.machine)
-    print(report.text())
     if asked.write:
         report.write(asked.write)
+    print(report.text())
     return 0 if report.kept else 1
 
 

@@ -25,12 +25,12 @@ OURS = tuple(way for way in WAYS if way not in ("rembg", "torch"))
 
 STEPS = (
     ("rembg", "rembg"),
-    ("published graph, Pillow's PNG", "our pipeline around the same graph in ONNX Runtime, Pillow's PNG at level 6"),
+    ("published graph, Pillow's PNG", "our pipeline around the same graph, Pillow's PNG"),
     ("published graph", "our PNG encoder"),
     ("onnxruntime", "the lean graph"),
     ("openvino", "OpenVINO f32"),
     ("openvino bf16", "bf16"),
-    ("openvino bf16, edges auto", "our default edges: alpha along the photo's edges, clean colours"),
+    ("openvino bf16, edges auto", "default edges: the photo's edges, clean colours"),
 )
 
 MEMORY = 0.6
