@@ -248,12 +248,12 @@ class Report:
         for key, held in self.cuts().items():
             for against in ("rembg", "torch"):
                 lines += [
-                    f"* {key[0]}, {key[1]:g} MP, {WAYS[way]}: {what} {value(mine):.3g} {unit}, {WAYS[against]} "
-                    f"{value(theirs):.3g} ({value(theirs) / value(mine):.2f} x)"
+                    f"* {key[0]}, {key[1]:g} MP, {WAYS[way]}: {what} {value(mine):.{places}f} {unit}, {WAYS[against]} "
+                    f"{value(theirs):.{places}f} ({value(theirs) / value(mine):.2f} x)"
                     for way in OURS
                     if way in held and against in held
                     for mine, theirs in [(held[way], held[against])]
-                    for what, unit, value in COMPARED
+                    for what, unit, places, value in COMPARED
                     if value(theirs) < value(mine)
                 ]
         return lines or ["Nowhere in what was measured."]
@@ -270,11 +270,11 @@ class Report:
 Verdict = tuple[str, str, str, bool | None]
 """What, what was promised, what was found, whether that keeps the promise (None: not measured)."""
 
-COMPARED: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
-    ("CPU", "s", lambda row: row.cpu),
-    ("wall", "s", lambda row: row.wall),
-    ("first photo", "s", lambda row: row.first_wall),
-    ("memory", "MB", lambda row: row.peak / 1e6),
+COMPARED: tuple[tuple[str, str, int, Callable[[Figures], float]], ...] = (
+    ("CPU", "s", 2, lambda row: row.cpu),
+    ("wall", "s", 2, lambda row: row.wall),
+    ("first photo", "s", 2, lambda row: row.first_wall),
+    ("memory", "MB", 0, lambda row: row.peak / 1e6),
 )
 
 
