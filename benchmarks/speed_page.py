@@ -263,7 +263,7 @@ class Report:
         rounds = [row.rounds for held in self.table.values() for row in held.values()]
         return [
             f"Measured {told['date']}: {told['cpu']}, {told['cores']} cores, {told['memory']} GB; {told['system']}; ours: {told['liftout']}; "
-            f"theirs: {told['rembg']}. Medians of {min(rounds, default=0)} rounds or more."
+            f"theirs: {told['rembg']}. Medians of {min(rounds, default=0)} to {max(rounds, default=0)} rounds."
         ]
 
 

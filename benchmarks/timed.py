@@ -22,7 +22,7 @@ from typing import Any
 Cut = Callable[[bytes], bytes]
 """JPEG bytes -> PNG bytes."""
 
-ENOUGH_SECONDS = 20
+ENOUGH_SECONDS = 8
 """The steady state is not measured for longer than this, once it has been measured at all."""
 
 
