@@ -25,12 +25,12 @@ OURS = tuple(way for way in WAYS if way not in ("rembg", "torch"))
 
 STEPS = (
     ("rembg", "rembg"),
-    ("published graph, Pillow's PNG", "our pipeline around the same graph in ONNX Runtime, Pillow's PNG at level 6"),
+    ("published graph, Pillow's PNG", "our pipeline around the same graph, Pillow's PNG"),
     ("published graph", "our PNG encoder"),
     ("onnxruntime", "the lean graph"),
     ("openvino", "OpenVINO f32"),
     ("openvino bf16", "bf16"),
-    ("openvino bf16, edges auto", "our default edges: alpha along the photo's edges, clean colours"),
+    ("openvino bf16, edges auto", "default edges: the photo's edges, clean colours"),
 )
 
 MEMORY = 0.6
@@ -248,12 +248,12 @@ class Report:
         for key, held in self.cuts().items():
             for against in ("rembg", "torch"):
                 lines += [
-                    f"* {key[0]}, {key[1]:g} MP, {WAYS[way]}: {what} {value(mine):.3g} {unit}, {WAYS[against]} "
-                    f"{value(theirs):.3g} ({value(theirs) / value(mine):.2f} x)"
+                    f"* {key[0]}, {key[1]:g} MP, {WAYS[way]}: {what} {value(mine):.{places}f} {unit}, {WAYS[against]} "
+                    f"{value(theirs):.{places}f} ({value(theirs) / value(mine):.2f} x)"
                     for way in OURS
                     if way in held and against in held
                     for mine, theirs in [(held[way], held[against])]
-                    for what, unit, value in COMPARED
+                    for what, unit, places, value in COMPARED
                     if value(theirs) < value(mine)
                 ]
         return lines or ["Nowhere in what was measured."]
@@ -263,18 +263,18 @@ class Report:
         rounds = [row.rounds for held in self.table.values() for row in held.values()]
         return [
             f"Measured {told['date']}: {told['cpu']}, {told['cores']} cores, {told['memory']} GB; {told['system']}; ours: {told['liftout']}; "
-            f"theirs: {told['rembg']}. Medians of {min(rounds, default=0)} rounds or more."
+            f"theirs: {told['rembg']}. Medians of {min(rounds, default=0)} to {max(rounds, default=0)} rounds."
         ]
 
 
 Verdict = tuple[str, str, str, bool | None]
 """What, what was promised, what was found, whether that keeps the promise (None: not measured)."""
 
-COMPARED: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
-    ("CPU", "s", lambda row: row.cpu),
-    ("wall", "s", lambda row: row.wall),
-    ("first photo", "s", lambda row: row.first_wall),
-    ("memory", "MB", lambda row: row.peak / 1e6),
+COMPARED: tuple[tuple[str, str, int, Callable[[Figures], float]], ...] = (
+    ("CPU", "s", 2, lambda row: row.cpu),
+    ("wall", "s", 2, lambda row: row.wall),
+    ("first photo", "s", 2, lambda row: row.first_wall),
+    ("memory", "MB", 0, lambda row: row.peak / 1e6),
 )
 
 
