@@ -50,10 +50,11 @@ class Cutout:
     def __init__(
         self, photo: Photo, alpha: UInt8, *, make_rgba: Callable[[UInt8, UInt8], UInt8] = graphs.cutout
     ) -> None:
-        """photo: the decoded photo. alpha: uint8 [H, W], the subject's opacity (the photo's own alpha included)."""
+        """photo: the decoded photo. alpha: uint8 [H, W], the subject's opacity (the photo's own alpha included).
+        make_rgba: photo and alpha to straight-alpha RGBA, uint8 [H, W, 4], zero where alpha is zero."""
         self.photo = photo
         self.alpha = alpha
-        self._make_colours: Callable[[], Levels] = lambda: _foreground(photo, alpha, make_rgba)
+        self._make: Callable[[], Levels] = lambda: _foreground(photo, alpha, make_rgba)
         self._shadow: Shadow | None = None
         self._scene = (photo, alpha)
         self._window: backgrounds.Window | None = (0, 0, alpha.shape[1], alpha.shape[0])
@@ -71,6 +72,8 @@ class Cutout:
     @cached_property
     def levels(self) -> Levels:
         """`rgba` as deep as the photo: uint16 [H, W, 4] where that has 16 bits, uint8 elsewhere."""
+        if self._shadow is None and self._made.shape[2] == 4:
+            return self._made
         colours, alpha = self._colours, self.alpha
         if self._shadow is not None:
             fallen = cast_shadow(alpha, self._shadow)
@@ -290,9 +293,14 @@ class Cutout:
         return encode(levels, kind, quality=quality, icc=photo.icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi)
 
     @cached_property
+    def _made(self) -> Levels:
+        """The subject's colours, uint8 or uint16 [H, W, 3]; or uint8 [H, W, 4] where `levels` is known at once."""
+        return self._make()
+
+    @property
     def _colours(self) -> Levels:
         """The subject's colours, uint8 or uint16 [H, W, 3]; of no meaning where alpha is zero."""
-        return self._make_colours()
+        return self._made[..., :3]
 
     @property
     def _make_colours_once(self) -> Callable[[], Levels]:
@@ -309,7 +317,7 @@ class Cutout:
 
     def _derived(self, photo: Photo, alpha: UInt8, colours: Callable[[], Levels]) -> Cutout:
         derived = Cutout(photo, alpha)
-        derived._make_colours = colours
+        derived._make = colours
         derived._shadow, derived._scene, derived._window = self._shadow, self._scene, self._window
         return derived
 
@@ -350,14 +358,15 @@ class Cutout:
 
 
 def _foreground(photo: Photo, alpha: UInt8, make_rgba: Callable[[UInt8, UInt8], UInt8]) -> Levels:
-    """The subject's colours; in a 16-bit photo its own levels, moved by as much as the 8-bit ones were."""
+    """RGBA, uint8 [H, W, 4]; of a 16-bit photo the subject's colours, uint16 [H, W, 3], its own levels moved by as much as the
+    8-bit ones were."""
     if photo.alpha is not None:
         # it has the subject's own colours already, and what hides under its alpha must not be read
         make_rgba = graphs.plain
-    colours = make_rgba(photo.pixels, alpha)[..., :3]
+    rgba = make_rgba(photo.pixels, alpha)
     if photo.deep is None:
-        return colours
-    moved = colours.astype(np.int32) - photo.pixels
+        return rgba
+    moved = rgba[..., :3].astype(np.int32) - photo.pixels
     return np.where(moved == 0, photo.deep, (photo.deep + moved * 257).clip(0, 65535)).astype(np.uint16)
 
 

@@ -24,7 +24,7 @@ from tests.images import pictures
 
 def plain(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Colours of the photo as they are, so that composites can be computed by hand."""
-    return np.dstack([image, alpha])
+    return np.dstack([np.where(alpha[..., None] > 0, image, 0), alpha])
 
 
 def disc(height: int, width: int, centre: tuple[float, float], radius: float) -> np.ndarray:

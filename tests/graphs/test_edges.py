@@ -116,3 +116,11 @@ def test_refined_alpha_beats_bilinear_on_every_photo_with_a_true_matte(shared: P
         theirs.append(np.abs(graphs.finish(small, size, PLAIN) - alpha.astype(float)).sum())
     assert sum(ours) <= 0.5 * sum(theirs)
     assert max(a / b for a, b in zip(ours, theirs, strict=True)) <= 1.02
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 1), (1, 9), (333, 1201), (40, 300_000)])
+def test_plain_copies_what_its_graph_gives(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(3)
+    photo, alpha = random.integers(0, 256, (*size, 3), np.uint8), random.integers(0, 3, size, np.uint8)
+    (expected,) = graphs._session("plain").run(None, {"image": photo, "alpha": alpha})
+    np.testing.assert_array_equal(graphs.plain(photo, alpha), expected)
