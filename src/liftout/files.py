@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from liftout.errors import OutputError, OutputExists
@@ -13,7 +12,7 @@ def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
     """Write a file. Raises OutputExists, or OutputError where the folder is missing or cannot be written."""
     if not overwrite and target.exists():
         raise OutputExists(f"{target} is there already; give --overwrite to replace it, or another -o")
-    partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.partial")
+    partial = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.partial")
     try:
         with partial.open("xb") as stream:
             stream.write(content)

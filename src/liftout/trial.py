@@ -12,7 +12,6 @@ import logging
 import platform
 import threading
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -109,6 +108,8 @@ class Trial:
 
 def _key(file: NetworkFile, choice: Choice, faster: str) -> str:
     """What a verdict holds for: engine and its version, precision, processor, and this very file."""
+    from importlib.metadata import PackageNotFoundError, version  # a hundredth of a second that few runs need
+
     try:
         engine_version = version(choice.engine)
     except PackageNotFoundError:

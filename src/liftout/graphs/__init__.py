@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -208,6 +207,8 @@ def use_threads(count: int) -> None:
 
 @functools.cache
 def _session(name: str) -> onnxruntime.InferenceSession:
+    from importlib.resources import files
+
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

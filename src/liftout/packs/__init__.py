@@ -14,13 +14,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -220,5 +218,5 @@ def publish(pack: Pack, target: Path) -> None:
 
 def built_in(name: str) -> Pack | None:
     """The pack of this name that ships inside liftout, if there is one."""
-    folder = Path(os.fspath(files("liftout.packs").joinpath(name)))  # type: ignore[call-overload]
+    folder = Path(__file__).parent / name
     return read(folder) if (folder / MANIFEST).is_file() else None

@@ -12,10 +12,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 
 def home() -> Path:
     """The cache folder: `LIFTOUT_HOME`, or the platform's own place for caches. It need not exist yet."""
     chosen = os.environ.get("LIFTOUT_HOME")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("liftout", appauthor=False)
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("liftout", appauthor=False)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager
 
-from filelock import FileLock, Timeout
-
 from liftout.errors import ModelMissing
 from liftout.weights.home import home
 
@@ -18,6 +16,8 @@ def locked(model: str, part: str) -> AbstractContextManager[object]:
 
     A process that dies gives it back. Raises ModelMissing where the cache cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     folder = home() / "state" / "locks"
     try:
         folder.mkdir(parents=True, exist_ok=True)
