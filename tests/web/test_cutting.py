@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -244,21 +243,6 @@ def test_a_closed_lifter_refuses_and_holds_no_worker(visit: Callable[..., Visit]
     )
     assert made["error"] == "UsageError"
     deadline_workers(page, 0)
-
-
-def test_the_page_cuts_a_photo_that_a_person_chooses(browser: Any, host: Host, examples: Path) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(host.address)
-    page.get_by_label("Model").select_option("blocks")
-    page.get_by_label("Photo").set_input_files(str(examples / "cat.jpg"))
-    page.wait_for_function("document.getElementById('status').textContent.includes(' in ')", timeout=60_000)
-    size = page.evaluate(
-        "[document.getElementById('cutout').naturalWidth, document.getElementById('cutout').naturalHeight]"
-    )
-    with Image.open(examples / "cat.jpg") as image:
-        assert tuple(size) == image.size
-    context.close()
 
 
 def test_module_and_worker_are_small() -> None:
