@@ -54,10 +54,10 @@ print(json.dumps({"rss": seen, "rate": 1000 / (time.perf_counter() - started)}))
 """
 
 
-def photo() -> bytes:
-    """A 12 MP JPEG with the grain of a camera, enlarged from an example photo."""
+def photo(size: tuple[int, int] = (4000, 3000)) -> bytes:
+    """A JPEG, width and height given, with the grain of a camera, enlarged from an example photo."""
     with Image.open(ROOT / "examples" / "astronaut.jpg") as image:
-        large = np.asarray(image.resize((4000, 3000), Image.Resampling.BICUBIC)).astype(np.int16)
+        large = np.asarray(image.resize(size, Image.Resampling.BICUBIC)).astype(np.int16)
     grain = np.random.default_rng(0).normal(0, 3, large.shape).astype(np.int16)
     stream = io.BytesIO()
     Image.fromarray(np.clip(large + grain, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=92)

@@ -18,7 +18,6 @@ import datetime
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks.pages import write_part
 from benchmarks.peers import REMBG, python_of
 
 ROOT = Path(__file__).parent.parent
@@ -69,18 +69,7 @@ def main() -> int:
 def write(page: Path, part: str, lines: list[str]) -> None:
     """Replace one table of the page."""
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    block = "\n".join(
-        [f"<!-- {part} -->", *lines, "", f"Measured {today} on {platform.machine()}, {os.cpu_count()} cores."]
-    )
-    text = page.read_text(encoding="utf-8")
-    new, count = re.subn(
-        f"<!-- {part} -->.*?<!-- /{part} -->", lambda _: f"{block}\n<!-- /{part} -->", text, flags=re.DOTALL
-    )
-    if count != 1:
-        raise SystemExit(f"edges: {page} has no place for {part}")
-    partial = page.with_name(page.name + ".part")
-    partial.write_text(new, encoding="utf-8")
-    partial.replace(page)
+    write_part(page, part, [*lines, "", f"Measured {today} on {platform.machine()}, {os.cpu_count()} cores."])
 
 
 def photos(data: Path) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:

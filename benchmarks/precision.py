@@ -17,7 +17,6 @@ import datetime
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tarfile
@@ -32,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.models import write_checkpoint
+from benchmarks.pages import write_part
 from liftout import Remover, find, packs
 from liftout.convert import convert_model
 from training.scores import score, summarise
@@ -191,18 +191,7 @@ def write(page: Path, part: str, lines: list[str]) -> None:
     """Replace one table of the page."""
     today = datetime.datetime.now(tz=datetime.UTC).date()
     where = f"Measured {today} on {platform.machine()}, {os.cpu_count()} cores; network alone, median."
-    text = page.read_text(encoding="utf-8")
-    new, count = re.subn(
-        f"<!-- {part} -->.*?<!-- /{part} -->",
-        lambda _: "\n".join([f"<!-- {part} -->", *lines, "", where, f"<!-- /{part} -->"]),
-        text,
-        flags=re.DOTALL,
-    )
-    if count != 1:
-        raise SystemExit(f"precision: {page} has no place for {part}")
-    partial = page.with_name(page.name + ".part")
-    partial.write_text(new, encoding="utf-8")
-    partial.replace(page)
+    write_part(page, part, [*lines, "", where])
 
 
 if __name__ == "__main__":

@@ -272,13 +272,9 @@ def photo(megapixels: float) -> Path:
     """The example photo at a size, with the grain of a camera, as JPEG."""
     path = FOLDER / f"photo-{megapixels:g}.jpg"
     if not path.is_file():
-        import numpy as np
-        from PIL import Image
+        from benchmarks import base
 
-        with Image.open(ROOT / "examples" / "astronaut.jpg") as image:
-            large = np.asarray(image.convert("RGB").resize(PHOTOS[megapixels], Image.Resampling.BICUBIC), np.int16)
-        grain = np.random.default_rng(0).normal(0, 3, large.shape).astype(np.int16)
-        Image.fromarray(np.clip(large + grain, 0, 255).astype(np.uint8)).save(path, "JPEG", quality=92)
+        path.write_bytes(base.photo(PHOTOS[megapixels]))
     return path
 
 

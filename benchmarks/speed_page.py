@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
-import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.pages import with_part
+from liftout.files import write_whole
 
 WAYS = {
     "rembg": "rembg",
@@ -102,17 +104,12 @@ class Report:
         """Replace the tables of a page, and the charts in the folder of its name beside it."""
         text = page.read_text(encoding="utf-8")
         for part, lines in self.parts.items():
-            block = "\n".join([f"<!-- {part} -->", *lines, f"<!-- /{part} -->"])
-            text, count = re.subn(
-                f"<!-- {part} -->.*?<!-- /{part} -->", lambda _, block=block: block, text, flags=re.DOTALL
-            )
-            if count != 1:
-                raise SystemExit(f"speed: {page} has no place for {part}")
+            text = with_part(text, part, lines)
         folder = page.with_suffix("")
         folder.mkdir(exist_ok=True)
         for name, chart in self.charts().items():
-            replace(folder / name, chart)
-        replace(page, text)
+            write_whole(folder / name, chart.encode(), overwrite=True)
+        write_whole(page, text.encode(), overwrite=True)
 
     def charts(self) -> dict[str, str]:
         """File name -> SVG."""
@@ -383,10 +380,3 @@ def bar_chart(
         + "\n".join(parts)
         + "\n</svg>\n"
     )
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -27,7 +27,7 @@ from liftout.engines.choice import choose, has_nvidia, installed, openvino_capab
 from liftout.errors import LiftoutError, ModelMissing
 from liftout.options import Edges, EngineName, Precision
 from liftout.trial import PHOTOS, verdict
-from liftout.weights.locate import REDUCED, Located, in_folder, locate
+from liftout.weights.locate import REDUCED, Located, is_path, locate
 
 PHOTO_SIZE = (1632, 1224)
 """Width and height of the photo that is made where none is given: two megapixels."""
@@ -78,8 +78,8 @@ def combinations(model: str) -> list[Combination]:
             found.append(Combination("onnxruntime", "cuda", "fp32"))
         if installed("torch"):
             found += [Combination("torch", "cuda", "fp32"), Combination("torch", "cuda", "fp16")]
-    for precision in REDUCED:
-        if in_folder(model) is None and _is_here(model, precision):
+    for precision in () if is_path(model) else REDUCED:
+        if _is_here(model, precision):
             engines = [name for name in ("onnxruntime", "openvino") if installed(name)]
             packed = [
                 Combination(cast("EngineName", engine), "cpu", cast("Precision", precision)) for engine in engines

@@ -12,17 +12,9 @@ import pytest
 from PIL import Image
 
 from liftout import Remover, measure
-from liftout.cli import main
 from liftout.engines.choice import installed
 from liftout.measure import Combination
-
-
-def liftout(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code
+from tests.command import liftout
 
 
 @pytest.fixture

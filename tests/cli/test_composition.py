@@ -11,16 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftout.cli import main
 from liftout.images import decode, encode, format_of
+from tests.command import liftout
 from tests.images import pictures
-
-
-def liftout(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftout.cli import main
+from tests.command import liftout
 
 
 @pytest.fixture
@@ -20,14 +20,6 @@ def photo(examples: Path, tmp_path: Path) -> Path:
     path.parent.mkdir()
     path.write_bytes((examples / "cat.jpg").read_bytes())
     return path
-
-
-def liftout(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code
 
 
 def piped(*arguments: str, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:

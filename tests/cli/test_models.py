@@ -11,15 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from liftout import Remover, find
-from liftout.cli import main
-
-
-def liftout(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code
+from tests.command import liftout
 
 
 def network(path: Path, *, size: int = 320, channels: int = 3, outputs: int = 1, logits: bool = False) -> Path:

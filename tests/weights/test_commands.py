@@ -12,15 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from liftout.cli import main
-
-
-def liftout(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code
+from tests.command import liftout
 
 
 @pytest.fixture

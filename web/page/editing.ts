@@ -6,7 +6,7 @@ import { touchUp } from "./pictures.js";
 import { alphaOf } from "./pixels.js";
 import { say, tell } from "./saying.js";
 import { state, view, type Photo } from "./state.js";
-import { alreadyDrawn, fit, pan, photoSize, scaleNow, stage, toPhoto, toStage, uncover, zoom } from "./viewer.js";
+import { STEP, alreadyDrawn, fit, pan, photoSize, scaleNow, stage, toPhoto, toStage, uncover, zoom } from "./viewer.js";
 import { phrased, t } from "./words.js";
 
 const SETTLE_MS = 500; // after the last stroke, before the cutout is written anew
@@ -211,8 +211,8 @@ const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRigh
 function key(event: KeyboardEvent): void {
   if (event.target !== stage || event.ctrlKey || event.metaKey || event.altKey) return;
   const arrow = ARROWS[event.key];
-  if (event.key === "+" || event.key === "=") zoom(1.25);
-  else if (event.key === "-") zoom(0.8);
+  if (event.key === "+" || event.key === "=") zoom(STEP);
+  else if (event.key === "-") zoom(1 / STEP);
   else if (event.key === "0") fit();
   else if (arrow && tool.value === "look") pan(-arrow[0] * PAN, -arrow[1] * PAN);
   else if (arrow) walk(arrow);

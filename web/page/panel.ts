@@ -1,5 +1,5 @@
 /** The panel: what is behind the subject, the crop, the file; which model, and what it runs on. */
-import { fastModel, listed, retry } from "./cutting.js";
+import { accepted, fastModel, listed, retry } from "./cutting.js";
 import { all, choice, element, make } from "./elements.js";
 import { keepBackground, keptBackground } from "./keeping.js";
 import { prefer, preferences } from "./preferences.js";
@@ -129,6 +129,5 @@ function recall(): void {
 /** The model of the last visit, where this site still has it and its licence allows. */
 export function recallModel(): void {
   const model = listed(preferences.model ?? "");
-  const allowed = model && (model.commercial || preferences.accepted?.includes(model.name));
-  state.settings.model = allowed ? model.name : fastModel();
+  state.settings.model = model && accepted(model) ? model.name : fastModel();
 }

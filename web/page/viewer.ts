@@ -8,7 +8,7 @@ import { resultOf, state, view, type Photo } from "./state.js";
 import { phrased, t } from "./words.js";
 
 const MOST = 16;
-const STEP = 1.25;
+export const STEP = 1.25;
 const ROOM = 20; // pixels around a picture that fits
 const WIPE_MS = 800;
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from liftout import packs
 from liftout.catalog import find
+from liftout.cores import usable_cores
 from liftout.errors import LiftoutError
 from liftout.options import RunOptions
 from liftout.weights.locate import locate_for
@@ -66,11 +67,6 @@ def ray_resources(run: RunOptions) -> dict[str, float]:
     if run.device not in ("auto", "cpu"):
         return {"num_cpus": 2, "num_gpus": 1, "memory": needed}
     return {"num_cpus": run.threads or max(1, -(-needed // _BYTES_PER_CORE)), "num_gpus": 0, "memory": needed}
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from liftout.cli import fetching, params
+from liftout.cores import usable_cores
 from liftout.options import RunOptions
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def bench(
         if not as_json:
             size = " x ".join(str(side) for side in located.spec.input.size)
             shown = ", ".join(photo.name for photo in (*images, *photos)) or "a made photo of 2 megapixels"
-            click.echo(f"{located.spec.name} ({located.source}, {size}), {shown}, {_cores()} cores")
+            click.echo(f"{located.spec.name} ({located.source}, {size}), {shown}, {usable_cores()} cores")
             click.echo(_line(_HEADER))
         for combination in measure.combinations(options.model):
             figures = measure.run(
@@ -97,7 +97,7 @@ def _report(
         "model": located.spec.name,
         "source": located.source,
         "size": list(located.spec.input.size),
-        "cores": _cores(),
+        "cores": usable_cores(),
         "auto": {**dataclasses.asdict(taken), "reason": reason},
         "rows": [
             {
@@ -143,7 +143,3 @@ def _given(photos: tuple[Path, ...]) -> Iterator[tuple[Path, ...]]:
         path = Path(folder) / "photo.jpg"
         path.write_bytes(made_photo())
         yield (path,)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

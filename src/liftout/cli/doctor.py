@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from liftout.cores import usable_cores
 from liftout.engines import EngineOptions
 from liftout.trial import PHOTOS
 from liftout.weights import state
@@ -71,7 +72,7 @@ def _would_run() -> dict[str, str]:
         f"fp32, and {chosen.faster} where its alphas agree on the first {PHOTOS} photos" if chosen.faster else "fp32"
     )
     facts |= _verdicts()
-    facts["threads"] = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    facts["threads"] = str(usable_cores())
     facts["onnxruntime providers"] = ", ".join(onnxruntime.get_available_providers())
     if installed("openvino"):
         facts["openvino computes in"] = ", ".join(openvino_capabilities())

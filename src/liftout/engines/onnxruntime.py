@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import onnxruntime
 
+from liftout.cores import usable_cores
 from liftout.engines import EngineOptions, Float32, NetworkFile
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
 
@@ -69,7 +70,7 @@ def _open(file: NetworkFile, options: EngineOptions, provider: str) -> onnxrunti
         raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
     session = onnxruntime.SessionOptions()
     session.log_severity_level = 3
-    session.intra_op_num_threads = options.threads or _threads()
+    session.intra_op_num_threads = options.threads or usable_cores()  # itself it counts those of the machine
     session.inter_op_num_threads = 1
     # A second run with the pattern takes one block for all tensors and still keeps the first run's blocks: twice the memory.
     session.enable_mem_pattern = False
@@ -101,11 +102,6 @@ def _provider(device: str) -> str:
             f"this onnxruntime cannot run on {device}: it is built without {provider} and runs on {have}; use --device cpu, or install the build that has it"
         )
     return provider
-
-
-def _threads() -> int:
-    """Cores that this process may use; ONNX Runtime itself counts those of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _signature(session: onnxruntime.InferenceSession, file: NetworkFile) -> tuple[str, str]:

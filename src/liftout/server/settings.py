@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from liftout.cores import usable_cores
 from liftout.options import About, RunOptions
 
 MEGABYTE = 1_000_000
@@ -17,8 +17,7 @@ def _setting(default: Any, text: str, *, metavar: str = "N", low: int | None = N
 
 
 def _workers() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(2, min(4, cores // 2))
+    return max(2, min(4, usable_cores() // 2))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,8 @@ def add_onnx(
     parent = find(like)
     output = dataclasses.replace(parent.output, index=parent.output.index if output_index is None else output_index)
     spec = dataclasses.replace(parent, name=name, summary=f"Added by you: {onnx_file.name}, like {like}", output=output)
-    _try(NetworkFile(name=name, path=onnx_file, size=spec.input.size, output=output.index), spec)
+    file = NetworkFile(name=name, path=onnx_file, size=spec.input.size, output=output.index)
+    _check(name, _on_noise(file), spec)
 
     return _enter(dataclasses.replace(spec, files_of=""), onnx_file)
 
@@ -90,9 +91,11 @@ def add_folder(name: str, folder: Path, *, precision: str | None = None, overwri
     spec = dataclasses.replace(
         spec, name=name, files=(), files_of="", summary=f"Added by you: {graph.name} of {folder.resolve().name}"
     )
-    if own is None and _gives_logits(NetworkFile(name=name, path=graph, size=spec.input.size, output=0)):
+    file = NetworkFile(name=name, path=graph, size=spec.input.size, output=spec.output.index or 0)
+    prediction = _on_noise(file)
+    if own is None and _are_logits(prediction):
         spec = dataclasses.replace(spec, output=dataclasses.replace(spec.output, activation="sigmoid"))
-    _try(NetworkFile(name=name, path=graph, size=spec.input.size, output=spec.output.index or 0), spec)
+    _check(name, prediction, spec)
     return _enter(spec, graph)
 
 
@@ -157,8 +160,7 @@ def _read_spec(name: str, config: dict[str, Any], preprocessor: dict[str, Any], 
     )
 
 
-def _gives_logits(file: NetworkFile) -> bool:
-    prediction = _on_noise(file)
+def _are_logits(prediction: Float32) -> bool:
     return float(prediction.min()) < -1e-3 or float(prediction.max()) > 1 + 1e-3
 
 
@@ -172,25 +174,25 @@ def _on_noise(file: NetworkFile) -> Float32:
         network.close()
 
 
-def _try(file: NetworkFile, spec: ModelSpec) -> None:
-    prediction = _on_noise(file)
+def _check(name: str, prediction: Float32, spec: ModelSpec) -> None:
+    """Raise NetworkRejected where the prediction is not what `spec` says of it."""
     channels = prediction.shape[1]
     if spec.output.activation == "argmax":
         if channels <= max(spec.output.classes, default=0):
             raise NetworkRejected(
-                f"{file.name}: the prediction has {channels} channels, fewer than the classes of the model it is like"
+                f"{name}: the prediction has {channels} channels, fewer than the classes of the model it is like"
             )
     elif channels != 1:
         raise NetworkRejected(
-            f"{file.name}: the prediction has shape {list(prediction.shape)}; one channel is needed, "
+            f"{name}: the prediction has shape {list(prediction.shape)}; one channel is needed, "
             "so choose another output with --output-index"
         )
     low, high = float(prediction.min()), float(prediction.max())
     if not np.isfinite([low, high]).all():
-        raise NetworkRejected(f"{file.name}: the prediction holds values that are not numbers; the file is damaged")
-    if spec.output.activation == "none" and (low < -1e-3 or high > 1 + 1e-3):
+        raise NetworkRejected(f"{name}: the prediction holds values that are not numbers; the file is damaged")
+    if spec.output.activation == "none" and _are_logits(prediction):
         raise NetworkRejected(
-            f"{file.name}: values from {low:.2g} to {high:.2g} are logits, but the model it is like ends in a sigmoid; "
+            f"{name}: values from {low:.2g} to {high:.2g} are logits, but the model it is like ends in a sigmoid; "
             "choose a model with activation sigmoid, such as a birefnet"
         )
 

@@ -16,7 +16,7 @@ from liftout.weights import stored
 from liftout.weights.consent import consent
 from liftout.weights.fetch import addresses, fetch, offline
 from liftout.weights.home import home
-from liftout.weights.locate import Located, can_halve, from_onnx, from_pack, locate, locate_for
+from liftout.weights.locate import Located, from_onnx, from_pack, locate, locate_for, needs_pack
 from liftout.weights.locks import locked
 from liftout.weights.progress import Progress, unseen
 
@@ -48,7 +48,7 @@ def ensure(
     try:
         return locate_for(spec, precision)
     except ModelMissing:
-        if precision == "int8" or (precision == "fp16" and not can_halve()):
+        if needs_pack(precision):
             raise
         return _get(spec, progress or unseen, notify or _logger.warning)
 

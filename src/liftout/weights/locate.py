@@ -33,19 +33,20 @@ REDUCED = ("fp16", "int8")
 def locate_for(spec: ModelSpec, precision: str) -> Located:
     """What a run that asks for `precision` loads, where it is here: for `int8` its pack, for `fp16` its pack or, without one,
     the plain form for engines that compute in half; for all others the plain form. Raises what `locate` raises."""
-    if precision not in REDUCED:
-        return locate(spec)
-    try:
-        return locate(spec, precision)
-    except ModelMissing:
-        if precision == "fp16" and can_halve():
-            return locate(spec)
-        raise
+    if precision in REDUCED:
+        try:
+            return locate(spec, precision)
+        except ModelMissing:
+            if needs_pack(precision):
+                raise
+    return locate(spec)
 
 
-def can_halve() -> bool:
-    """Whether an engine here computes plain networks in fp16."""
-    return "FP16" in openvino_capabilities() or cuda_engine() is not None
+def needs_pack(precision: str) -> bool:
+    """Whether no engine here computes a plain network in this precision: only a pack that holds reduced weights will do."""
+    if precision == "fp16":
+        return "FP16" not in openvino_capabilities() and cuda_engine() is None
+    return precision == "int8"
 
 
 def locate(spec: ModelSpec, precision: str = "fp32") -> Located:
@@ -87,12 +88,17 @@ def in_folder(name: str) -> Located | None:
 
     Raises ModelMissing where the folder holds no pack, ModelFileCorrupt.
     """
-    if os.sep not in name and "/" not in name:
+    if not is_path(name):
         return None
     pack = packs.read(Path(name))
     stored.check_pack(pack, model=pack.spec.name)
     held = pack.manifest.precision
     return replace(from_pack(pack, pack.spec, "pack"), reduced=held if held in REDUCED else None)
+
+
+def is_path(name: str) -> bool:
+    """Whether a model is meant by the folder of its pack, not by name."""
+    return os.sep in name or "/" in name
 
 
 def presence(spec: ModelSpec) -> str | None:
