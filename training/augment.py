@@ -24,6 +24,8 @@ from training.network import MEAN, STD
 
 LUMA = (0.299, 0.587, 0.114)
 GROUND_TRIES = 20
+GROUND_LOOK = 24
+"""Pixels a side at which those windows are looked at."""
 GROUND_ALPHA = 0.02
 """Mean alpha up to which a window counts as beside the subject."""
 
@@ -66,18 +68,29 @@ class Batches:
     """Batch `number` of `size` photos at `side` pixels.
 
     rows: the photos of the cache to draw from. scenes: photos without a subject; they serve as whole photos with an alpha
-    of zero and as grounds to paste on. crisp: photos whose alpha is sure enough to be cut out and pasted elsewhere.
+    of zero and as grounds to paste on. crisp: photos whose alpha is sure enough to be cut out and pasted elsewhere. shares:
+    float [len(rows)], how much of an epoch each photo gets, 1 for once; all alike without.
+    Keeps a second copy of the cache in memory, plane by plane: taking the colours of pixels apart for every batch costs more.
     """
 
-    def __init__(self, cache: Cache, rows: IntArray, scenes: IntArray, crisp: IntArray, mixture: Mixture, seed: int):
-        self.cache, self.rows, self.scenes, self.crisp, self.mixture, self.seed = (
-            cache,
-            rows,
-            scenes,
-            crisp,
-            mixture,
-            seed,
-        )
+    def __init__(
+        self,
+        cache: Cache,
+        rows: IntArray,
+        scenes: IntArray,
+        crisp: IntArray,
+        mixture: Mixture,
+        seed: int,
+        shares: npt.NDArray[np.float64] | None = None,
+    ):
+        self.rows, self.scenes, self.crisp, self.mixture, self.seed = rows, scenes, crisp, mixture, seed
+        self.shares = np.ones(len(rows)) if shares is None else shares
+        count, height, width = cache.alphas.shape
+        self.layers = np.empty((count, 4, height, width), np.uint8)
+        for start in range(0, count, 256):
+            some = slice(start, start + 256)
+            self.layers[some, :3] = cache.photos[some].transpose(0, 3, 1, 2)
+            self.layers[some, 3] = cache.alphas[some]
 
     def __call__(self, number: int, first: int, size: int, side: int, device: torch.device) -> Batch:
         """first: how many photos the run has drawn before this batch."""
@@ -90,7 +103,7 @@ class Batches:
             rows[bare] = chance.choice(self.scenes, int(bare.sum()))
         layers = self._load(rows, device)
         layers[torch.from_numpy(bare).to(device), 3:] = 0
-        windows = _windows(size, side, generator, self.mixture.window, 1.0).to(device)
+        windows = _grid(_windows(size, generator, self.mixture.window, 1.0), side).to(device)
         grounds = self._find_grounds(layers, windows, chance, generator, side)
         layers = functional.grid_sample(layers, windows, padding_mode="reflection", align_corners=False)
         layers[torch.from_numpy(grounds).to(device), 3:] = 0
@@ -99,7 +112,7 @@ class Batches:
         pasted = np.flatnonzero(chance.random(size) < share)
         if len(pasted) and len(self.crisp):
             subjects = self._load(chance.choice(self.crisp, len(pasted)), device)
-            places = _windows(len(pasted), side, generator, 0.75, 2.0).to(device)
+            places = _grid(_windows(len(pasted), generator, 0.75, 2.0), side).to(device)
             colours = functional.grid_sample(subjects[:, :3], places, padding_mode="border", align_corners=False)
             over = functional.grid_sample(subjects[:, 3:], places, padding_mode="zeros", align_corners=False)
             colours = _recolour(colours, generator, 0.5)
@@ -120,35 +133,32 @@ class Batches:
         """Put the richest of some small windows beside the subject in place of some photos' own ones; tells of which."""
         grounds = np.zeros(len(layers), bool)
         for index in np.flatnonzero(chance.random(len(layers)) < self.mixture.ground):
-            tries = _windows(GROUND_TRIES, side, generator, 0.25, 0.6).to(layers.device)
-            step = max(1, side // 24)
+            tries = _windows(GROUND_TRIES, generator, 0.25, 0.6)
             seen = functional.grid_sample(
                 layers[index : index + 1].expand(GROUND_TRIES, -1, -1, -1),
-                tries[:, ::step, ::step],
+                _grid(tries, GROUND_LOOK).to(layers.device),
                 padding_mode="reflection",
                 align_corners=False,
             )
             beside = seen[:, 3].mean((1, 2)) < GROUND_ALPHA
             if beside.any():
                 richness = seen[:, :3].std((2, 3)).mean(1) * beside
-                windows[index] = tries[int(richness.argmax())]
+                best = int(richness.argmax())
+                windows[index] = _grid(tries[best : best + 1], side)[0].to(windows.device)
                 grounds[index] = True
         return grounds
 
     def _row(self, drawn: int) -> int:
-        epoch, place = divmod(drawn, len(self.rows))
+        length = max(1, round(float(self.shares.sum())))
+        epoch, place = divmod(drawn, length)
         if getattr(self, "_epoch", None) != epoch:
             self._epoch = epoch
-            self._order = np.random.default_rng([self.seed, 7, epoch]).permutation(self.rows)
+            chance = np.random.default_rng([self.seed, 7, epoch])
+            self._order = chance.choice(self.rows, length, replace=False, p=self.shares / self.shares.sum())
         return int(self._order[place])
 
     def _load(self, rows: IntArray, device: torch.device) -> Tensor:
-        photos = torch.from_numpy(np.stack([self.cache.photos[row] for row in rows])).to(device)
-        alphas = torch.from_numpy(np.stack([self.cache.alphas[row] for row in rows])).to(device)
-        layers = torch.empty((len(rows), 4, *photos.shape[1:3]), device=device)
-        layers[:, :3] = photos.permute(0, 3, 1, 2)
-        layers[:, 3] = alphas
-        layers /= 255
+        layers = torch.from_numpy(self.layers[rows]).to(device).float() / 255
         layers[:, 3] = ((layers[:, 3] - 0.5) * self.mixture.contrast + 0.5).clamp(0, 1)
         return layers
 
@@ -171,9 +181,9 @@ class Batches:
         return photos
 
 
-def _windows(count: int, side: int, generator: torch.Generator, smallest: float, largest: float) -> Tensor:
-    """Sampling grids of randomly placed, slightly turned, half of the time mirrored windows; their sides are `smallest` to
-    `largest` of the photo's."""
+def _windows(count: int, generator: torch.Generator, smallest: float, largest: float) -> Tensor:
+    """Randomly placed, slightly turned, half of the time mirrored windows as matrices, float32 [count, 2, 3], from the window
+    to the photo, both from -1 to 1; their sides are `smallest` to `largest` of the photo's."""
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=generator)
@@ -187,14 +197,20 @@ def _windows(count: int, side: int, generator: torch.Generator, smallest: float,
     room_x, room_y = (1 - wide).abs(), (1 - high).abs()
     shift_x, shift_y = uniform(-1, 1) * room_x, uniform(-1, 1) * room_y
     mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
-    matrix = torch.stack(
+    return torch.stack(
         [
             torch.stack([mirror * wide * torch.cos(angle), -high * torch.sin(angle), shift_x], 1),
             torch.stack([mirror * wide * torch.sin(angle), high * torch.cos(angle), shift_y], 1),
         ],
         1,
     )
-    return functional.affine_grid(matrix, [count, 1, side, side], align_corners=False)
+
+
+def _grid(windows: Tensor, side: int) -> Tensor:
+    """Where the pixels of each window lie in its photo: float32 [count, side, side, 2], for `grid_sample`."""
+    middles = (torch.arange(side) + 0.5) * (2 / side) - 1
+    along, down, shift = windows[:, None, None].unbind(-1)
+    return along * middles[None, None, :, None] + down * middles[None, :, None, None] + shift
 
 
 def _recolour(photos: Tensor, generator: torch.Generator, strength: float) -> Tensor:

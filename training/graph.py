@@ -6,6 +6,8 @@ the same bytes whatever version of torch is installed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -18,18 +20,23 @@ IR_VERSION = 8
 
 
 class Graph:
-    """Nodes and weights, in the order in which they are added. Every method adds one operator and returns its output."""
+    """Nodes and weights, in the order in which they are added. Every method adds one operator and returns its output.
+
+    prefix: put before the names of nodes from here on, so that one network can be applied several times; its weights are kept once.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
+        self.weights: dict[str, onnx.TensorProto] = {}
+        self.prefix = ""
 
     def add(self, operator: str, inputs: list[str], name: str, **attributes: object) -> str:
+        name = self.prefix + name
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, values: np.ndarray) -> str:
-        self.weights.append(numpy_helper.from_array(values, name))
+        self.weights.setdefault(name, numpy_helper.from_array(values, name))
         return name
 
     def convolution(self, name: str, layer: nn.Module, source: str) -> str:
@@ -66,16 +73,16 @@ class Graph:
 
     def flip(self, name: str, source: str) -> str:
         """The mirror image, left for right."""
-        if not any(weight.name == "from_end" for weight in self.weights):
-            self.constant("from_end", np.array([-1], np.int64))
-            self.constant("to_start", np.array([np.iinfo(np.int64).min], np.int64))
-            self.constant("across", np.array([3], np.int64))
-        return self.add("Slice", [source, "from_end", "to_start", "across", "from_end"], f"{name}.flipped")
+        from_end = self.constant("from_end", np.array([-1], np.int64))
+        to_start = self.constant("to_start", np.array([np.iinfo(np.int64).min], np.int64))
+        across = self.constant("across", np.array([3], np.int64))
+        return self.add("Slice", [source, from_end, to_start, across, from_end], f"{name}.flipped")
 
     def split(self, name: str, source: str) -> tuple[str, str]:
         """The two halves of a batch of two."""
-        names = [f"{name}.straight", f"{name}.mirrored"]
-        self.nodes.append(helper.make_node("Split", [source], names, name=f"{name}.halves", axis=0, num_outputs=2))
+        names = [f"{self.prefix}{name}.straight", f"{self.prefix}{name}.mirrored"]
+        halves = f"{self.prefix}{name}.halves"
+        self.nodes.append(helper.make_node("Split", [source], names, name=halves, axis=0, num_outputs=2))
         return names[0], names[1]
 
     def merge(self, name: str, coarse: str, fine: nn.Sequential, source: str) -> str:
@@ -83,20 +90,43 @@ class Graph:
         return self.add("Add", [self.resize(name, coarse), self.unit(name, fine, source)], f"{name}.sum")
 
 
-def build(network: PocketNetwork, size: int, side: int | None = None, mirror: bool = False) -> onnx.ModelProto:
+def build(network: PocketNetwork, size: int, sides: Sequence[int] = (), mirror: bool = False) -> onnx.ModelProto:
     """Graph of a network whose normalisation is folded: `input` float32 [1, 3, size, size] -> `output` float32
     [1, 1, size, size], sigmoid inside. Raises TypeError where the network is not folded.
 
-    side: what the network sees, where that is less than the input: for one that was trained at that size. mirror: the
-    network sees the photo and its mirror image, and what it decides is the mean of both; twice the work.
+    sides: what the network sees, where that is not the input as it is; of several the mean decides. mirror: the network sees the
+    mirror image too, and the mean of both decides. Every side and every mirror image costs its own run of the network.
     """
     graph = Graph()
     graph.constant("doubling", np.array([1, 1, 2, 2], np.float32))
-    photo, last_factor = "input", "doubling"
-    if side is not None and side != size:
-        graph.constant("shrinkage", np.array([1, 1, side / size, side / size], np.float32))
-        last_factor = graph.constant("enlargement", np.array([1, 1, 2 * size / side, 2 * size / side], np.float32))
-        photo = graph.resize("input", photo, "shrinkage")
+    seen = []
+    for side in sides or (size,):
+        photo = "input"
+        graph.prefix = f"{side}/" if len(sides) > 1 else ""
+        if side != size:
+            factor = graph.constant(f"to_{side}", np.array([1, 1, side / size, side / size], np.float32))
+            photo = graph.resize("input", photo, factor)
+        logits = _see(graph, network, photo, mirror)
+        factor = graph.constant(f"from_{side}", np.array([1, 1, 2 * size / side, 2 * size / side], np.float32))
+        seen.append(graph.resize("alpha", logits, factor))
+    graph.prefix = ""
+    if len(seen) > 1:
+        part = graph.constant("part", np.array(1 / len(seen), np.float32))
+        seen = [graph.add("Mul", [graph.add("Sum", seen, "sides.sum"), part], "sides.mean")]
+    graph.add("Sigmoid", seen, "output")
+    photo_info = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])
+    alpha_info = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, size, size])
+    weights = list(graph.weights.values())
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "pocket", [photo_info], [alpha_info], weights),
+        opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="liftout",
+    )  # fmt: skip
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _see(graph: Graph, network: PocketNetwork, photo: str, mirror: bool) -> str:
+    """The network, applied once: logits at half the size of `photo`."""
     if mirror:
         photo = graph.add("Concat", [photo, graph.flip("input", photo)], "input.both", axis=0)
     quarter = graph.residual("quarter", network.quarter, graph.unit("stem", network.stem, photo))
@@ -113,17 +143,8 @@ def build(network: PocketNetwork, size: int, side: int | None = None, mirror: bo
     finest = graph.unit("at_quarter", network.at_quarter, finest)
     logits = graph.convolution("alpha", network.alpha[0], finest)
     logits = graph.add("DepthToSpace", [logits], "alpha.half_size", blocksize=2, mode="CRD")
-    if mirror:
-        one, other = graph.split("alpha", logits)
-        total = graph.add("Add", [one, graph.flip("alpha", other)], "alpha.sum")
-        half = graph.constant("half", np.array(0.5, np.float32))
-        logits = graph.add("Mul", [total, half], "alpha.mean")
-    graph.add("Sigmoid", [graph.resize("alpha", logits, last_factor)], "output")
-    photo_info = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])
-    alpha_info = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, size, size])
-    model = helper.make_model(
-        helper.make_graph(graph.nodes, "pocket", [photo_info], [alpha_info], graph.weights),
-        opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="liftout",
-    )  # fmt: skip
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    if not mirror:
+        return logits
+    one, other = graph.split("alpha", logits)
+    half = graph.constant("half", np.array(0.5, np.float32))
+    return graph.add("Mul", [graph.add("Add", [one, graph.flip("alpha", other)], "alpha.sum"), half], "alpha.mean")

@@ -10,6 +10,8 @@ CVPR) and is supervised at every depth while it is trained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +19,8 @@ from torch.nn import functional
 SIZE = 256
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+WIDTHS = (32, 64, 160, 224)
+"""Channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
 
 
 class PocketNetwork(nn.Module):
@@ -25,9 +29,7 @@ class PocketNetwork(nn.Module):
     `logits` gives the same before the sigmoid together with the coarser maps that training supervises.
     """
 
-    def __init__(
-        self, widths: tuple[int, int, int, int] = (32, 64, 128, 160), depths: tuple[int, int, int] = (2, 3, 2)
-    ):
+    def __init__(self, widths: Sequence[int] = WIDTHS, depths: Sequence[int] = (2, 3, 2)):
         super().__init__()
         quarter, eighth, sixteenth, last = widths
         self.stem = _unit(3, quarter, kernel=8, stride=4, padding=2)
@@ -77,6 +79,25 @@ class PocketNetwork(nn.Module):
 
 MAP_CHANNELS = {32: 96, 16: 64, 8: 48}
 """Channels of the decoder's maps, by stride."""
+
+
+def take_over(network: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give `network` the weights of a narrower one such that it computes the same: what is new is read by nothing yet.
+
+    New channels start at random, and the columns that read them at zero, from where training takes them.
+    Raises ValueError where a weight is missing or larger than the network's.
+    """
+    state = network.state_dict()
+    if unknown := sorted(set(weights) ^ set(state)):
+        raise ValueError(f"these weights are of another network: {unknown[0]} is in one of the two only")
+    for name, mine in state.items():
+        given = weights[name].to(mine.device)
+        if given.ndim != mine.ndim or any(small > large for small, large in zip(given.shape, mine.shape, strict=True)):
+            raise ValueError(f"{name} is {tuple(given.shape)}, which does not fit into {tuple(mine.shape)}")
+        if mine.ndim == 4:
+            mine[: given.shape[0], given.shape[1] :] = 0
+        mine[tuple(slice(0, size) for size in given.shape)] = given
+    network.load_state_dict(state)
 
 
 class Residual(nn.Module):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
+import ctypes
 import os
 import time
 import tomllib
@@ -25,11 +26,13 @@ from torch.nn import functional
 from training.augment import Batch, Batches, IntArray, Mixture
 from training.cache import CACHE, ROOT, Cache, add_drawn, open_cache
 from training.curves import draw_curves
-from training.network import MAP_CHANNELS, MEAN, SIZE, STD, PocketNetwork
+from training.network import MAP_CHANNELS, MEAN, SIZE, STD, PocketNetwork, take_over
 from training.teacher import TeacherMap, open_teacher
 
 LOG_FIELDS = ("step", "photos", "side", "rate", "loss", "held_out_mae", "photos_per_second", "seconds")
 HELD_OUT_EVERY = 50
+NARROW = (32, 64, 128, 160)
+"""Widths of the runs before the thirteenth."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class Recipe:
     """decay: AdamW's weight decay. averaging: how much of the averaged weights each step keeps (after a warm-up).
     warm_up: steps over which the rate rises at the start. start: run whose averaged weights to start from.
     drawn: whether pictures without a subject are drawn as further scenes. overlap: weight of the soft intersection over
-    union beside the cross-entropy; the more, the harder the network decides."""
+    union beside the cross-entropy; the more, the harder the network decides. widths: of the network; it may be wider than
+    the one that it starts from. shares: how often photos of a source are drawn, by the first part of their names; 1, every
+    one once an epoch, for sources that are not named."""
 
     phases: tuple[Phase, ...]
     seed: int = 1
@@ -64,13 +69,16 @@ class Recipe:
     start: str = ""
     drawn: bool = False
     overlap: float = 0.7
+    widths: tuple[int, ...] = NARROW
+    shares: dict[str, float] = field(default_factory=dict)
     mixture: Mixture = field(default_factory=Mixture)
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
         facts: dict[str, Any] = tomllib.loads(path.read_text())
         phases = tuple(Phase(**{**phase, "rate": tuple(phase["rate"])}) for phase in facts.pop("phases"))
-        return cls(phases=phases, mixture=Mixture(**facts.pop("mixture", {})), **facts)
+        widths = tuple(facts.pop("widths", NARROW))
+        return cls(phases=phases, mixture=Mixture(**facts.pop("mixture", {})), widths=widths, **facts)
 
     @property
     def caches(self) -> list[int]:
@@ -146,8 +154,9 @@ def structure_loss(outputs: list[Tensor], alphas: Tensor, overlap: float = 0.7) 
 
     Source of the weighting: Wei et al. 2020, "F3Net: Fusion, Feedback and Focus for Salient Object Detection", AAAI.
     """
-    full, alphas = alphas, functional.avg_pool2d(alphas, 2)
-    near = functional.avg_pool2d(alphas, 7, stride=1, padding=3, count_include_pad=False)
+    alphas = functional.avg_pool2d(alphas, 2)
+    near = functional.avg_pool2d(alphas, (7, 1), stride=1, padding=(3, 0), count_include_pad=False)
+    near = functional.avg_pool2d(near, (1, 7), stride=1, padding=(0, 3), count_include_pad=False)
     weights = 1 + 4 * (near - alphas).abs()
     logits = outputs[0]
     entropy = functional.binary_cross_entropy_with_logits(logits, alphas, weight=weights)
@@ -155,8 +164,9 @@ def structure_loss(outputs: list[Tensor], alphas: Tensor, overlap: float = 0.7) 
     both = (weights * guess * alphas).sum((1, 2, 3))
     either = (weights * (guess + alphas - guess * alphas)).sum((1, 2, 3))
     loss = entropy + (1 - (both + 1) / (either + 1)).mean() * overlap
-    for coarse, share in zip(outputs[1:], (0.2, 0.2, 0.3), strict=True):
-        target = functional.avg_pool2d(full, full.shape[-1] // coarse.shape[-1])
+    target = alphas
+    for coarse, share in zip(outputs[:0:-1], (0.3, 0.2, 0.2), strict=True):
+        target = functional.avg_pool2d(target, target.shape[-1] // coarse.shape[-1])
         loss = loss + share * functional.binary_cross_entropy_with_logits(coarse, target)
     return loss
 
@@ -207,19 +217,29 @@ class Run:
     ) -> None:
         self.recipe, self.folder, self.caches, self.selection, self.device = recipe, folder, caches, selection, device
         torch.manual_seed(recipe.seed)
-        self.network = PocketNetwork().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network, self.hints = PocketNetwork(recipe.widths), Hints(teacher or {}).to(device)
         if recipe.start:
-            weights = torch.load(folder.parent / recipe.start / "checkpoint.pt", map_location=device)["averaged"]
-            self.network.load_state_dict(weights)
+            state = torch.load(folder.parent / recipe.start / "checkpoint.pt", map_location="cpu")
+            take_over(network, state["averaged"])
+            if teacher and state.get("hints"):
+                self.hints.load_state_dict(state["hints"])
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.hints = Hints(teacher or {}).to(device)
         parameters = [*self.network.parameters(), *self.hints.parameters()]
         matrices = [p for p in parameters if p.ndim > 1]
         others = [p for p in parameters if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=1e-3, fused=True)
         self.batches = {
-            side: Batches(cache, selection.photos, selection.scenes, selection.crisp, recipe.mixture, recipe.seed)
+            side: Batches(
+                cache,
+                selection.photos,
+                selection.scenes,
+                selection.crisp,
+                recipe.mixture,
+                recipe.seed,
+                np.array([recipe.shares.get(cache.names[row].split("__")[0], 1.0) for row in selection.photos]),
+            )
             for side, cache in caches.items()
         }
         self.step = 0
@@ -347,6 +367,24 @@ def read_names(path: Path) -> set[str]:
     return {line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")}
 
 
+def excluded_names() -> set[str]:
+    """Photos that are never trained on: those that measure, and those whose alpha is doubted."""
+    return read_names(ROOT / "no_subject.txt") | read_names(ROOT / "doubted.txt")
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep what is freed: giving the buffers of a batch back and fetching them anew, page by page, is a third of
+    the time that a batch takes. Does nothing elsewhere."""
+    largest, without_mapping = 2**31 - 1, 0
+    try:
+        tune = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    tune(-4, without_mapping)  # M_MMAP_MAX
+    tune(-1, largest)  # M_TRIM_THRESHOLD
+    tune(-2, 256 << 20)  # M_TOP_PAD
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
@@ -358,11 +396,12 @@ def main() -> None:
     parser.add_argument("--save-seconds", type=float, default=240)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_memory()
     recipe = Recipe.read(options.recipe)
     caches = {side: open_cache(options.cache / str(side), in_memory=True) for side in recipe.caches}
     if recipe.drawn:
         caches = {side: add_drawn(cache, options.cache / str(side)) for side, cache in caches.items()}
-    selection = select(caches[min(caches)], read_names(ROOT / "no_subject.txt"), read_names(ROOT / "scenes.txt"))
+    selection = select(caches[min(caches)], excluded_names(), read_names(ROOT / "scenes.txt"))
     options.runs.mkdir(parents=True, exist_ok=True)
     (options.runs / "pid").write_text(str(os.getpid()))
     hinted = {phase.cache for phase in recipe.phases if phase.hints}

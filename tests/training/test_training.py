@@ -15,7 +15,7 @@ import torch
 
 from training.augment import Batches, Mixture
 from training.cache import open_cache
-from training.network import SIZE, PocketNetwork
+from training.network import SIZE, PocketNetwork, take_over
 from training.train import Recipe, read_names, select, structure_loss
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,5 +159,30 @@ def test_a_recipe_knows_every_step(tmp_path: Path, step: int) -> None:
 
 def test_the_network_is_small() -> None:
     network = PocketNetwork()
-    assert sum(weight.numel() for weight in network.parameters()) * 2 < 5_000_000
+    assert sum(weight.numel() for weight in network.parameters()) < 4_500_000, "too many for 5 MB of int8"
     assert network(torch.zeros(1, 3, SIZE, SIZE)).shape == (1, 1, SIZE, SIZE)
+
+
+def test_a_wider_network_starts_as_the_narrower_one() -> None:
+    torch.manual_seed(2)
+    narrow, wide = PocketNetwork((32, 48, 64, 64)), PocketNetwork((32, 64, 96, 80))
+    for parameter in narrow.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    photo = torch.randn(2, 3, 64, 64)
+    take_over(wide, narrow.state_dict())
+    with torch.no_grad():
+        assert torch.allclose(narrow.eval()(photo), wide.eval()(photo), atol=1e-5)
+    with pytest.raises(ValueError, match="does not fit into"):
+        take_over(narrow, wide.state_dict())
+
+
+def test_photos_of_a_source_may_come_less_often(small_cache: Path) -> None:
+    cache = open_cache(small_cache / "192")
+    rows = np.arange(10)
+    shares = np.array([1.0] * 5 + [0.2] * 5)
+    batches = Batches(cache, rows, rows[:0], rows[:0], Mixture(), seed=5, shares=shares)
+    drawn = [batches._row(number) for number in range(6 * 200)]
+    counts = np.bincount(drawn, minlength=10)
+    for epoch in range(200):
+        assert len(set(drawn[6 * epoch : 6 * epoch + 6])) == 6, "a photo came twice in one epoch"
+    assert counts[:5].mean() > 2.5 * counts[5:].mean()
