@@ -147,7 +147,7 @@ def add_shape_options(parser: argparse.ArgumentParser) -> None:
     """Which run, and what its network sees."""
     parser.add_argument("run", help="name of the run, a folder in runs/")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
-    parser.add_argument("--size", type=int, default=SIZE, help="pixels of the input's side")
+    parser.add_argument("--size", type=int, default=find("pocket").input.size[0], help="pixels of the input's side")
     parser.add_argument(
         "--sides", type=int, nargs="+", default=(), help="pixels that the network sees; of several the mean decides"
     )

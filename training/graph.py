@@ -65,11 +65,17 @@ class Graph:
             x = self.residual(f"{name}.{index}", stage[index], x)
         return x
 
-    def resize(self, name: str, source: str, factor: str = "doubling") -> str:
-        return self.add(
-            "Resize", [source, "", factor], f"{name}.resized",
-            mode="linear", coordinate_transformation_mode="half_pixel",
-        )  # fmt: skip
+    def double(self, name: str, source: str) -> str:
+        factor = self.constant("doubling", np.array([1, 1, 2, 2], np.float32))
+        return self._resize(name, [source, "", factor])
+
+    def resize(self, name: str, source: str, channels: int, side: int) -> str:
+        """To side x side, told as a size: 320 times 0.7 is less than 224 in float32."""
+        shape = self.constant(f"{channels}x{side}x{side}", np.array([1, channels, side, side], np.int64))
+        return self._resize(name, [source, "", "", shape])
+
+    def _resize(self, name: str, inputs: list[str]) -> str:
+        return self.add("Resize", inputs, f"{name}.resized", mode="linear", coordinate_transformation_mode="half_pixel")
 
     def flip(self, name: str, source: str) -> str:
         """The mirror image, left for right."""
@@ -87,7 +93,7 @@ class Graph:
 
     def merge(self, name: str, coarse: str, fine: nn.Sequential, source: str) -> str:
         """What is known at the coarser depth, enlarged, plus what the finer one sees."""
-        return self.add("Add", [self.resize(name, coarse), self.unit(name, fine, source)], f"{name}.sum")
+        return self.add("Add", [self.double(name, coarse), self.unit(name, fine, source)], f"{name}.sum")
 
 
 def build(network: PocketNetwork, size: int, sides: Sequence[int] = (), mirror: bool = False) -> onnx.ModelProto:
@@ -98,22 +104,21 @@ def build(network: PocketNetwork, size: int, sides: Sequence[int] = (), mirror: 
     mirror image too, and the mean of both decides. Every side and every mirror image costs its own run of the network.
     """
     graph = Graph()
-    graph.constant("doubling", np.array([1, 1, 2, 2], np.float32))
     seen = []
     for side in sides or (size,):
         photo = "input"
         graph.prefix = f"{side}/" if len(sides) > 1 else ""
         if side != size:
-            factor = graph.constant(f"to_{side}", np.array([1, 1, side / size, side / size], np.float32))
-            photo = graph.resize("input", photo, factor)
+            photo = graph.resize("input", photo, 3, side)
         logits = _see(graph, network, photo, mirror)
-        factor = graph.constant(f"from_{side}", np.array([1, 1, 2 * size / side, 2 * size / side], np.float32))
-        seen.append(graph.resize("alpha", logits, factor))
+        seen.append(graph.resize("alpha", logits, 1, size))
     graph.prefix = ""
+    total = seen[0]
+    for number, logits in enumerate(seen[1:], 2):
+        total = graph.add("Add", [total, logits], f"sum_of_{number}")
     if len(seen) > 1:
-        part = graph.constant("part", np.array(1 / len(seen), np.float32))
-        seen = [graph.add("Mul", [graph.add("Sum", seen, "sides.sum"), part], "sides.mean")]
-    graph.add("Sigmoid", seen, "output")
+        total = graph.add("Mul", [total, graph.constant("part", np.array(1 / len(seen), np.float32))], "mean")
+    graph.add("Sigmoid", [total], "output")
     photo_info = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])
     alpha_info = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, size, size])
     weights = list(graph.weights.values())

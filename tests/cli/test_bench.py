@@ -37,7 +37,7 @@ def test_every_engine_that_is_installed_is_measured_and_one_is_what_auto_takes(
 ) -> None:
     assert liftout("bench", "--photo", small, "--repeats", 1, "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["model"], told["source"], told["size"]) == ("pocket", "built-in", [256, 256])
+    assert (told["model"], told["source"], told["size"]) == ("pocket", "built-in", [320, 320])
     engines = {name for name in ("onnxruntime", "openvino", "torch") if installed(name)}
     assert {row["engine"] for row in told["rows"]} == engines
     for row in told["rows"]:
@@ -58,7 +58,7 @@ def test_the_table_marks_what_auto_takes_and_a_failure_is_one_line(
     monkeypatch.setattr(measure, "combinations", lambda _: both)
     assert liftout("bench", small, "--repeats", 1) == 0
     first, header, good, bad, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("pocket (built-in, 256 x 256), small.jpg")
+    assert first.startswith("pocket (built-in, 320 x 320), small.jpg")
     assert header.split()[-2:] == ["peak", "MB"]
     assert good.startswith("onnxruntime fp32 ")
     assert good.endswith("<- auto")
