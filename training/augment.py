@@ -70,7 +70,8 @@ class Batches:
     rows: the photos of the cache to draw from. scenes: photos without a subject; they serve as whole photos with an alpha
     of zero and as grounds to paste on. crisp: photos whose alpha is sure enough to be cut out and pasted elsewhere. shares:
     float [len(rows)], how much of an epoch each photo gets, 1 for once; all alike without.
-    Keeps a second copy of the cache in memory, plane by plane: taking the colours of pixels apart for every batch costs more.
+    Keeps the cache's pixels in memory (4.5 GB for all photos), plane by plane: taking colours apart for every batch costs more, and
+    random access to a mapped file is slow wherever the system drops pages that it holds for idle.
     """
 
     def __init__(

@@ -19,7 +19,6 @@ import tarfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,14 +47,12 @@ class Cache:
     names: list[str]
 
 
-def open_cache(folder: Path, in_memory: bool = False) -> Cache:
-    """The cache in `folder`, memory-mapped, or read as a whole (3.5 GB for all photos): random access to a mapping is slow
-    wherever the system drops pages that it holds for idle. Raises FileNotFoundError, with the command that builds it, where there is none."""
+def open_cache(folder: Path) -> Cache:
+    """The cache in `folder`, memory-mapped. Raises FileNotFoundError, with the command that builds it, where there is none."""
     if not (folder / "names.json").exists():
         raise FileNotFoundError(f"no cache of training photos in {folder}; run `python -m training.cache`")
     names = json.loads((folder / "names.json").read_text())
-    mode: Literal["r"] | None = None if in_memory else "r"
-    photos, alphas = (np.load(folder / f"{kind}.npy", mmap_mode=mode) for kind in ("photos", "alphas"))
+    photos, alphas = (np.load(folder / f"{kind}.npy", mmap_mode="r") for kind in ("photos", "alphas"))
     return Cache(photos, alphas, names)
 
 

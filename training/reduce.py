@@ -18,11 +18,11 @@ from liftout.agreement import measure as measure_agreement
 from liftout.catalog import find
 from liftout.convert.precision import Photos, write_int8
 from liftout.engines import EngineOptions, NetworkFile, open_network
-from training.cache import CACHE, ROOT, open_cache
+from training.cache import CACHE, open_cache
 from training.evaluate import DATA, ecssd, measure, pocket
 from training.export import STORAGES, add_shape_options, network_of, write
 from training.scores import summarise
-from training.train import excluded_names, read_names, select
+from training.train import select_by_lists
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     full = network_of(options)
     folder = options.runs / options.run / "reduced"
     cache = open_cache(options.cache)
-    photos = select(cache, excluded_names(), read_names(ROOT / "scenes.txt")).photos
+    photos = select_by_lists(cache).photos
     rows = np.random.default_rng(0).choice(photos, min(options.calibrate, len(photos)), replace=False)
     pairs = ecssd(DATA / "eval" / "ecssd")
     seen = [(path.name, np.asarray(Image.open(path).convert("RGB"))) for path, _ in pairs]

@@ -367,9 +367,10 @@ def read_names(path: Path) -> set[str]:
     return {line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")}
 
 
-def excluded_names() -> set[str]:
-    """Photos that are never trained on: those that measure, and those whose alpha is doubted."""
-    return read_names(ROOT / "no_subject.txt") | read_names(ROOT / "doubted.txt")
+def select_by_lists(cache: Cache) -> Selection:
+    """`select` by the lists of this folder: what measures and what is doubted is never drawn."""
+    excluded = read_names(ROOT / "no_subject.txt") | read_names(ROOT / "doubted.txt")
+    return select(cache, excluded, read_names(ROOT / "scenes.txt"))
 
 
 def keep_memory() -> None:
@@ -398,10 +399,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     keep_memory()
     recipe = Recipe.read(options.recipe)
-    caches = {side: open_cache(options.cache / str(side), in_memory=True) for side in recipe.caches}
+    caches = {side: open_cache(options.cache / str(side)) for side in recipe.caches}
     if recipe.drawn:
         caches = {side: add_drawn(cache, options.cache / str(side)) for side, cache in caches.items()}
-    selection = select(caches[min(caches)], excluded_names(), read_names(ROOT / "scenes.txt"))
+    selection = select_by_lists(caches[min(caches)])
     options.runs.mkdir(parents=True, exist_ok=True)
     (options.runs / "pid").write_text(str(os.getpid()))
     hinted = {phase.cache for phase in recipe.phases if phase.hints}
