@@ -52,7 +52,7 @@ class Mixture:
     tint: float = 0.0
 
 
-class Batch(NamedTuple):
+class PhotoBatch(NamedTuple):
     """photos: normalised, float32 [B, 3, side, side]. alphas: float32 [B, 1, side, side] in [0, 1]. rows: int64 [B], the photos
     of the cache. windows: float32 [B, side, side, 2], where each pixel lies in its photo. whole: bool [B], true where the
     picture is a photo with its own alpha, nothing pasted and nothing left out."""
@@ -64,7 +64,7 @@ class Batch(NamedTuple):
     whole: npt.NDArray[np.bool_]
 
 
-class Batches:
+class PhotoBatches:
     """Batch `number` of `size` photos at `side` pixels.
 
     rows: the photos of the cache to draw from. scenes: photos without a subject; they serve as whole photos with an alpha
@@ -93,7 +93,7 @@ class Batches:
             self.layers[some, :3] = cache.photos[some].transpose(0, 3, 1, 2)
             self.layers[some, 3] = cache.alphas[some]
 
-    def __call__(self, number: int, first: int, size: int, side: int, device: torch.device) -> Batch:
+    def __call__(self, number: int, first: int, size: int, side: int, device: torch.device) -> PhotoBatch:
         """first: how many photos the run has drawn before this batch."""
         chance = np.random.default_rng([self.seed, number])
         generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
@@ -126,7 +126,7 @@ class Batches:
         photos = ((photos - mean) / std).contiguous(memory_format=torch.channels_last)
         whole = ~bare & ~grounds
         whole[pasted] = False
-        return Batch(photos, alphas.clamp(0, 1), rows, windows, whole)
+        return PhotoBatch(photos, alphas.clamp(0, 1), rows, windows, whole)
 
     def _find_grounds(
         self, layers: Tensor, windows: Tensor, chance: np.random.Generator, generator: torch.Generator, side: int

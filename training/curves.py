@@ -10,7 +10,7 @@ WIDTH, HEIGHT, MARGIN = 900, 320, 48
 
 
 def draw_curves(log: list[dict[str, float]], path: Path) -> None:
-    """Loss and held-out error over photos seen, one panel each, as a PNG."""
+    """Loss and held-out error over scenes seen, one panel each, as a PNG."""
     picture = Image.new("RGB", (WIDTH, 2 * HEIGHT), "white")
     draw = ImageDraw.Draw(picture)
     for panel, (key, title) in enumerate((("loss", "training loss"), ("held_out_mae", "held-out MAE to the teacher"))):
@@ -27,15 +27,15 @@ def _draw_panel(draw: ImageDraw.ImageDraw, log: list[dict[str, float]], key: str
     if not log:
         return
     values = [row[key] for row in log]
-    photos = [row["photos"] for row in log]
+    seen = [row["scenes"] for row in log]
     low, high = min(values), max(values)
     spread = max(high - low, 1e-9)
-    furthest = max(photos)
+    furthest = max(seen)
     points = [
         (left + (right - left) * x / furthest, lower - (lower - upper) * (y - low) / spread)
-        for x, y in zip(photos, values, strict=True)
+        for x, y in zip(seen, values, strict=True)
     ]
     draw.line(points, fill=(20, 90, 200), width=2)
     draw.text((4, upper), f"{high:.3f}", fill="black")
     draw.text((4, lower - 10), f"{low:.3f}", fill="black")
-    draw.text((right - 110, lower + 6), f"{int(furthest):,} photos", fill="black")
+    draw.text((right - 110, lower + 6), f"{int(furthest):,} scenes", fill="black")

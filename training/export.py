@@ -26,7 +26,6 @@ from liftout.catalog import find
 from training.cache import ROOT
 from training.graph import build
 from training.network import SIZE, PocketNetwork
-from training.train import NARROW
 
 LARGEST = 5_000_000
 PACK = ROOT.parent / "src" / "liftout" / "packs" / "pocket"
@@ -40,7 +39,7 @@ Stored = tuple[list[onnx.TensorProto], list[onnx.NodeProto]]
 def load_run(folder: Path) -> PocketNetwork:
     """The averaged network of a run's last checkpoint, in inference mode."""
     state = torch.load(folder / "checkpoint.pt", map_location="cpu")
-    network = PocketNetwork(state["recipe"].get("widths", NARROW))
+    network = PocketNetwork(state["recipe"]["widths"])
     network.load_state_dict(state["averaged"])
     return network.eval()
 

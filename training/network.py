@@ -22,6 +22,9 @@ STD = (0.229, 0.224, 0.225)
 WIDTHS = (32, 64, 160, 224)
 """Channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
 
+MAP_CHANNELS = {"stage4": WIDTHS[1], "stage5": WIDTHS[2], "stage6": 96, "stage5d": 64, "stage4d": 48}
+"""Channels of the maps that stand where the teacher has its stages: encoder at 1/8 and 1/16, decoder at 1/32, 1/16 and 1/8."""
+
 
 class PocketNetwork(nn.Module):
     """RGB float32 [B, 3, S, S], ImageNet-normalised, S a multiple of 32 -> alpha float32 [B, 1, S, S] in [0, 1].
@@ -63,8 +66,8 @@ class PocketNetwork(nn.Module):
         """Logits at 1/2, 1/32, 1/16 and 1/8 of the size: float32 [B, 1, ...]."""
         return self.logits_and_maps(photo)[0]
 
-    def logits_and_maps(self, photo: Tensor) -> tuple[list[Tensor], dict[int, Tensor]]:
-        """The logits, and the decoder's maps that they are made from, by stride: float32 [B, channels, S / stride, S / stride]."""
+    def logits_and_maps(self, photo: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """The logits, and the maps that they are made from, by the names of the teacher's maps at the same place (MAP_CHANNELS)."""
         quarter = self.quarter(self.stem(photo))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
@@ -74,11 +77,8 @@ class PocketNetwork(nn.Module):
         fine = self.at_eighth(_double(middle) + self.from_eighth(eighth))
         finest = self.at_quarter(_double(fine) + self.from_quarter(quarter))
         coarse = [head(x) for head, x in zip(self.coarse, (deep, middle, fine), strict=True)]
-        return [self.alpha(finest), *coarse], {32: deep, 16: middle, 8: fine}
-
-
-MAP_CHANNELS = {32: 96, 16: 64, 8: 48}
-"""Channels of the decoder's maps, by stride."""
+        maps = {"stage4": eighth, "stage5": sixteenth, "stage6": deep, "stage5d": middle, "stage4d": fine}
+        return [self.alpha(finest), *coarse], maps
 
 
 def take_over(network: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -22,7 +22,7 @@ from training.cache import CACHE, open_cache
 from training.evaluate import DATA, ecssd, measure, pocket
 from training.export import STORAGES, add_shape_options, network_of, write
 from training.scores import summarise
-from training.train import select_by_lists
+from training.selection import select_by_lists
 
 
 def main() -> None:

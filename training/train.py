@@ -1,6 +1,6 @@
 """Train the pocket network: `python -m training.train RECIPE`.
 
-A recipe (TOML, see recipes/) names the seed and the phases: picture side, batch, photos to draw, learning rate from and to.
+A recipe (TOML, see recipes/) names the seed and the phases: scenes to draw, batch, learning rate from and to, what counts.
 A run lives in `runs/<recipe>/`: checkpoint.pt (written every few minutes, to a temporary name first), log.csv, curves.png.
 A run that was killed, even by kill -9, continues from its last checkpoint when it is started again, to the same weights.
 """
@@ -14,240 +14,280 @@ import ctypes
 import os
 import time
 import tomllib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.augment import Batch, Batches, IntArray, Mixture
-from training.cache import CACHE, ROOT, Cache, add_drawn, open_cache
+from training.cache import ROOT
 from training.curves import draw_curves
-from training.network import MAP_CHANNELS, MEAN, SIZE, STD, PocketNetwork, take_over
-from training.teacher import TeacherMap, open_teacher
+from training.muon import Muon
+from training.network import MAP_CHANNELS, MEAN, SIZE, STD, WIDTHS, PocketNetwork, take_over
+from training.scenes import SCENES, SIDE, Scenes, open_scenes
+from training.selection import IntArray
+from training.shipped import read_shipped, settle
 
-LOG_FIELDS = ("step", "photos", "side", "rate", "loss", "held_out_mae", "photos_per_second", "seconds")
-HELD_OUT_EVERY = 50
-NARROW = (32, 64, 128, 160)
-"""Widths of the runs before the thirteenth."""
+LOG_FIELDS = (
+    "step",
+    "scenes",
+    "rate",
+    "loss",
+    "hints",
+    "held_out_hints",
+    "held_out_mae",
+    "scenes_per_second",
+    "seconds",
+)
+HELD_OUT = 128
+"""Scenes at the end of the file that are never trained on; of few, a tenth."""
+EMPTY = 0.1
+"""Alpha up to which a scene counts as made of nothing."""
+AROUND, AGREES = 11, 0.2
+"""Pixels a side over which two alphas are compared, and how far their means may be apart there."""
+ADAM_SHARE = 0.3
+"""Adam's rate for norms and biases, as a share of Muon's for kernels."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """photos: how many to draw, in batches of `batch`. rate: learning rate at the phase's first and last step. cache: side
-    of the cached photos to draw from. hints: weight of agreeing with the teacher's maps; they exist beside the cache of 288."""
+    """scenes: how many to draw, in batches of `batch`, all of one of `sides` pixels. rate: learning rate at the phase's first and
+    last step. window: smallest part of a scene's side that is seen, in half of the cases. hints: weight of agreeing with the
+    teacher's maps."""
 
-    side: int
-    batch: int
-    photos: int
+    scenes: int
     rate: tuple[float, float]
-    cache: int = 288
-    hints: float = 0.0
+    batch: int = 24
+    sides: tuple[int, ...] = (256,)
+    window: float = 0.7
+    hints: float = 0.5
 
     @property
     def steps(self) -> int:
-        return max(1, self.photos // self.batch)
+        return max(1, self.scenes // self.batch)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """decay: AdamW's weight decay. averaging: how much of the averaged weights each step keeps (after a warm-up).
-    warm_up: steps over which the rate rises at the start. start: run whose averaged weights to start from.
-    drawn: whether pictures without a subject are drawn as further scenes. overlap: weight of the soft intersection over
-    union beside the cross-entropy; the more, the harder the network decides. widths: of the network; it may be wider than
-    the one that it starts from. shares: how often photos of a source are drawn, by the first part of their names; 1, every
-    one once an epoch, for sources that are not named."""
+    """decay: weight decay. averaging: how much of the averaged weights each step keeps (after a warm-up). warm_up: steps over
+    which the rate rises at the start. start: run whose averaged weights to start from, or a pack's .onnx file in the folder of
+    runs, exported with `start_gain`. contrast: gain of alphas about one half, undoes the blur that averaging gave them. overlap:
+    weight of the soft intersection over union beside the cross-entropy. widths: of the network; it may be wider than the one that
+    it starts from. empties: how often in an epoch a scene without a subject is drawn."""
 
     phases: tuple[Phase, ...]
     seed: int = 1
     decay: float = 0.05
-    averaging: float = 0.999
-    warm_up: int = 300
+    averaging: float = 0.998
+    warm_up: int = 100
     start: str = ""
-    drawn: bool = False
+    start_gain: float = 1.0
+    contrast: float = 1.5
     overlap: float = 0.7
-    widths: tuple[int, ...] = NARROW
-    shares: dict[str, float] = field(default_factory=dict)
-    mixture: Mixture = field(default_factory=Mixture)
+    widths: tuple[int, ...] = WIDTHS
+    empties: int = 1
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
         facts: dict[str, Any] = tomllib.loads(path.read_text())
-        phases = tuple(Phase(**{**phase, "rate": tuple(phase["rate"])}) for phase in facts.pop("phases"))
-        widths = tuple(facts.pop("widths", NARROW))
-        return cls(phases=phases, mixture=Mixture(**facts.pop("mixture", {})), widths=widths, **facts)
-
-    @property
-    def caches(self) -> list[int]:
-        return sorted({phase.cache for phase in self.phases})
+        phases = [Phase(**_frozen(phase)) for phase in facts.pop("phases")]
+        return cls(phases=tuple(phases), **_frozen(facts))
 
     @property
     def steps(self) -> int:
         return sum(phase.steps for phase in self.phases)
 
-    def at(self, step: int) -> tuple[Phase, float, int]:
-        """The phase of `step`, its learning rate, and how many photos were drawn before it."""
-        drawn = 0
-        rest = step
+    def at(self, step: int) -> Moment:
+        """Raises IndexError beyond the last step."""
+        drawn, rest = 0, step
         for phase in self.phases:
             if rest < phase.steps:
                 first, last = phase.rate
                 rate = first + (last - first) * rest / max(1, phase.steps - 1)
-                return phase, rate * min(1.0, (step + 1) / max(1, self.warm_up)), drawn + rest * phase.batch
+                return Moment(phase, rate * min(1.0, (step + 1) / max(1, self.warm_up)), drawn + rest * phase.batch)
             rest -= phase.steps
             drawn += phase.steps * phase.batch
         raise IndexError(f"step {step} is beyond the recipe's {self.steps}")
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Which rows of the cache serve for what; see `select`."""
+class Moment(NamedTuple):
+    """Of a run. drawn: scenes before this step."""
 
-    photos: IntArray
-    scenes: IntArray
-    crisp: IntArray
-    held_out: IntArray
+    phase: Phase
+    rate: float
+    drawn: int
 
 
-def select(cache: Cache, excluded: set[str], scenes: set[str]) -> Selection:
-    """Sort the cached photos by what their teacher alphas are good for.
-
-    A teacher that is right is also sure: photos whose alpha is more half-tone than subject are dropped, and only the surest
-    ones are cut out and pasted elsewhere. One photo in fifty is held out to watch the run. `excluded` and the rest of
-    BACKGROUND_Google (pictures that a search for "things" found; their alphas are mostly accidents) are never drawn;
-    `scenes`, of them, are drawn with an alpha of zero, and so are the pictures that were made for it, together twice as often.
-    """
-    usable, crisp, held_out, bare, made = [], [], [], [], []
-    for row, name in enumerate(cache.names):
-        if name in excluded:
-            continue
-        if name in scenes:
-            bare.append(row)
-            continue
-        if name.startswith("drawn__"):
-            made.append(row)
-            continue
-        if "BACKGROUND_Google" in name:
-            continue
-        alpha = cache.alphas[row][::4, ::4].astype(np.float32) / 255
-        area = float(alpha.mean())
-        doubt = float((4 * alpha * (1 - alpha)).mean()) / max(area, 0.02)
-        if doubt > 1.0 or not 0.015 < area < 0.9:
-            continue
-        if row % HELD_OUT_EVERY == 0:
-            held_out.append(row)
-            continue
-        usable.append(row)
-        if doubt < 0.2 and area < 0.5:
-            crisp.append(row)
-    bare = bare * max(1, len(made) // (2 * max(1, len(bare)))) + made
-    return Selection(*[np.array(rows, np.int64) for rows in (usable, bare, crisp, held_out)])
+def _frozen(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
 
 
-def structure_loss(outputs: list[Tensor], alphas: Tensor, overlap: float = 0.7) -> Tensor:
-    """Cross-entropy and soft intersection over union, both heavier near edges, at half size and at the coarser depths.
+class Batch(NamedTuple):
+    """photos: normalised, float32 [B, 3, side, side]. alphas: what to learn, [B, 1, side / 2, ...]; teacher: [B, 1, side / 4, ...], float32
+    in [0, 1]. maps: by name, float32 [B, 64, ...], each channel less its mean, in units of its spread."""
+
+    photos: Tensor
+    alphas: Tensor
+    teacher: Tensor
+    maps: dict[str, Tensor]
+
+
+class Batches:
+    """Scenes as tensors, half of them mirrored, half of them cut; which ones and how follows from the seed and how many were drawn
+    before."""
+
+    def __init__(self, scenes: Scenes, rows: IntArray, seed: int, contrast: float, device: torch.device) -> None:
+        self.scenes, self.rows, self.seed, self.contrast, self.device = scenes, rows, seed, contrast, device
+        self.order: tuple[int, IntArray] = (-1, np.empty(0, np.int64))
+        self.scales = {}
+        for name in MAP_CHANNELS:
+            known = scenes.maps[name]
+            spread = np.maximum(known.spread, 0.05 * np.median(known.spread))
+            scale, shift = [torch.from_numpy(x / spread).view(1, -1, 1, 1).to(device) for x in (known.step, known.mean)]
+            self.scales[name] = scale, shift
+
+    def draw(self, first: int, size: int, sides: tuple[int, ...], window: float) -> Batch:
+        """first: how many scenes were drawn before. window: see Phase."""
+        rows = np.array([self._row(first + offset) for offset in range(size)])
+        chance = np.random.default_rng([self.seed, 3, first])
+        share = np.where(chance.random(size) < 0.5, chance.uniform(window, 1, size), 1)
+        mirror = np.where(chance.random(size) < 0.5, -1, 1)
+        matrices = np.zeros((size, 2, 3), np.float32)
+        matrices[:, 0, 0], matrices[:, 1, 1] = share * mirror, share
+        matrices[:, :, 2] = chance.uniform(-1, 1, (size, 2)) * (1 - share)[:, None]
+        return self.take(rows, int(chance.choice(sides)), torch.from_numpy(matrices))
+
+    def take(self, rows: IntArray, side: int, windows: Tensor | None = None) -> Batch:
+        """The scenes `rows` at `side` pixels. windows: matrices, float32 [B, 2, 3], from the window to the scene, both from -1 to 1."""
+        if windows is None:
+            windows = torch.eye(2, 3).expand(len(rows), -1, -1)
+        windows = windows.to(self.device)
+
+        def load(values: npt.NDArray[np.uint8]) -> Tensor:
+            pixels = torch.from_numpy(values[rows]).to(self.device)
+            return (pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)).float()
+
+        def see(values: Tensor, stride: int) -> Tensor:
+            places = functional.affine_grid(
+                windows, [len(rows), 1, side // stride, side // stride], align_corners=False
+            )
+            return functional.grid_sample(values, places, padding_mode="border", align_corners=False)
+
+        mean, std = [torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD)]
+        photos = (see(load(self.scenes.photos), 1) / 255 - mean) / std
+        made = load(self.scenes.alphas) / 255
+        teacher = load(self.scenes.teacher) / 255
+        alphas, teacher = agreed(((made - 0.5) * self.contrast + 0.5).clamp(0, 1), teacher)
+        maps = {}
+        for name, (scale, shift) in self.scales.items():
+            values = load(self.scenes.maps[name].values)
+            maps[name] = see(values * scale - shift, SIDE // values.shape[-1]).clamp(-6, 6)
+        photos = photos.contiguous(memory_format=torch.channels_last)
+        return Batch(photos, see(alphas, 2), see(teacher, 4), maps)
+
+    def _row(self, drawn: int) -> int:
+        epoch, place = divmod(drawn, len(self.rows))
+        if self.order[0] != epoch:
+            self.order = epoch, np.random.default_rng([self.seed, 7, epoch]).permutation(self.rows)
+        return int(self.order[1][place])
+
+
+def agreed(made: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """The alpha to learn, at both sizes: what the scene was made of where the teacher agrees, sharper than it at edges; elsewhere the
+    teacher's, since a window may show a piece of what was the subject of the whole photo. A scene made of nothing stays empty,
+    whatever the teacher sees in it.
+
+    made: float32 [B, 1, 2h, 2w]. teacher: [B, 1, h, w]. Returns float32 [B, 1, 2h, 2w] and [B, 1, h, w]."""
+    teacher = torch.where(made.amax((1, 2, 3), keepdim=True) < EMPTY, torch.zeros_like(teacher), teacher)
+    large = functional.interpolate(teacher, scale_factor=2.0, mode="bilinear", align_corners=False)
+    apart = functional.avg_pool2d(made - large, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False).abs()
+    return torch.where(apart < AGREES, made, large), teacher
+
+
+class Hints(nn.Module):
+    """How far the network's maps are from the teacher's, in units of each channel's spread; a 1x1 convolution per map translates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.translate = nn.ModuleDict({name: nn.Conv2d(width, 64, 1) for name, width in MAP_CHANNELS.items()})
+
+    def forward(self, maps: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
+        """Mean squared difference over maps, photos and channels; a scalar."""
+        apart = [functional.mse_loss(turn(maps[name]).float(), wanted[name]) for name, turn in self.translate.items()]
+        return torch.stack(apart).mean()
+
+
+def structure_loss(outputs: list[Tensor], alphas: Tensor, teacher: Tensor, overlap: float = 0.7) -> Tensor:
+    """Cross-entropy and soft intersection over union against the scene's alpha, both heavier near edges, at half size; and
+    cross-entropy against the teacher's alpha at the coarser depths.
 
     Half size because that is where the network decides; the doubling after it learns nothing.
 
     Source of the weighting: Wei et al. 2020, "F3Net: Fusion, Feedback and Focus for Salient Object Detection", AAAI.
     """
-    alphas = functional.avg_pool2d(alphas, 2)
     near = functional.avg_pool2d(alphas, (7, 1), stride=1, padding=(3, 0), count_include_pad=False)
     near = functional.avg_pool2d(near, (1, 7), stride=1, padding=(0, 3), count_include_pad=False)
     weights = 1 + 4 * (near - alphas).abs()
-    logits = outputs[0]
+    logits = outputs[0].float()
     entropy = functional.binary_cross_entropy_with_logits(logits, alphas, weight=weights)
     guess = torch.sigmoid(logits)
     both = (weights * guess * alphas).sum((1, 2, 3))
     either = (weights * (guess + alphas - guess * alphas)).sum((1, 2, 3))
     loss = entropy + (1 - (both + 1) / (either + 1)).mean() * overlap
-    target = alphas
-    for coarse, share in zip(outputs[:0:-1], (0.3, 0.2, 0.2), strict=True):
-        target = functional.avg_pool2d(target, target.shape[-1] // coarse.shape[-1])
-        loss = loss + share * functional.binary_cross_entropy_with_logits(coarse, target)
+    for coarse in outputs[1:]:
+        target = functional.avg_pool2d(teacher, teacher.shape[-1] // coarse.shape[-1])
+        loss = loss + 0.3 * functional.binary_cross_entropy_with_logits(coarse.float(), target)
     return loss
-
-
-class Hints(nn.Module):
-    """How far the network's maps are from the teacher's, each channel in units of its spread; a 1x1 convolution per map
-    translates. Only photos that stand as they are count: the teacher has not seen the others."""
-
-    def __init__(self, teacher: dict[int, TeacherMap]):
-        super().__init__()
-        self.teacher = teacher
-        self.translate = nn.ModuleDict(
-            {str(stride): nn.Conv2d(MAP_CHANNELS[stride], len(known.step), 1) for stride, known in teacher.items()}
-        )
-
-    def forward(self, maps: dict[int, Tensor], batch: Batch) -> Tensor:
-        """Mean squared difference over maps, photos and channels; a scalar."""
-        whole = np.flatnonzero(batch.whole)
-        total = batch.photos.new_zeros(())
-        if not len(whole):
-            return total
-        where = torch.from_numpy(whole).to(batch.photos.device)
-        windows = batch.windows[where].permute(0, 3, 1, 2)
-        for stride, known in self.teacher.items():
-            values = np.stack([known.values[row] for row in batch.rows[whole]])
-            wanted = torch.from_numpy(values).to(batch.photos.device).permute(0, 3, 1, 2).float()
-            scale = torch.from_numpy(known.step / known.spread.clip(1e-3)).view(1, -1, 1, 1)
-            shift = torch.from_numpy(known.mean / known.spread.clip(1e-3)).view(1, -1, 1, 1)
-            wanted = wanted * scale.to(wanted.device) - shift.to(wanted.device)
-            places = functional.avg_pool2d(windows, stride).permute(0, 2, 3, 1)
-            wanted = functional.grid_sample(wanted, places, padding_mode="reflection", align_corners=False)
-            guess = self.translate[str(stride)](maps[stride][where])
-            total = total + functional.mse_loss(guess.float(), wanted.clamp(-6, 6)) / len(self.teacher)
-        return total
 
 
 class Run:
     """One training run in one folder; `step` counts what is done."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        folder: Path,
-        caches: dict[int, Cache],
-        selection: Selection,
-        device: torch.device,
-        teacher: dict[int, TeacherMap] | None = None,
-    ) -> None:
-        self.recipe, self.folder, self.caches, self.selection, self.device = recipe, folder, caches, selection, device
+    def __init__(self, recipe: Recipe, folder: Path, scenes: Scenes, device: torch.device) -> None:
+        self.recipe, self.folder, self.device = recipe, folder, device
+        count = len(scenes.photos)
+        self.held_out = np.arange(count - min(HELD_OUT, count // 10), count)
+        rows = np.arange(count - len(self.held_out))
+        empty = rows[scenes.alphas[rows].max((1, 2)) < 255 * EMPTY]
+        rows = np.concatenate([rows, *[empty] * (recipe.empties - 1)])
+        self.batches = Batches(scenes, rows, recipe.seed, recipe.contrast, device)
         torch.manual_seed(recipe.seed)
-        network, self.hints = PocketNetwork(recipe.widths), Hints(teacher or {}).to(device)
-        if recipe.start:
-            state = torch.load(folder.parent / recipe.start / "checkpoint.pt", map_location="cpu")
-            take_over(network, state["averaged"])
-            if teacher and state.get("hints"):
-                self.hints.load_state_dict(state["hints"])
+        network, self.hints = self._start(), Hints().to(device)
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
-        parameters = [*self.network.parameters(), *self.hints.parameters()]
-        matrices = [p for p in parameters if p.ndim > 1]
-        others = [p for p in parameters if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=1e-3, fused=True)
-        self.batches = {
-            side: Batches(
-                cache,
-                selection.photos,
-                selection.scenes,
-                selection.crisp,
-                recipe.mixture,
-                recipe.seed,
-                np.array([recipe.shares.get(cache.names[row].split("__")[0], 1.0) for row in selection.photos]),
-            )
-            for side, cache in caches.items()
-        }
+        learnt = [*self.network.parameters(), *self.hints.parameters()]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            Muon([p for p in learnt if p.ndim > 1], lr=1.0, decay=recipe.decay),
+            torch.optim.AdamW([p for p in learnt if p.ndim <= 1], weight_decay=0.0),
+        ]
         self.step = 0
         self.seconds = 0.0
         self.log: list[dict[str, float]] = []
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._load()
+
+    def _start(self) -> PocketNetwork:
+        recipe, network = self.recipe, PocketNetwork(self.recipe.widths)
+        if recipe.start.endswith(".onnx"):
+            shipped = read_shipped(self.folder.parent / recipe.start, recipe.start_gain)
+            side = recipe.phases[0].sides[0]
+            settle(
+                shipped,
+                [
+                    self.batches.take(np.arange(8 * k, 8 * k + 8) % self.batches.rows, side).photos.cpu()
+                    for k in range(8)
+                ],
+            )
+            take_over(network, shipped.state_dict())
+        elif recipe.start:
+            state = torch.load(self.folder.parent / recipe.start / "checkpoint.pt", map_location="cpu")
+            take_over(network, state["averaged"])
+        return network
 
     def train(self, until: int | None = None, save_seconds: float = 240, autocast: bool = False) -> None:
         """Train to step `until`, or to the recipe's end."""
@@ -257,32 +297,33 @@ class Run:
         mark = time.monotonic()
         while self.step < last:
             losses.append(self._one_step(autocast))
-            seen += self.recipe.at(self.step - 1)[0].batch
+            seen += self.recipe.at(self.step - 1).phase.batch
             now = time.monotonic()
             self.seconds = seconds + now - started
             if now - saved > save_seconds or self.step == last:
-                self._record(losses, seen / (now - mark))
+                self._record(losses, seen / (now - mark), autocast)
                 self._save()
                 pace = (now - started) / (self.step - before)
                 print(self._progress(pace), flush=True)
                 losses, seen = [], 0
                 saved = mark = time.monotonic()
 
-    def _one_step(self, autocast: bool) -> float:
+    def _one_step(self, autocast: bool) -> tuple[float, float]:
         phase, rate, drawn = self.recipe.at(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        batch = self.batches[phase.cache](self.step, drawn, phase.batch, phase.side, self.device)
+        for optimizer, share in zip(self.optimizers, (1.0, ADAM_SHARE), strict=True):
+            optimizer.param_groups[0]["lr"] = rate * share
+        batch = self.batches.draw(drawn, phase.batch, phase.sides, phase.window)
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
             outputs, maps = self.network.logits_and_maps(batch.photos)
-            distance = self.hints(maps, batch) if phase.hints else torch.zeros(())
-        loss = structure_loss([output.float() for output in outputs], batch.alphas, self.recipe.overlap)
-        loss = loss + phase.hints * distance
-        self.optimizer.zero_grad(set_to_none=True)
+            distance = self.hints(maps, batch.maps)
+        loss = structure_loss(outputs, batch.alphas, batch.teacher, self.recipe.overlap) + phase.hints * distance
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        self.optimizer.step()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 4.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
         keep = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for average, current in zip(
@@ -293,35 +334,32 @@ class Run:
                 else:
                     average.copy_(current)
         self.step += 1
-        return float(loss.detach())
+        return float(loss.detach()), float(distance.detach())
 
-    def held_out_error(self) -> float:
-        """Mean absolute difference of the averaged network from the teacher on held-out photos, at the final size."""
-        rows, cache = self.selection.held_out, self.caches[max(self.caches)]
-        mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
-        total = 0.0
-        for start in range(0, len(rows), 8):
-            some = rows[start : start + 8]
-            photos = torch.from_numpy(cache.photos[some]).permute(0, 3, 1, 2).float() / 255
-            photos = functional.interpolate(photos, size=(SIZE, SIZE), mode="bilinear", antialias=True)
-            alphas = torch.from_numpy(cache.alphas[some]).float()[:, None] / 255
-            alphas = functional.interpolate(alphas, size=(SIZE, SIZE), mode="bilinear", antialias=True)
-            with torch.no_grad():
-                guess = self.averaged(((photos - mean) / std).to(self.device)).cpu()
-            total += float((guess - alphas).abs().mean((1, 2, 3)).sum())
-        return total / max(1, len(rows))
+    def held_out_error(self, autocast: bool) -> tuple[float, float]:
+        """How far the averaged network is on held-out scenes: from the teacher's maps, and mean absolute difference from its alpha."""
+        hints = error = 0.0
+        for start in range(0, len(self.held_out), 8):
+            batch = self.batches.take(self.held_out[start : start + 8], SIZE)
+            with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
+                outputs, maps = self.averaged.logits_and_maps(batch.photos)
+                hints += float(self.hints(maps, batch.maps)) * len(batch.photos)
+            guess = functional.avg_pool2d(torch.sigmoid(outputs[0].float()), 2)
+            error += float((guess - batch.teacher).abs().mean()) * len(batch.photos)
+        return hints / max(1, len(self.held_out)), error / max(1, len(self.held_out))
 
-    def _record(self, losses: list[float], pace: float) -> None:
+    def _record(self, losses: list[tuple[float, float]], pace: float, autocast: bool) -> None:
         phase, rate, drawn = self.recipe.at(self.step - 1)
-        row = (self.step, drawn + phase.batch, phase.side, rate, float(np.mean(losses)), self.held_out_error(), pace)
+        loss, hints = np.mean(losses, axis=0)
+        row = (self.step, drawn + phase.batch, rate, float(loss), float(hints), *self.held_out_error(autocast), pace)
         self.log.append(dict(zip(LOG_FIELDS, (*row, self.seconds), strict=True)))
 
     def _progress(self, pace: float) -> str:
         row = self.log[-1]
         left = time.strftime("%H:%M:%S", time.gmtime((self.recipe.steps - self.step) * pace))
         return (
-            f"step {self.step}/{self.recipe.steps}  side {row['side']}  loss {row['loss']:.4f}  held-out MAE "
-            f"{row['held_out_mae']:.4f}  {row['photos_per_second']:.1f} photos/s  {left} left"
+            f"step {self.step}/{self.recipe.steps}  loss {row['loss']:.4f}  hints {row['hints']:.4f}  held out: hints "
+            f"{row['held_out_hints']:.4f}  MAE {row['held_out_mae']:.4f}  {row['scenes_per_second']:.1f} scenes/s  {left} left"
         )
 
     def _save(self) -> None:
@@ -335,7 +373,7 @@ class Run:
                 "network": self.network.state_dict(),
                 "averaged": self.averaged.state_dict(),
                 "hints": self.hints.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             },
             partial,
         )
@@ -355,22 +393,10 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.hints.load_state_dict(state["hints"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.step, self.seconds, self.log = state["step"], state["seconds"], state["log"]
         print(f"continuing {self.folder.name} after step {self.step}", flush=True)
-
-
-def read_names(path: Path) -> set[str]:
-    """Names of photos, one a line, `#` for comments; none where the file is absent."""
-    if not path.exists():
-        return set()
-    return {line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")}
-
-
-def select_by_lists(cache: Cache) -> Selection:
-    """`select` by the lists of this folder: what measures and what is doubted is never drawn."""
-    excluded = read_names(ROOT / "no_subject.txt") | read_names(ROOT / "doubted.txt")
-    return select(cache, excluded, read_names(ROOT / "scenes.txt"))
 
 
 def keep_memory() -> None:
@@ -389,29 +415,23 @@ def keep_memory() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--scenes", type=Path, default=SCENES)
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16: pays on CPUs with AMX and on GPUs")
+    parser.add_argument(
+        "--bf16", action="store_true", help="autocast to bfloat16: pays on CPUs with bf16 units and on GPUs"
+    )
     parser.add_argument("--save-seconds", type=float, default=240)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_memory()
     recipe = Recipe.read(options.recipe)
-    caches = {side: open_cache(options.cache / str(side)) for side in recipe.caches}
-    if recipe.drawn:
-        caches = {side: add_drawn(cache, options.cache / str(side)) for side, cache in caches.items()}
-    selection = select_by_lists(caches[min(caches)])
     options.runs.mkdir(parents=True, exist_ok=True)
     (options.runs / "pid").write_text(str(os.getpid()))
-    hinted = {phase.cache for phase in recipe.phases if phase.hints}
-    if len(hinted) > 1:
-        raise SystemExit("hints are drawn from one cache; give all phases with hints the same `cache`")
-    teacher = {stride: known for side in hinted for stride, known in open_teacher(options.cache / str(side)).items()}
-    run = Run(recipe, options.runs / options.recipe.stem, caches, selection, torch.device(options.device), teacher)
-    counts = ", ".join(f"{len(rows)} {name}" for name, rows in vars(selection).items())
-    print(f"{sum(p.numel() for p in run.network.parameters()):,} weights; {counts}", flush=True)
+    run = Run(recipe, options.runs / options.recipe.stem, open_scenes(options.scenes), torch.device(options.device))
+    weights = sum(p.numel() for p in run.network.parameters())
+    print(f"{weights:,} weights; {len(run.batches.rows)} scenes, {len(run.held_out)} held out", flush=True)
     run.train(save_seconds=options.save_seconds, autocast=options.bf16)
 
 

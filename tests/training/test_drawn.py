@@ -8,7 +8,7 @@ import numpy as np
 
 from training.cache import Cache, add_drawn
 from training.drawn import PAINTERS, draw_all
-from training.train import select
+from training.selection import select
 
 SIDE = 48
 

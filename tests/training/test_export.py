@@ -12,7 +12,7 @@ import torch
 
 from training.evaluate import pocket
 from training.export import SHIPPED, fold, store_as_bytes, store_as_half, to_onnx, write
-from training.network import PocketNetwork
+from training.network import SIZE, PocketNetwork
 
 SIMPLE = {
     "Conv",
@@ -62,7 +62,7 @@ def test_folding_changes_nothing(network: PocketNetwork) -> None:
 
 
 def test_the_graph_equals_torch(network: PocketNetwork, graph: onnx.ModelProto) -> None:
-    photo = torch.randn(1, 3, 256, 256)
+    photo = torch.randn(1, 3, SIZE, SIZE)
     with torch.no_grad():
         expected = network(photo).numpy()
     assert np.abs(_run(graph, photo.numpy()) - expected).max() < 1e-4
@@ -80,7 +80,7 @@ def test_several_sides_and_mirror_images_decide_together(network: PocketNetwork)
             mean = (logits[:1] + logits[1:].flip(3)) / 2
             seen.append(torch.nn.functional.interpolate(mean, size=256, mode="bilinear", align_corners=False))
         expected = torch.sigmoid(1.5 * sum(seen) / 2).numpy()  # type: ignore[call-overload]
-    graph = to_onnx(network, sides=(224, 256), gain=1.5, mirror=True)
+    graph = to_onnx(network, 256, sides=(224, 256), gain=1.5, mirror=True)
     assert np.abs(_run(graph, photo.numpy()) - expected).max() < 1e-3
     single = to_onnx(network)
     assert len(graph.SerializeToString()) < 1.02 * len(single.SerializeToString()), "the weights are kept twice"
@@ -88,7 +88,7 @@ def test_several_sides_and_mirror_images_decide_together(network: PocketNetwork)
 
 
 def test_stored_weights_stay_close(graph: onnx.ModelProto) -> None:
-    photo = np.random.default_rng(0).normal(size=(1, 3, 256, 256)).astype(np.float32)
+    photo = np.random.default_rng(0).normal(size=(1, 3, SIZE, SIZE)).astype(np.float32)
     expected = _run(graph, photo)
     for store, bytes_left, difference in ((store_as_half, 0.6, 0.02), (store_as_bytes, 0.3, 0.1)):
         stored = store(graph)
