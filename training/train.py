@@ -256,8 +256,9 @@ class Run:
         rows = np.concatenate([rows, *[empty] * (recipe.empties - 1)])
         self.batches = Batches(scenes, rows, recipe.seed, recipe.contrast, device)
         torch.manual_seed(recipe.seed)
-        network, self.hints = self._start(), Hints().to(device)
+        network, hints = self._start()
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.hints = hints.to(device)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         learnt = [*self.network.parameters(), *self.hints.parameters()]
         self.optimizers: list[torch.optim.Optimizer] = [
@@ -271,23 +272,22 @@ class Run:
         if (folder / "checkpoint.pt").exists():
             self._load()
 
-    def _start(self) -> PocketNetwork:
-        recipe, network = self.recipe, PocketNetwork(self.recipe.widths)
+    def _start(self) -> tuple[PocketNetwork, Hints]:
+        """What the recipe starts from."""
+        recipe, network, hints = self.recipe, PocketNetwork(self.recipe.widths), Hints()
         if recipe.start.endswith(".onnx"):
             shipped = read_shipped(self.folder.parent / recipe.start, recipe.start_gain)
             side = recipe.phases[0].sides[0]
             settle(
                 shipped,
-                [
-                    self.batches.take(np.arange(8 * k, 8 * k + 8) % self.batches.rows, side).photos.cpu()
-                    for k in range(8)
-                ],
+                [self.batches.take(rows, side).photos.cpu() for rows in np.array_split(self.batches.rows[:64], 8)],
             )
             take_over(network, shipped.state_dict())
         elif recipe.start:
             state = torch.load(self.folder.parent / recipe.start / "checkpoint.pt", map_location="cpu")
             take_over(network, state["averaged"])
-        return network
+            hints.load_state_dict(state["hints"])
+        return network, hints
 
     def train(self, until: int | None = None, save_seconds: float = 240, autocast: bool = False) -> None:
         """Train to step `until`, or to the recipe's end."""

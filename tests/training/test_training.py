@@ -17,14 +17,15 @@ import torch
 
 from liftout.networks.u2net import SMALL_WIDTHS, U2Net
 from training.augment import Mixture, PhotoBatches
+from training.blend import blend
 from training.cache import open_cache
-from training.export import store_as_bytes, to_onnx, write
+from training.export import load_run, store_as_bytes, to_onnx, write
 from training.muon import orthogonal
-from training.network import SIZE, PocketNetwork, take_over
+from training.network import SIZE, WIDTHS, PocketNetwork, take_over
 from training.scenes import CHUNK, SIDE, TEACHER, make_scenes, open_scenes, to_teacher
 from training.selection import read_names, select
 from training.shipped import read_shipped, settle
-from training.train import Batches, Recipe, agreed, structure_loss
+from training.train import Batches, Hints, Recipe, agreed, structure_loss
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -298,6 +299,21 @@ def test_orthogonal_steps(shape: tuple[int, int]) -> None:
     assert float(values.median()) > 0.6
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     assert float((orthogonal(matrix) * (u @ v)).sum()) > 0.7 * min(shape), "points elsewhere"
+
+
+def test_a_blend_is_the_mean_of_its_runs(tmp_path: Path) -> None:
+    networks = []
+    for name in ("one", "two"):
+        torch.manual_seed(len(networks))
+        networks.append(PocketNetwork())
+        (tmp_path / name).mkdir()
+        state = {"averaged": networks[-1].state_dict(), "hints": Hints().state_dict(), "recipe": {"widths": WIDTHS}}
+        torch.save(state, tmp_path / name / "checkpoint.pt")
+    blend([tmp_path / "one", tmp_path / "two"], tmp_path / "both")
+    mean = load_run(tmp_path / "both").stem[0].weight
+    assert torch.allclose(mean, (networks[0].stem[0].weight + networks[1].stem[0].weight) / 2)
+    with pytest.raises(SystemExit, match="holds a run"):
+        blend([tmp_path / "one"], tmp_path / "two")
 
 
 def test_photos_of_a_source_may_come_less_often(small_cache: Path) -> None:
