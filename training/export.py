@@ -57,18 +57,24 @@ def fold(network: PocketNetwork) -> PocketNetwork:
 
 
 def to_onnx(
-    network: PocketNetwork, size: int = SIZE, sides: Sequence[int] = (), gain: float = 1.0, mirror: bool = False
+    network: PocketNetwork,
+    size: int = SIZE,
+    sides: Sequence[int] = (),
+    gain: float = 1.0,
+    mirror: bool = False,
+    shift: float = 0.0,
 ) -> onnx.ModelProto:
     """fp32 graph: `input` float32 [1, 3, size, size] -> `output` float32 [1, 1, size, size], sigmoid inside.
 
-    sides, mirror: see `build`. gain: factor of the logits; above 1 the network decides harder than it was trained to.
+    sides, mirror: see `build`. gain: factor of the logits; above 1 the network decides harder than it was trained to. shift: added to
+    them after that; above 0 what the network doubts is rather kept.
     """
     folded = fold(network)
     last = folded.alpha[0]
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None
     last.weight.data *= gain
-    last.bias.data *= gain
+    last.bias.data.mul_(gain).add_(shift)
     return build(folded, size, sides, mirror)
 
 
@@ -151,13 +157,14 @@ def add_shape_options(parser: argparse.ArgumentParser) -> None:
         "--sides", type=int, nargs="+", default=(), help="pixels that the network sees; of several the mean decides"
     )
     parser.add_argument("--gain", type=float, default=1.0, help="factor of the logits")
+    parser.add_argument("--shift", type=float, default=0.0, help="added to the logits, after the factor")
     parser.add_argument("--mirror", action="store_true", help="see the photo and its mirror image")
 
 
 def network_of(options: argparse.Namespace) -> onnx.ModelProto:
     """The fp32 graph that the options of `add_shape_options` describe."""
     network = load_run(options.runs / options.run)
-    return to_onnx(network, options.size, options.sides, options.gain, options.mirror)
+    return to_onnx(network, options.size, options.sides, options.gain, options.mirror, options.shift)
 
 
 def main() -> None:
