@@ -147,7 +147,7 @@ def test_a_mask_has_no_background_colour(photo: Path, session: rembg.Session) ->
 
 
 def test_colours_are_straight_and_have_no_dark_halo(session: rembg.Session) -> None:
-    pixels = np.asarray(Image.open(Path(__file__).parents[2] / "examples" / "cat.jpg"))
+    pixels = np.asarray(Image.open(Path(__file__).parents[2] / "examples" / "coffee.jpg"))
     given = pixels.astype(float)
     found = remove(pixels, session=session).astype(float)
     # the rim of what is surely subject; elsewhere a half-tone is the network's doubt, not an edge
