@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from training.cache import Cache
 from training.network import MEAN, STD
+from training.selection import IntArray
 
 LUMA = (0.299, 0.587, 0.114)
 GROUND_TRIES = 20
@@ -28,8 +29,6 @@ GROUND_LOOK = 24
 """Pixels a side at which those windows are looked at."""
 GROUND_ALPHA = 0.02
 """Mean alpha up to which a window counts as beside the subject."""
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,10 @@ class Mixture:
 
 
 class PhotoBatch(NamedTuple):
-    """photos: normalised, float32 [B, 3, side, side]. alphas: float32 [B, 1, side, side] in [0, 1]. rows: int64 [B], the photos
-    of the cache. windows: float32 [B, side, side, 2], where each pixel lies in its photo. whole: bool [B], true where the
-    picture is a photo with its own alpha, nothing pasted and nothing left out."""
+    """photos: normalised, float32 [B, 3, side, side]. alphas: float32 [B, 1, side, side] in [0, 1]."""
 
     photos: Tensor
     alphas: Tensor
-    rows: IntArray
-    windows: Tensor
-    whole: npt.NDArray[np.bool_]
 
 
 class PhotoBatches:
@@ -124,9 +118,7 @@ class PhotoBatches:
         mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
         std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
         photos = ((photos - mean) / std).contiguous(memory_format=torch.channels_last)
-        whole = ~bare & ~grounds
-        whole[pasted] = False
-        return PhotoBatch(photos, alphas.clamp(0, 1), rows, windows, whole)
+        return PhotoBatch(photos, alphas.clamp(0, 1))
 
     def _find_grounds(
         self, layers: Tensor, windows: Tensor, chance: np.random.Generator, generator: torch.Generator, side: int

@@ -6,8 +6,8 @@ stretches its input (Pillow's antialiased bilinear), and stored as plain uint8 a
 
     photos.npy  [N, side, side, 3]      alphas.npy  [N, side, side]      names.json  N names, sorted
 
-`python -m training.cache` builds one of each side in SIDES: the small one feeds the early, cheap part of a training. DRAWN
-pictures without a subject (see drawn.py) follow the photos, named `drawn__<number>`.
+`python -m training.cache` builds one of each side in SIDES. DRAWN pictures without a subject (see drawn.py) follow the
+photos, named `drawn__<number>`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from training.drawn import draw_all
 
 UInt8Array = npt.NDArray[np.uint8]
 
-SIDES = (192, 288)
+SIDES = (288,)
 DRAWN = 3000
 ROOT = Path(__file__).resolve().parent
 PHOTOS = ROOT.parent.parent / "shared" / "data" / "train"

@@ -22,9 +22,6 @@ STD = (0.229, 0.224, 0.225)
 WIDTHS = (32, 64, 160, 224)
 """Channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
 
-MAP_CHANNELS = {"stage4": WIDTHS[1], "stage5": WIDTHS[2], "stage6": 96, "stage5d": 64, "stage4d": 48}
-"""Channels of the maps that stand where the teacher has its stages: encoder at 1/8 and 1/16, decoder at 1/32, 1/16 and 1/8."""
-
 
 class PocketNetwork(nn.Module):
     """RGB float32 [B, 3, S, S], ImageNet-normalised, S a multiple of 32 -> alpha float32 [B, 1, S, S] in [0, 1].
@@ -67,7 +64,7 @@ class PocketNetwork(nn.Module):
         return self.logits_and_maps(photo)[0]
 
     def logits_and_maps(self, photo: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """The logits, and the maps that they are made from, by the names of the teacher's maps at the same place (MAP_CHANNELS)."""
+        """The logits, and the maps that they are made from, by the names of the teacher's maps at the same place (`map_channels`)."""
         quarter = self.quarter(self.stem(photo))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
@@ -79,6 +76,11 @@ class PocketNetwork(nn.Module):
         coarse = [head(x) for head, x in zip(self.coarse, (deep, middle, fine), strict=True)]
         maps = {"stage4": eighth, "stage5": sixteenth, "stage6": deep, "stage5d": middle, "stage4d": fine}
         return [self.alpha(finest), *coarse], maps
+
+
+def map_channels(widths: Sequence[int] = WIDTHS) -> dict[str, int]:
+    """Channels of the maps that stand where the teacher has its stages: encoder at 1/8 and 1/16, decoder at 1/32, 1/16 and 1/8."""
+    return {"stage4": widths[1], "stage5": widths[2], "stage6": 96, "stage5d": 64, "stage4d": 48}
 
 
 def take_over(network: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -41,16 +41,13 @@ SCENES = ROOT / "runs" / "scenes"
 SIDE = 320
 CHUNK = 32
 MAPS = {
-    "entry3": 40,
-    "entry4": 40,
     "stage4": 40,
     "stage5": 20,
     "stage6": 10,
     "stage5d": 20,
     "stage4d": 40,
-    "stage3d": 40,
 }
-"""Side of every map. entryN is what the teacher's stage N reads; entry3 and stage3d are averaged from 80 x 80."""
+"""Side of every map."""
 
 MIXTURE = Mixture(
     paste=0.25, empty=0.06, ground=0.18, paste_on_ground=0.8, grey=0.04, tint=0.05, soften=0.1, noise=0.1, window=0.5
@@ -95,24 +92,20 @@ class Teacher(nn.Module):
 
     def forward(self, photo: Tensor) -> tuple[Tensor, ...]:
         stage = self.whole.get_submodule
-        entry3 = halve(stage("stage2")(halve(stage("stage1")(photo))))
-        stage3 = stage("stage3")(entry3)
-        entry4 = halve(stage3)
-        stage4 = stage("stage4")(entry4)
+        stage2 = stage("stage2")(halve(stage("stage1")(photo)))
+        stage3 = stage("stage3")(halve(stage2))
+        stage4 = stage("stage4")(halve(stage3))
         stage5 = stage("stage5")(halve(stage4))
         stage6 = stage("stage6")(halve(stage5))
         stage5d = stage("stage5d")(torch.cat((resize_like(stage6, stage5), stage5), 1))
         stage4d = stage("stage4d")(torch.cat((resize_like(stage5d, stage4), stage4), 1))
         stage3d = stage("stage3d")(torch.cat((resize_like(stage4d, stage3), stage3), 1))
         known = {
-            "entry3": functional.avg_pool2d(entry3, 2),
-            "entry4": entry4,
             "stage4": stage4,
             "stage5": stage5,
             "stage6": stage6,
             "stage5d": stage5d,
             "stage4d": stage4d,
-            "stage3d": functional.avg_pool2d(stage3d, 2),
         }
         return (*[known[name] for name in MAPS], stage("side3")(stage3d))
 
@@ -190,7 +183,7 @@ class SceneWriter:
     def run(self) -> None:
         started, before = time.monotonic(), self.facts["complete"]
         for start in range(before, self.count, CHUNK):
-            photos, alphas, *_ = self.batches(start // CHUNK, start, CHUNK, SIDE, torch.device("cpu"))
+            photos, alphas = self.batches(start // CHUNK, start, CHUNK, SIDE, torch.device("cpu"))
             size = min(CHUNK, self.count - start)
             seen = _to_pixels(photos)
             self.arrays["photos"][start : start + size] = seen[:size]
@@ -216,7 +209,7 @@ class SceneWriter:
         """What the maps' values are like, from some scenes of numbers that are not used otherwise."""
         seen: dict[str, list[FloatArray]] = {name: [] for name in MAPS}
         for number in range(chunks):
-            photos, *_ = self.batches(10**6 + number, number * CHUNK, CHUNK, SIDE, torch.device("cpu"))
+            photos, _ = self.batches(10**6 + number, number * CHUNK, CHUNK, SIDE, torch.device("cpu"))
             for photo in _to_pixels(photos):
                 for name, values in zip(MAPS, self.compiled(to_teacher(photo)).values(), strict=False):
                     seen[name].append(values[0].astype(np.float32))

@@ -14,6 +14,7 @@ import ctypes
 import os
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from torch.nn import functional
 from training.cache import ROOT
 from training.curves import draw_curves
 from training.muon import Muon
-from training.network import MAP_CHANNELS, MEAN, SIZE, STD, WIDTHS, PocketNetwork, take_over
+from training.network import MEAN, SIZE, STD, WIDTHS, PocketNetwork, map_channels, take_over
 from training.scenes import SCENES, SIDE, Scenes, open_scenes
 from training.selection import IntArray
 from training.shipped import read_shipped, settle
@@ -144,8 +145,7 @@ class Batches:
         self.scenes, self.rows, self.seed, self.contrast, self.device = scenes, rows, seed, contrast, device
         self.order: tuple[int, IntArray] = (-1, np.empty(0, np.int64))
         self.scales = {}
-        for name in MAP_CHANNELS:
-            known = scenes.maps[name]
+        for name, known in scenes.maps.items():
             spread = np.maximum(known.spread, 0.05 * np.median(known.spread))
             scale, shift = [torch.from_numpy(x / spread).view(1, -1, 1, 1).to(device) for x in (known.step, known.mean)]
             self.scales[name] = scale, shift
@@ -211,9 +211,10 @@ def agreed(made: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 class Hints(nn.Module):
     """How far the network's maps are from the teacher's, in units of each channel's spread; a 1x1 convolution per map translates."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
-        self.translate = nn.ModuleDict({name: nn.Conv2d(width, 64, 1) for name, width in MAP_CHANNELS.items()})
+        channels = map_channels(widths)
+        self.translate = nn.ModuleDict({name: nn.Conv2d(width, 64, 1) for name, width in channels.items()})
 
     def forward(self, maps: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
         """Mean squared difference over maps, photos and channels; a scalar."""
@@ -274,7 +275,7 @@ class Run:
 
     def _start(self) -> tuple[PocketNetwork, Hints]:
         """What the recipe starts from."""
-        recipe, network, hints = self.recipe, PocketNetwork(self.recipe.widths), Hints()
+        recipe, network, hints = self.recipe, PocketNetwork(self.recipe.widths), Hints(self.recipe.widths)
         if recipe.start.endswith(".onnx"):
             shipped = read_shipped(self.folder.parent / recipe.start, recipe.start_gain)
             side = recipe.phases[0].sides[0]
@@ -286,7 +287,7 @@ class Run:
         elif recipe.start:
             state = torch.load(self.folder.parent / recipe.start / "checkpoint.pt", map_location="cpu")
             take_over(network, state["averaged"])
-            hints.load_state_dict(state["hints"])
+            take_over(hints, state["hints"])
         return network, hints
 
     def train(self, until: int | None = None, save_seconds: float = 240, autocast: bool = False) -> None:
