@@ -12,9 +12,10 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
-from liftout.catalog.names import DEFAULT_MODEL
 from liftout.errors import UsageError
 
+DEFAULT_MODEL = "pocket"
+"""The model that ships inside the package and the default of every command."""
 DEFAULT_MAX_PIXELS = 200_000_000
 LONGEST_SIDE = 65_535
 """Of a canvas, in pixels; JPEG holds no more."""

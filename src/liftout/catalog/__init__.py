@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from liftout.catalog.names import DEFAULT_MODEL
 from liftout.catalog.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec, OutputSpec
 from liftout.errors import CatalogError, UnknownModel
 from liftout.weights.home import home
 
-__all__ = ["DEFAULT_MODEL", "FileSpec", "InputSpec", "LicenseSpec", "ModelSpec", "OutputSpec", "find", "models"]
+__all__ = ["FileSpec", "InputSpec", "LicenseSpec", "ModelSpec", "OutputSpec", "find", "models"]
 
 
 def models() -> dict[str, ModelSpec]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from liftout.catalog.names import DEFAULT_MODEL
 from liftout.cli import fetching
+from liftout.options import DEFAULT_MODEL
 
 
 @click.command()

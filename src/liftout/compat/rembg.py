@@ -23,12 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from liftout.catalog.names import DEFAULT_MODEL
 from liftout.cutout import Cutout
 from liftout.errors import UnknownModel, UsageError
 from liftout.images import encode, format_of
 from liftout.images.levels import to_8_bit
-from liftout.options import Edges
+from liftout.options import DEFAULT_MODEL, Edges
 from liftout.remover import Remover
 
 __all__ = ["Session", "new_session", "remove"]

@@ -21,8 +21,8 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Match
 
 from liftout import __version__, site
-from liftout.catalog.names import DEFAULT_MODEL
 from liftout.errors import ExtraMissing, LiftoutError
+from liftout.options import DEFAULT_MODEL
 from liftout.server import journal
 from liftout.server.problems import Problem
 
