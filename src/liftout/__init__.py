@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from liftout.catalog import ModelSpec, find, models
+    from liftout.catalog import ModelSpec, all_models, find
     from liftout.cutout import Cutout
     from liftout.errors import LiftoutError
     from liftout.remover import Remover, remove
 
-__all__ = ["Cutout", "LiftoutError", "ModelSpec", "Remover", "__version__", "find", "models", "remove"]
+__all__ = ["Cutout", "LiftoutError", "ModelSpec", "Remover", "__version__", "all_models", "find", "remove"]
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ _HOMES = {
     "ModelSpec": "liftout.catalog",
     "Remover": "liftout.remover",
     "find": "liftout.catalog",
-    "models": "liftout.catalog",
+    "all_models": "liftout.catalog",
     "remove": "liftout.remover",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from liftout.catalog import find, models
+from liftout.catalog import all_models, find
 from liftout.catalog.spec import ModelSpec
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -107,11 +107,11 @@ def test_preprocessing_and_postprocessing_are_those_of_the_authors(name):
 
 
 def test_every_model_of_the_catalogue_is_checked_here():
-    assert set(models()) == {*FACTS, "pocket"}
+    assert set(all_models()) == {*FACTS, "pocket"}
 
 
 def test_only_models_whose_authors_do_so_stretch_their_prediction():
-    assert {name for name, spec in models().items() if spec.output.rescale == "minmax"} == {
+    assert {name for name, spec in all_models().items() if spec.output.rescale == "minmax"} == {
         "u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", "ormbg", "rmbg-1.4",
     }  # fmt: skip
 
@@ -142,7 +142,7 @@ def test_the_patch_order_follows_the_code_of_the_time():
         assert find(name).patch_order == "wgc", name
     for name in NEW_PATCHES:
         assert find(name).patch_order == "cgw", name
-    assert {spec.architecture.startswith("birefnet") for spec in models().values() if spec.patch_order} == {True}
+    assert {spec.architecture.startswith("birefnet") for spec in all_models().values() if spec.patch_order} == {True}
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -151,7 +151,7 @@ def test_published_graphs_have_their_size_and_hash(name):
 
 
 def test_full_hashes_are_those_of_the_hubs():
-    hashes = {file.sha256 for spec in models().values() for file in spec.files if file.sha256}
+    hashes = {file.sha256 for spec in all_models().values() for file in spec.files if file.sha256}
     assert hashes >= {
         "8cafcf770b06757c4eaced21b1a88e57fd2b66de01b8045f35f01535ba742e0f",
         "5b486f08200f513f460da46dd701db5fbb47d79b4be4b708a19444bcd4e79958",
@@ -168,7 +168,7 @@ def test_the_sigmoid_of_rmbg_2_is_inside_its_published_graph_alone():
 
 
 def test_licences():
-    told = {name: (spec.license.weights, spec.license.commercial) for name, spec in models().items()}
+    told = {name: (spec.license.weights, spec.license.commercial) for name, spec in all_models().items()}
     assert told.pop("rmbg-1.4") == ("bria-rmbg-1.4", False)
     assert told.pop("rmbg-2.0") == ("CC-BY-NC-4.0", False)
     assert told.pop("silueta") == ("unknown", False)
@@ -178,7 +178,7 @@ def test_licences():
 
 
 def test_only_the_checkpoint_of_rmbg_2_is_gated():
-    gated = [(name, file.role) for name, spec in models().items() for file in spec.files if file.gated]
+    gated = [(name, file.role) for name, spec in all_models().items() for file in spec.files if file.gated]
     assert gated == [("rmbg-2.0", "checkpoint")]
 
 
@@ -202,12 +202,12 @@ def test_what_is_unresolved_is_said(name, word):
 
 
 def test_every_file_can_be_had_from_somewhere():
-    for name, spec in models().items():
+    for name, spec in all_models().items():
         for file in spec.files:
             assert file.url or file.note, f"{name}: {file.name} has neither an address nor a word about why"
             assert all(address.startswith("https://") for address in file.url)
 
 
 def test_specs_survive_being_written_and_read():
-    for spec in models().values():
+    for spec in all_models().values():
         assert ModelSpec.from_dict(spec.to_dict()) == spec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from liftout.catalog import find, models
+from liftout.catalog import all_models, find
 from liftout.errors import CatalogError, UnknownModel
 
 
@@ -102,7 +102,7 @@ def test_the_user_s_own_layer_lies_under_the_overlay(layer, own_home):
 def test_a_malformed_entry_is_one_line_that_names_it(layer, text, words):
     (layer / "broken.toml").write_text(text)
     with pytest.raises(CatalogError) as raised:
-        models()
+        all_models()
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -110,4 +110,4 @@ def test_a_malformed_entry_is_one_line_that_names_it(layer, text, words):
 def test_an_overlay_that_is_no_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("LIFTOUT_CATALOG", str(tmp_path / "none"))
     with pytest.raises(CatalogError, match="is not a folder"):
-        models()
+        all_models()

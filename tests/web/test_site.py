@@ -11,7 +11,7 @@ import networks
 import pytest
 
 from liftout import packs, site
-from liftout.catalog import models
+from liftout.catalog import all_models
 from liftout.cli import main
 from liftout.errors import UnknownModel
 
@@ -40,7 +40,7 @@ def test_a_site_has_all_that_a_browser_needs(tiny: Path, tmp_path: Path, capsys:
         source = files("liftout.graphs.sources").joinpath(name).read_bytes()
         assert (public / "graphs" / name).read_bytes() == source
     catalogue = json.loads((public / "catalog.json").read_text())
-    assert catalogue == {name: json.loads(json.dumps(spec.to_dict())) for name, spec in models().items()}
+    assert catalogue == {name: json.loads(json.dumps(spec.to_dict())) for name, spec in all_models().items()}
     assert "Cross-Origin-Opener-Policy" in capsys.readouterr().err
 
 

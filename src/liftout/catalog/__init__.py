@@ -18,10 +18,10 @@ from liftout.catalog.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec, Ou
 from liftout.errors import CatalogError, UnknownModel
 from liftout.weights.home import home
 
-__all__ = ["FileSpec", "InputSpec", "LicenseSpec", "ModelSpec", "OutputSpec", "find", "models"]
+__all__ = ["FileSpec", "InputSpec", "LicenseSpec", "ModelSpec", "OutputSpec", "all_models", "find"]
 
 
-def models() -> dict[str, ModelSpec]:
+def all_models() -> dict[str, ModelSpec]:
     """All models by name, in the order of the files. Raises CatalogError where a file is malformed."""
     entries: dict[str, dict[str, Any]] = {}
     origins: dict[str, str] = {}
@@ -40,7 +40,7 @@ def models() -> dict[str, ModelSpec]:
 
 def find(name: str) -> ModelSpec:
     """The model called `name`. Raises UnknownModel, with the nearest right spelling."""
-    known = models()
+    known = all_models()
     if name in known:
         return known[name]
     folded = {key.lower().replace("_", "-"): key for key in known}

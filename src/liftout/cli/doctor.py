@@ -97,14 +97,14 @@ def _verdicts() -> dict[str, str]:
 
 
 def _models() -> dict[str, str]:
-    from liftout.catalog import models
+    from liftout.catalog import all_models
     from liftout.cli.models import here
     from liftout.weights.home import home
 
     root = home()
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) if root.is_dir() else 0
     facts = {"cache": f"{root} ({size / 1e6:.0f} MB)"}
-    for spec in models().values():
+    for spec in all_models().values():
         if form := here(spec):
             facts[spec.name] = f"{form}; {spec.license.weights}"
     return facts

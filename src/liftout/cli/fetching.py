@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from liftout.catalog import find, models
+from liftout.catalog import all_models, find
 from liftout.catalog.spec import ModelSpec
 from liftout.errors import UsageError
 from liftout.weights.consent import consent, names
@@ -50,7 +50,7 @@ def accepts(spec: ModelSpec, given: tuple[str, ...]) -> bool:
     """Whether `--accept-license` names this model or its licence. Raises UsageError for a name that is neither of any."""
     if not given:
         return False
-    known = models().values()
+    known = all_models().values()
     for name in given:
         if not any(names(other, [name]) for other in known):
             all_names = {label.lower(): label for other in known for label in (other.name, other.license.weights)}

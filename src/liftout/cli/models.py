@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from liftout.catalog import find
-from liftout.catalog import models as catalogue
+from liftout.catalog import all_models, find
 from liftout.catalog.spec import FileSpec, ModelSpec
 from liftout.cli import exit_status, fetching
 from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, UsageError
@@ -36,7 +35,7 @@ def list_models(as_json: bool) -> None:
             "here": here(spec),
             "summary": spec.summary,
         }
-        for spec in catalogue().values()
+        for spec in all_models().values()
     ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -174,7 +173,7 @@ def verify_models(names: tuple[str, ...]) -> int:
         if names and not found:
             raise ModelMissing(f"{spec.name}: nothing of it is in the cache; run `liftout models pull {spec.name}`")
 
-    own = [spec for spec in catalogue().values() if not spec.files_of]
+    own = [spec for spec in all_models().values() if not spec.files_of]
     return _each([find(name) for name in names] if names else own, one)
 
 
@@ -253,7 +252,7 @@ def about_bytes(spec: ModelSpec) -> int | None:
     """What a model whose file sizes are not known will weigh: as much as the largest checkpoint of its architecture."""
     if download_bytes(spec) is not None:
         return download_bytes(spec)
-    alike = [other for other in catalogue().values() if other.architecture == spec.architecture]
+    alike = [other for other in all_models().values() if other.architecture == spec.architecture]
     sizes = [item.bytes for other in alike for item in other.files if item.bytes and item.role == "checkpoint"]
     return max(sizes, default=None)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from liftout.catalog import find, models
+from liftout.catalog import all_models, find
 from liftout.catalog.spec import ModelSpec
 from liftout.cutout import Cutout
 from liftout.errors import LiftoutError, ModelUnavailable
@@ -147,7 +147,7 @@ class Service:
             listed = (self.settings.run.model, *self.settings.models)
             found = [
                 spec
-                for spec in models().values()
+                for spec in all_models().values()
                 if (not self.settings.models or spec.name in listed) and presence(spec) not in (None, "damaged")
             ]
             self._models = (now, found)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from liftout import packs
-from liftout.catalog import find, models
+from liftout.catalog import all_models, find
 from liftout.errors import ExtraMissing, ModelMissing, OutputError
 from liftout.files import write_whole
 from liftout.weights.home import home
@@ -59,7 +59,7 @@ def write(folder: Path, names: Sequence[str]) -> list[Path]:
         for name, content in graphs().items():
             write_whole(folder / "graphs" / name, content, overwrite=True)
         written = [_publish(item, folder / "packs" / Path(name).name) for name, item in zip(names, found, strict=True)]
-        _write_json(folder / "catalog.json", {name: spec.to_dict() for name, spec in models().items()})
+        _write_json(folder / "catalog.json", {name: spec.to_dict() for name, spec in all_models().items()})
         _write_json(folder / "packs" / "index.json", _listed(folder / "packs"))
     except OSError as error:
         raise OutputError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None

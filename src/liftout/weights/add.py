@@ -13,8 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from liftout import packs
-from liftout.catalog import find
-from liftout.catalog import models as catalogue
+from liftout.catalog import all_models, find
 from liftout.catalog.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
 from liftout.engines import Float32, NetworkFile, open_network
 from liftout.errors import NetworkRejected, UsageError
@@ -49,7 +48,7 @@ def free_name(name: str, *, overwrite: bool) -> None:
     if not _NAME.fullmatch(name):
         raise UsageError(f"`{name}` cannot be a model's name; use lower-case letters, digits, `.`, `_` and `-`")
     entry = _entry(name)
-    if name in catalogue() and not (overwrite and entry.is_file()):
+    if name in all_models() and not (overwrite and entry.is_file()):
         hint = "give --overwrite to replace it" if entry.is_file() else "choose another name"
         raise UsageError(f"a model called `{name}` is in the catalogue already; {hint}")
 
