@@ -33,9 +33,10 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "web")]
 
 from hosting import hosting  # noqa: E402
 
-from liftout import graphs, packs, site  # noqa: E402
+from liftout import graphs, site  # noqa: E402
 from liftout.engines import NetworkFile, open_network  # noqa: E402
 from liftout.images import decode  # noqa: E402
+from liftout.models import packs  # noqa: E402
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 SIZES = {"0.3": (640, 480), "2": (1632, 1224), "12": (4000, 3000), "50": (8192, 6144)}

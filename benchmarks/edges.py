@@ -109,7 +109,7 @@ def gradient_error(made: np.ndarray, true: np.ndarray) -> float:
 def upsampling(data: Path) -> tuple[list[str], bool]:
     """Alpha from small predictions: bilinear, rembg's two ways, ours."""
     from liftout import graphs, matting
-    from liftout.catalog import find
+    from liftout.models.catalog import find
 
     lines = [
         "| prediction | way | summed SAD | less than bilinear | worst photo against bilinear | MAE | gradient error |",
@@ -158,8 +158,8 @@ def reduced(data: Path, side: int) -> list[np.ndarray]:
 def predictions(data: Path) -> list[np.ndarray]:
     """U2NetP's own, float32 [320, 320], stretched to the full range as its authors do."""
     from liftout import graphs
-    from liftout.catalog import find
     from liftout.engines import NetworkFile, open_network
+    from liftout.models.catalog import find
 
     spec = find("u2netp")
     file = NetworkFile(name="u2netp", path=data / "weights" / "u2netp.onnx", size=spec.input.size, output=0)
@@ -370,7 +370,7 @@ TWELVE_MEGAPIXELS = (
 import json, sys, time
 import numpy as np
 from liftout import graphs
-from liftout.catalog import find
+from liftout.models.catalog import find
 with np.load(sys.argv[1]) as given:
     image, prediction = given["image"], given["prediction"]
 spec = find("pocket").output

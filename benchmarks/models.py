@@ -53,9 +53,9 @@ BAR = 1e-4
 RUN = """
 import json, statistics, sys, time
 import numpy as np
-from liftout.catalog import find
+from liftout.models.catalog import find
 from liftout.engines import open_network
-from liftout.weights.locate import locate
+from liftout.models.locate import locate
 network = open_network(locate(find(sys.argv[1])).file, engine="onnxruntime")
 tensor = np.load(sys.argv[2])
 network.run(tensor)
@@ -72,7 +72,7 @@ COMPARE = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from liftout.catalog import find
+from liftout.models.catalog import find
 from liftout.networks import load_network, read_checkpoint
 spec = find(sys.argv[1])
 network = load_network(
@@ -141,8 +141,8 @@ def difference_of(line: str) -> float:
 
 def row(name: str, reference: Path, folder: Path, kept: Path | None) -> str:
     """One line of the table: the model goes all the way in `folder`, which may be thrown away afterwards."""
-    from liftout import packs
-    from liftout.catalog import find
+    from liftout.models import packs
+    from liftout.models.catalog import find
 
     spec = find(name)
     if name != ONE_FOR_ALL and spec.architecture == find(ONE_FOR_ALL).architecture:

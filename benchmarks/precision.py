@@ -32,8 +32,9 @@ from PIL import Image
 
 from benchmarks.models import write_checkpoint
 from benchmarks.pages import write_part
-from liftout import Remover, find, packs
+from liftout import Remover, find
 from liftout.convert import convert_model
+from liftout.models import packs
 from training.scores import score, summarise
 
 ROOT = Path(__file__).parent.parent
@@ -48,10 +49,10 @@ TIMED = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from liftout import packs
+from liftout.models import packs
 from liftout.engines import EngineOptions, open_network
 from liftout.errors import LiftoutError
-from liftout.weights.locate import _network
+from liftout.models.locate import _network
 file = _network(packs.read(Path(sys.argv[1])))
 network = open_network(file, engine=sys.argv[2], options=EngineOptions(precision="fp32"))
 tensor = np.random.default_rng(0).normal(size=(1, 3, *file.size)).astype(np.float32)
@@ -124,7 +125,7 @@ def made(name: str, part: str, photos: Path | None, home: Path) -> tuple[str, Pa
 
 def located(folder: Path) -> Any:
     """The network of a pack, as `convert_model` takes one that is here."""
-    from liftout.weights.locate import from_pack
+    from liftout.models.locate import from_pack
 
     pack = packs.read(folder)
     return from_pack(pack, pack.spec, "pack")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from liftout.catalog import find
+from liftout.models.catalog import find
 from liftout.networks import aspp, load_network, read_checkpoint
 
 OPSET = 17

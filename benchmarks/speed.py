@@ -35,7 +35,7 @@ from benchmarks import speed_page
 from benchmarks.peers import REMBG, REMBG_WITH_COMMANDS, python_of
 
 if TYPE_CHECKING:
-    from liftout.catalog import ModelSpec
+    from liftout.models.catalog import ModelSpec
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -283,7 +283,7 @@ def checkpoint(model: str) -> Path:
     import torch
 
     from benchmarks.models import reference_state
-    from liftout.catalog import find
+    from liftout.models.catalog import find
 
     if model == "u2netp":
         path = SHARED / "data" / "weights" / "u2netp.onnx"
@@ -352,7 +352,7 @@ def published(model: str) -> Path:
 
 def published_home(model: str) -> Path:
     """A cache that holds the published graph only. Returns a folder with the catalogue entry of this very file."""
-    from liftout.catalog import find
+    from liftout.models.catalog import find
 
     home = FOLDER / "home-published"
     spec = find(model)

@@ -99,8 +99,8 @@ def with_torch(asked: dict[str, Any]) -> Cut:
     import torch
     from PIL import Image
 
-    from liftout.catalog import find
     from liftout.convert.adopt import is_onnx, read_graph
+    from liftout.models.catalog import find
     from liftout.networks import load_network, read_checkpoint
 
     torch.set_num_threads(asked["threads"])

@@ -23,15 +23,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from liftout import graphs
-from liftout.catalog import find
-from liftout.catalog.spec import ModelSpec
 from liftout.engines import open_network
 from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.images import decode
-from liftout.weights.ensure import can_convert, ensure
-from liftout.weights.fetch import addresses, fetch
-from liftout.weights.locate import Located, from_onnx
-from liftout.weights.progress import Progress, shown
+from liftout.models.catalog import find
+from liftout.models.download import addresses, fetch
+from liftout.models.locate import Located, from_onnx
+from liftout.models.resolve import can_convert, ensure
+from liftout.models.spec import ModelSpec
+from liftout.progress import Progress, shown
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ("anime-girl-1", "car-1", "cloth-1", "plants-1")

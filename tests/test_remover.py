@@ -12,7 +12,7 @@ from PIL import Image
 
 from liftout import Remover, remove
 from liftout.errors import ImageUnreadable, ModelMissing, UnknownModel, UsageError
-from liftout.weights.add import add_onnx
+from liftout.models.add import add_onnx
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import onnxruntime
 from PIL import Image, ImageDraw
 
 from liftout import graphs
-from liftout.catalog import find
+from liftout.models.catalog import find
 from training.cache import PHOTOS, ROOT
 from training.export import SHIPPED
 from training.network import MEAN, STD

@@ -21,14 +21,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from liftout import packs
-from liftout.catalog import find
+from liftout.models import packs
+from liftout.models.catalog import find
 from training.cache import ROOT
 from training.graph import build
 from training.network import SIZE, PocketNetwork
 
 LARGEST = 5_000_000
-PACK = ROOT.parent / "src" / "liftout" / "packs" / "pocket"
+PACK = ROOT.parent / "src" / "liftout" / "models" / "built_in" / "pocket"
 SHIPPED = PACK / packs.NETWORK
 
 FloatArray = npt.NDArray[np.float32]

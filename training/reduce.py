@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from liftout import packs
 from liftout.agreement import measure as measure_agreement
-from liftout.catalog import find
 from liftout.convert.precision import Photos, write_int8
 from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.models import packs
+from liftout.models.catalog import find
 from training.cache import CACHE, open_cache
 from training.evaluate import DATA, ecssd, measure, pocket
 from training.export import STORAGES, add_shape_options, network_of, write

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from liftout.catalog import ModelSpec, all_models, find
     from liftout.cutout import Cutout
     from liftout.errors import LiftoutError
+    from liftout.models.catalog import ModelSpec, all_models, find
     from liftout.remover import Remover, remove
 
 __all__ = ["Cutout", "LiftoutError", "ModelSpec", "Remover", "__version__", "all_models", "find", "remove"]
@@ -22,10 +22,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "Cutout": "liftout.cutout",
     "LiftoutError": "liftout.errors",
-    "ModelSpec": "liftout.catalog",
+    "ModelSpec": "liftout.models.catalog",
     "Remover": "liftout.remover",
-    "find": "liftout.catalog",
-    "all_models": "liftout.catalog",
+    "find": "liftout.models.catalog",
+    "all_models": "liftout.models.catalog",
     "remove": "liftout.remover",
 }
 

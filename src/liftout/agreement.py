@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftout import graphs
-from liftout.catalog.spec import ModelSpec
+from liftout.models.spec import ModelSpec
 
 UInt8 = npt.NDArray[np.uint8]
 

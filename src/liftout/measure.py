@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from liftout.catalog import find
 from liftout.engines import EngineOptions, Float32, Network
 from liftout.engines.choice import choose, has_nvidia, installed, openvino_capabilities
 from liftout.errors import LiftoutError, ModelMissing
+from liftout.models.catalog import find
+from liftout.models.locate import REDUCED, Located, is_path, locate
 from liftout.options import Edges, EngineName, Precision
 from liftout.trial import PHOTOS, verdict
-from liftout.weights.locate import REDUCED, Located, is_path, locate
 
 PHOTO_SIZE = (1632, 1224)
 """Width and height of the photo that is made where none is given: two megapixels."""

@@ -15,17 +15,17 @@ from typing import Literal, Self, cast, overload
 import numpy as np
 
 from liftout import graphs, matting
-from liftout.catalog import ModelSpec, find
 from liftout.cutout import Cutout
 from liftout.engines import EngineOptions, Network, open_network
 from liftout.engines.choice import choose
 from liftout.errors import InputError
 from liftout.images import ImageInput, Photo, decode
+from liftout.models.catalog import ModelSpec, find
+from liftout.models.licence import consent
+from liftout.models.locate import in_folder
+from liftout.models.resolve import ensure
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
 from liftout.trial import Trial
-from liftout.weights.consent import consent
-from liftout.weights.ensure import ensure
-from liftout.weights.locate import in_folder
 
 _AHEAD = 3
 """Photos of `map` that are under way."""

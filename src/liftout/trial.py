@@ -15,12 +15,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from liftout import state
 from liftout.agreement import BARS, compare
 from liftout.engines import EngineOptions, Float32, Network, NetworkFile, open_network
 from liftout.engines.choice import Choice
 from liftout.errors import LiftoutError
 from liftout.graphs import UInt8
-from liftout.weights import state
 
 PHOTOS = 3
 """How many photos must agree, over all runs of liftout together."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from liftout import Remover
 from liftout.cli import main
-from liftout.weights.add import add_onnx
+from liftout.models.add import add_onnx
 
 pytest.importorskip("fsspec", reason="needs fsspec (extra batch)")
 

@@ -13,8 +13,8 @@ import pytest
 from liftout.batch import Batch, Job, Outcome
 from liftout.batch.luggage import pack_luggage, unpack_luggage
 from liftout.errors import DeviceUnavailable, ModelFileCorrupt
+from liftout.models.add import add_onnx
 from liftout.options import ResultOptions, RunOptions
-from liftout.weights.add import add_onnx
 
 ray = pytest.importorskip("ray", reason="needs Ray (extra ray)")
 

@@ -29,7 +29,7 @@ def small(tmp_path: Path, examples: Path) -> Path:
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
     """The built-in pack, somewhere else."""
-    return Path(shutil.copytree(str(files("liftout.packs").joinpath("pocket")), tmp_path / "my-pack"))
+    return Path(shutil.copytree(str(files("liftout.models").joinpath("built_in", "pocket")), tmp_path / "my-pack"))
 
 
 def test_every_engine_that_is_installed_is_measured_and_one_is_what_auto_takes(

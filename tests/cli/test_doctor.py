@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
+from liftout import state
 from liftout.cli import main
 from liftout.engines import EngineOptions
 from liftout.engines.choice import choose
-from liftout.weights import state
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ def test_values_that_make_no_sense_are_refused(photo: Path, options: dict) -> No
 def test_models_by_their_names_in_rembg(shared: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime
 
-    from liftout.weights.add import add_onnx
+    from liftout.models.add import add_onnx
 
     add_onnx("silueta-too", shared / "data/weights/u2netp.onnx", like="u2netp")
     settings = onnxruntime.SessionOptions()

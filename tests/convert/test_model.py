@@ -12,13 +12,13 @@ import onnx
 import pytest
 import torch
 
-from liftout import packs
-from liftout.catalog import find
 from liftout.cli import main
 from liftout.convert import convert_model
 from liftout.engines import NetworkFile, open_network
 from liftout.errors import CheckpointMismatch, CheckpointUnreadable, ModelMissing, OutputExists, UsageError
-from liftout.weights.locate import locate
+from liftout.models import packs
+from liftout.models.catalog import find
+from liftout.models.locate import locate
 from tests.convert.running import original, run
 from tests.networks import reference
 

@@ -15,15 +15,16 @@ import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from liftout import Remover, packs
+from liftout import Remover
 from liftout.agreement import BARS, compare
-from liftout.catalog import find
 from liftout.convert import convert_model
 from liftout.convert.precision import int8, photos
 from liftout.engines import NetworkFile
 from liftout.errors import BelowBar, CheckpointMismatch, CheckpointUnreadable, ModelMissing, UsageError
-from liftout.weights.add import add_folder
-from liftout.weights.locate import locate
+from liftout.models import packs
+from liftout.models.add import add_folder
+from liftout.models.catalog import find
+from liftout.models.locate import locate
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"no real weights in {WEIGHTS}")

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from liftout import graphs
-from liftout.catalog import find
 from liftout.engines import EngineOptions, NetworkFile, open_network
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, UsageError
+from liftout.models.catalog import find
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from liftout import graphs
-from liftout.catalog.spec import OutputSpec
+from liftout.models.spec import OutputSpec
 from tests import truth
 
 PLAIN = OutputSpec(resample="bilinear")

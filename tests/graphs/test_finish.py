@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from liftout import graphs
-from liftout.catalog.spec import InputSpec, OutputSpec
 from liftout.errors import InputError
+from liftout.models.spec import InputSpec, OutputSpec
 
 RNG = np.random.default_rng(5)
 MAP_SIZES = [(7, 9), (64, 48), (320, 320)]

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from liftout import graphs
-from liftout.catalog.spec import InputSpec
 from liftout.errors import InputError
+from liftout.models.spec import InputSpec
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 SIZES = [

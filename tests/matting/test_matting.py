@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from liftout import Remover, graphs, matting
-from liftout.catalog.spec import OutputSpec
 from liftout.cli import main
 from liftout.errors import ExtraMissing, InputError
+from liftout.models.spec import OutputSpec
 from tests import truth
 
 CLOSED_FORM_SAD = 64.80

@@ -21,9 +21,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from liftout.cli.serve import serve
+from liftout.models.add import add_onnx
 from liftout.server.run import listen, prepare
 from liftout.server.settings import Settings
-from liftout.weights.add import add_onnx
 
 TINY = """
 [tiny-parent]

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import networks
 from hosting import Host, hosting
 
-from liftout import packs, site
+from liftout import site
+from liftout.models import packs
 
 FLAGS = [
     "--no-sandbox",

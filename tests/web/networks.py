@@ -11,8 +11,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
 
-from liftout import packs
-from liftout.catalog.spec import InputSpec, LicenseSpec, ModelSpec, OutputSpec
+from liftout.models import packs
+from liftout.models.spec import InputSpec, LicenseSpec, ModelSpec, OutputSpec
 
 SIZE = (64, 64)
 

@@ -20,7 +20,8 @@ from conftest import BLOCK_BYTES
 from hosting import hosting, slow
 from PIL import Image
 
-from liftout import packs, site
+from liftout import site
+from liftout.models import packs
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"

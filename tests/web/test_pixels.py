@@ -13,11 +13,12 @@ import pytest
 from conftest import Visit
 from PIL import Image, ImageCms
 
-from liftout import find, graphs, packs
-from liftout.catalog import ModelSpec
+from liftout import find, graphs
 from liftout.cutout import Cutout
 from liftout.engines import NetworkFile, open_network
 from liftout.images import decode
+from liftout.models import packs
+from liftout.models.catalog import ModelSpec
 from liftout.options import ResultOptions
 from liftout.render import render
 

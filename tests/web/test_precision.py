@@ -16,7 +16,7 @@ from test_pixels import cut
 from liftout import Remover, find, site
 from liftout.agreement import BARS, compare
 from liftout.convert import convert_model
-from liftout.weights.locate import locate
+from liftout.models.locate import locate
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ from pathlib import Path
 import networks
 import pytest
 
-from liftout import packs, site
-from liftout.catalog import all_models
+from liftout import site
 from liftout.cli import main
 from liftout.errors import UnknownModel
+from liftout.models import packs
+from liftout.models.catalog import all_models
 
 
 @pytest.fixture(autouse=True)

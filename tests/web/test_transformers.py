@@ -19,9 +19,9 @@ from hosting import hosting
 from PIL import Image
 
 from liftout import graphs
-from liftout.catalog import find
 from liftout.convert import convert_model, huggingface
 from liftout.engines import NetworkFile, open_network
+from liftout.models.catalog import find
 from tests.networks import reference
 
 VERSION = "4.3.1"

@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftout import packs
-from liftout.catalog import find
 from liftout.cores import usable_cores
 from liftout.errors import LiftoutError
+from liftout.models import packs
+from liftout.models.catalog import find
+from liftout.models.locate import locate_for
 from liftout.options import RunOptions
-from liftout.weights.locate import locate_for
 
 _WORKER_BYTES = 200_000_000
 """A worker with its libraries, and a photo of a few megapixels in work; measured 130 to 250 MB with a small network."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from liftout.catalog import find
 from liftout.compose.background import parse_blur, parse_colour
 from liftout.images import FORMATS
+from liftout.models.catalog import find
+from liftout.models.locate import locate_for
 from liftout.options import ResultOptions, RunOptions
-from liftout.weights.locate import locate_for
 
 Status = Literal["done", "failed"]
 

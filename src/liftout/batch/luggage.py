@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liftout.batch.job import Job, background_file, identity
-from liftout.catalog import find
 from liftout.errors import ModelFileCorrupt, ModelUnavailable, UnknownModel
-from liftout.weights.home import home
-from liftout.weights.locate import locate_for
+from liftout.home import home
+from liftout.models.catalog import find
+from liftout.models.locate import locate_for
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from liftout.batch.local import run_locally
 from liftout.batch.pending import Found, Planner, limited
 from liftout.batch.place import check_apart, open_place
 from liftout.batch.watch import FolderWatch
-from liftout.catalog import find
 from liftout.errors import UsageError
-from liftout.weights.ensure import ensure
+from liftout.models.catalog import find
+from liftout.models.resolve import ensure
 
 Executor = Literal["local", "ray"]
 _TICK = 0.2

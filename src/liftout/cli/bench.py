@@ -18,7 +18,7 @@ from liftout.options import RunOptions
 
 if TYPE_CHECKING:
     from liftout.measure import Combination, Figures
-    from liftout.weights.locate import Located
+    from liftout.models.locate import Located
 
 _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB")
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from liftout.catalog import find
-from liftout.catalog.spec import ModelSpec
 from liftout.cli import fetching
 from liftout.errors import ExtraMissing, ModelMissing, ModelUnavailable
-from liftout.weights.progress import Progress
+from liftout.models.catalog import find
+from liftout.models.spec import ModelSpec
+from liftout.progress import Progress
 
 if TYPE_CHECKING:
     from liftout.convert import Layout, PackPrecision
-    from liftout.weights.locate import Located
+    from liftout.models.locate import Located
 
 _SMALLEST = 32
 """Pixels; a network that halves its input five times sees nothing below that."""
@@ -104,16 +104,16 @@ def convert(
     liftout convert pocket --precision int8
     liftout convert u2netp --layout huggingface -o public/models
     """
-    from liftout.weights.ensure import can_convert
+    from liftout.models.resolve import can_convert
 
     if not can_convert():
         raise ExtraMissing("converting needs PyTorch and ONNX; run `pip install 'liftout[convert]'`")
     from liftout import convert as conversion
-    from liftout import packs
+    from liftout.home import home
+    from liftout.models import packs
+    from liftout.models.licence import consent
     from liftout.networks import ARCHITECTURES
-    from liftout.weights.consent import consent
-    from liftout.weights.home import home
-    from liftout.weights.progress import shown
+    from liftout.progress import shown
 
     spec = find(name)
     consent(spec, accept=fetching.accepts(spec, accept_license))
@@ -183,7 +183,7 @@ def _source(spec: ModelSpec, given: Path | None, progress: Progress, *, leaner: 
 
     leaner: whether nothing but a leaner graph is asked for, which needs a checkpoint.
     """
-    from liftout.weights.locate import from_onnx, locate
+    from liftout.models.locate import from_onnx, locate
 
     if given:  # a graph whose architecture is not known
         if not any(file.role == "onnx" for file in spec.files):
@@ -193,7 +193,7 @@ def _source(spec: ModelSpec, given: Path | None, progress: Progress, *, leaner: 
         return from_onnx(given, spec, next(file for file in spec.files if file.role == "onnx"))
     if leaner or any(file.role == "checkpoint" for file in spec.files):
         return _fetched(spec, progress)
-    from liftout.weights.ensure import ensure
+    from liftout.models.resolve import ensure
 
     try:
         return locate(spec)
@@ -203,7 +203,7 @@ def _source(spec: ModelSpec, given: Path | None, progress: Progress, *, leaner: 
 
 def _fetched(spec: ModelSpec, progress: Progress) -> Path:
     """The model's checkpoint in the cache, fetched if need be."""
-    from liftout.weights.fetch import fetch
+    from liftout.models.download import fetch
 
     failures: list[ModelUnavailable] = []
     for file in spec.files:

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
+from liftout import state
 from liftout.cores import usable_cores
 from liftout.engines import EngineOptions
 from liftout.trial import PHOTOS
-from liftout.weights import state
 
 EXTRAS = {
     "openvino": "openvino",
@@ -97,9 +97,9 @@ def _verdicts() -> dict[str, str]:
 
 
 def _models() -> dict[str, str]:
-    from liftout.catalog import all_models
     from liftout.cli.models import here
-    from liftout.weights.home import home
+    from liftout.home import home
+    from liftout.models.catalog import all_models
 
     root = home()
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) if root.is_dir() else 0

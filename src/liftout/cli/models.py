@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from liftout.catalog import all_models, find
-from liftout.catalog.spec import FileSpec, ModelSpec
 from liftout.cli import exit_status, fetching
 from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, UsageError
-from liftout.weights.consent import asks, remembered
-from liftout.weights.stored import Part
+from liftout.models.cache import Part
+from liftout.models.catalog import all_models, find
+from liftout.models.licence import asks, remembered
+from liftout.models.spec import FileSpec, ModelSpec
 
 
 @click.group()
@@ -115,7 +115,7 @@ def add(
     overwrite: bool,
 ) -> None:
     """Register an ONNX file of your own, or a folder that transformers.js loads, as a model."""
-    from liftout.weights.add import add_folder, add_onnx
+    from liftout.models.add import add_folder, add_onnx
 
     if (folder is None) == (onnx_file is None) or (onnx_file is not None and like is None):
         raise UsageError("give --onnx FILE and --like NAME, or --from FOLDER")
@@ -132,8 +132,8 @@ def add(
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def pull_models(names: tuple[str, ...], accept_license: tuple[str, ...], quiet: bool) -> int:
     """Fetch models, so that they work without a network; what is damaged is replaced."""
-    from liftout.weights.ensure import pull
-    from liftout.weights.progress import shown
+    from liftout.models.resolve import pull
+    from liftout.progress import shown
 
     def one(spec: ModelSpec) -> None:
         accept = fetching.accepts(spec, accept_license)
@@ -149,7 +149,7 @@ def pull_models(names: tuple[str, ...], accept_license: tuple[str, ...], quiet: 
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def remove_models(names: tuple[str, ...]) -> int:
     """Delete what was fetched, converted or added of a model."""
-    from liftout.weights.stored import remove
+    from liftout.models.cache import remove
 
     def one(spec: ModelSpec) -> None:
         freed = remove(spec)
@@ -162,7 +162,7 @@ def remove_models(names: tuple[str, ...]) -> int:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def verify_models(names: tuple[str, ...]) -> int:
     """Read all files that are here, or those of some models, and compare them with their hashes."""
-    from liftout.weights.stored import check
+    from liftout.models.cache import check
 
     def one(spec: ModelSpec) -> None:
         found = check(spec)
@@ -179,8 +179,8 @@ def verify_models(names: tuple[str, ...]) -> int:
 
 def _agrees(spec: ModelSpec, part: Part) -> str:
     """How a reduced pack does against the fp32 form that is here, measured now on the example photos; else what it recorded."""
-    from liftout import packs
-    from liftout.weights.locate import REDUCED, from_pack, locate
+    from liftout.models import packs
+    from liftout.models.locate import REDUCED, from_pack, locate
 
     if not part.path.is_dir() or not (pack := packs.read(part.path)).manifest.agreement:
         return ""
@@ -235,14 +235,14 @@ def _each(specs: list[ModelSpec], one: Callable[[ModelSpec], None]) -> int:
 
 def here(spec: ModelSpec) -> str | None:
     """In which form the model is on this machine, or None."""
-    from liftout.weights.locate import presence
+    from liftout.models.locate import presence
 
     return presence(spec)
 
 
 def download_bytes(spec: ModelSpec) -> int | None:
     """Size of the first file of the model whose size is known; a built-in pack's own size."""
-    from liftout import packs
+    from liftout.models import packs
 
     pack = packs.built_in(spec.name)
     return pack.bytes if pack else next((item.bytes for item in spec.files if item.bytes), None)
@@ -266,7 +266,7 @@ def megabytes(size: int | None, *, about: int | None = None) -> str:
 
 def pinned(spec: ModelSpec, file: FileSpec) -> str:
     """How a file's content is known."""
-    from liftout.weights.stored import expectation
+    from liftout.models.cache import expectation
 
     sha256 = file.sha256 if file.sha256 is None or "..." in file.sha256 else file.sha256[:12]
     known = [f"{kind} {part}" for kind, part in (("sha256", sha256), ("md5", file.md5 and file.md5[:12])) if part]
@@ -278,7 +278,7 @@ def pinned(spec: ModelSpec, file: FileSpec) -> str:
 
 def _file(spec: ModelSpec, file: FileSpec) -> list[tuple[str, str]]:
     """The lines about a file: name, size, hash, then where it comes from."""
-    from liftout.weights.stored import path_of
+    from liftout.models.cache import path_of
 
     gated = ", for accounts that accepted its terms (HF_TOKEN)" if file.gated else ""
     fetched = ", here" if path_of(spec, file).is_file() else ""

@@ -17,8 +17,8 @@ from onnx import TensorProto
 
 from liftout.convert.arrays import Float32Array
 from liftout.convert.graph import LeanNetwork
-from liftout.packs import NETWORK, WEIGHTS
-from liftout.weights.progress import Progress
+from liftout.models.packs import NETWORK, WEIGHTS
+from liftout.progress import Progress
 
 INSIDE_BYTES = 16_000_000
 """Up to this size a network keeps its weights in the graph file."""

@@ -23,8 +23,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from liftout.catalog.spec import ModelSpec
 from liftout.errors import UsageError
+from liftout.models.spec import ModelSpec
 
 GRAPHS = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_quantized.onnx"}
 CONFIG = "config.json"

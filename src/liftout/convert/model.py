@@ -11,10 +11,8 @@ from typing import Any, Literal
 
 import onnx
 
-from liftout import __version__, packs
+from liftout import __version__
 from liftout.agreement import BARS, Agreement
-from liftout.catalog import find
-from liftout.catalog.spec import ModelSpec
 from liftout.convert import huggingface
 from liftout.convert.adopt import is_onnx, read_graph
 from liftout.convert.files import write_network, write_single_file
@@ -24,10 +22,13 @@ from liftout.convert.network import build_network
 from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
 from liftout.engines import NetworkFile
 from liftout.errors import BelowBar, CheckpointMismatch, ModelMissing, OutputError, OutputExists, UsageError
+from liftout.models import packs
+from liftout.models.catalog import find
+from liftout.models.hashes import Expectation, Fingerprint
+from liftout.models.locate import Located
+from liftout.models.spec import ModelSpec
 from liftout.networks import ARCHITECTURES, read_checkpoint
-from liftout.weights.digest import Expectation, Fingerprint
-from liftout.weights.locate import Located
-from liftout.weights.progress import Progress
+from liftout.progress import Progress
 
 Layout = Literal["pack", "onnx", "huggingface"]
 PackPrecision = Literal["fp32", "fp16", "int8"]

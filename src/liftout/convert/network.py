@@ -12,7 +12,7 @@ from liftout.convert.lean.nested_u import isnet, u2net
 from liftout.convert.weights import Weights
 from liftout.errors import UsageError
 from liftout.networks import ARCHITECTURES, PatchOrder, fit_state
-from liftout.weights.progress import Progress
+from liftout.progress import Progress
 
 INPUT_NAME = "input"
 OUTPUT_NAME = "output"

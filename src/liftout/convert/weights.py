@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from liftout.convert.arrays import Float32Array, Float64Array
-from liftout.weights.progress import Progress
+from liftout.progress import Progress
 
 _BATCH_NORM_EPSILON = 1e-5
 

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from liftout.catalog.spec import InputSpec, OutputSpec
 from liftout.errors import InputError
+from liftout.models.spec import InputSpec, OutputSpec
 
 if TYPE_CHECKING:
     import onnxruntime

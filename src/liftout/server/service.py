@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from liftout.catalog import all_models, find
-from liftout.catalog.spec import ModelSpec
 from liftout.cutout import Cutout
 from liftout.errors import LiftoutError, ModelUnavailable
+from liftout.models.catalog import all_models, find
+from liftout.models.locate import locate_for, presence
+from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover
 from liftout.server import body, keys, problems
@@ -26,7 +27,6 @@ from liftout.server.places import Abandoned, Abandonment, Places
 from liftout.server.problems import ClientLeft, Problem, busy, unprocessable
 from liftout.server.rate import Allowance, Rate
 from liftout.server.settings import Settings
-from liftout.weights.locate import locate_for, presence
 
 _T = TypeVar("_T")
 MODELS_SECONDS = 2.0

@@ -24,12 +24,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from liftout import packs
-from liftout.catalog import all_models, find
 from liftout.errors import ExtraMissing, ModelMissing, OutputError
 from liftout.files import write_whole
-from liftout.weights.home import home
-from liftout.weights.locate import locate
+from liftout.home import home
+from liftout.models import packs
+from liftout.models.catalog import all_models, find
+from liftout.models.locate import locate
 
 PAGE_FILES = (
     "index.html",

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 from liftout.agreement import BARS, Agreement, measure
-from liftout.catalog.spec import ModelSpec
 from liftout.convert.precision import photos, report
 from liftout.convert.precision.half import write_half
 from liftout.convert.precision.int8 import write_int8
 from liftout.convert.precision.photos import Photos
 from liftout.engines import EngineOptions, NetworkFile, open_network
-from liftout.packs import NETWORK
-from liftout.weights.progress import Progress
+from liftout.models.packs import NETWORK
+from liftout.models.spec import ModelSpec
+from liftout.progress import Progress
 
 __all__ = ["Agreement", "Photos", "Reduced", "photos", "reduce_network", "report", "write_half", "write_int8"]
 

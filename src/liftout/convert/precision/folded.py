@@ -10,7 +10,7 @@ import onnxruntime
 from onnx import numpy_helper
 from onnx.external_data_helper import uses_external_data
 
-from liftout.packs import WEIGHTS
+from liftout.models.packs import WEIGHTS
 
 _LARGE_BYTES = 1_500_000_000
 """Graphs from this size on are kept with their weights beside them: protocol buffers end at 2 GB."""

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
 from liftout.convert.files import INSIDE_BYTES
-from liftout.packs import NETWORK, WEIGHTS
-from liftout.weights.progress import Progress
+from liftout.models.packs import NETWORK, WEIGHTS
+from liftout.progress import Progress
 
 SMALLEST = 256
 """Values; smaller tensors stay float32: they save nothing."""

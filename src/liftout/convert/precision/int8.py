@@ -26,12 +26,12 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from liftout import graphs
 from liftout.agreement import BARS, Agreement, Runs, UInt8, measure
-from liftout.catalog.spec import ModelSpec
 from liftout.convert.precision.folded import folded
 from liftout.convert.precision.photos import Named, Photos
 from liftout.engines import EngineOptions, NetworkFile, open_network
-from liftout.packs import NETWORK, WEIGHTS
-from liftout.weights.progress import Progress
+from liftout.models.packs import NETWORK, WEIGHTS
+from liftout.models.spec import ModelSpec
+from liftout.progress import Progress
 
 _PRODUCTS = ("Conv", "MatMul", "Gemm")
 """What costs the time and holds the weights."""

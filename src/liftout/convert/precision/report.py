@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from liftout import graphs
-from liftout.catalog.spec import ModelSpec
 from liftout.convert.precision.photos import Named
 from liftout.engines import EngineOptions, Network, NetworkFile, open_network
+from liftout.models.spec import ModelSpec
 
 _CELL, _CAPTION = 240, 18
 _MOST = 8

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from liftout.catalog.spec import ModelSpec
 from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.models.spec import ModelSpec
 
 SCHEMA = 1
 BLOCK_BYTES = 16 * 1024 * 1024
@@ -218,5 +218,5 @@ def publish(pack: Pack, target: Path) -> None:
 
 def built_in(name: str) -> Pack | None:
     """The pack of this name that ships inside liftout, if there is one."""
-    folder = Path(__file__).parent / name
+    folder = Path(__file__).parent / "built_in" / name
     return read(folder) if (folder / MANIFEST).is_file() else None

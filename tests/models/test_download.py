@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from liftout.catalog.spec import FileSpec
 from liftout.errors import LiftoutError, ModelFileCorrupt, ModelMissing
-from liftout.weights.fetch import fetch
-from liftout.weights.transfer import Patience
+from liftout.models.download import fetch
+from liftout.models.spec import FileSpec
+from liftout.models.transfer import Patience
 
 PATH = "/files/net.onnx"
 CUT = 1_200_000

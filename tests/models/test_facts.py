@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from liftout.catalog import all_models, find
-from liftout.catalog.spec import ModelSpec
+from liftout.models.catalog import all_models, find
+from liftout.models.spec import ModelSpec
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF_ONE = ((0.5,) * 3, (1.0,) * 3)

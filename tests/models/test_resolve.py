@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftout import Remover, packs
-from liftout.catalog import find
+from liftout import Remover
 from liftout.errors import ExtraMissing, LicenseNotAccepted, ModelFileCorrupt, ModelMissing
-from liftout.weights import stored
-from liftout.weights.ensure import can_convert, ensure, pull
-from liftout.weights.locate import locate, presence
+from liftout.models import cache, packs
+from liftout.models.catalog import find
+from liftout.models.locate import locate, presence
+from liftout.models.resolve import can_convert, ensure, pull
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_with_the_extra_the_checkpoint_is_fetched_and_converted(stocked, with_co
     assert locate(find("u2netp")).file.path == home / "packs" / "u2netp" / packs.NETWORK
     with Remover("u2netp") as remover:
         converted = remover(examples / "cat.jpg").alpha
-    stored.remove(find("u2netp"))
+    cache.remove(find("u2netp"))
     (home / "models" / "u2netp").mkdir(parents=True)
     (home / "models" / "u2netp" / "u2netp.onnx").write_bytes((weights / "u2netp.onnx").read_bytes())
     with Remover("u2netp") as remover:
@@ -195,7 +195,7 @@ def test_a_damaged_pack_is_noticed_and_pulled_again(stocked, with_convert, home)
     with pytest.raises(ModelFileCorrupt, match=r"u2netp: network.onnx .*liftout models pull u2netp"):
         Remover("u2netp")
     pull(find("u2netp"), notify=str)
-    assert [(part.label, part.wrong) for part in stored.check(find("u2netp"))] == [
+    assert [(part.label, part.wrong) for part in cache.check(find("u2netp"))] == [
         ("pack u2netp", None),
         ("u2netp.pth", None),
     ]
@@ -225,12 +225,12 @@ def test_a_pack_whose_bytes_changed_is_noticed(home, weights):
 def test_removing_frees_files_packs_and_added_entries(stocked, without_convert, home):
     path = ensure(find("u2netp"), notify=str).file.path
     size = path.stat().st_size
-    assert stored.remove(find("u2netp")) == size
+    assert cache.remove(find("u2netp")) == size
     assert not path.parent.exists()
     with pytest.raises(ModelMissing, match="nothing of it is in the cache"):
-        stored.remove(find("u2netp"))
+        cache.remove(find("u2netp"))
     with pytest.raises(ModelMissing, match=r"built in and stays|nothing of it"):
-        stored.remove(find("pocket"))
+        cache.remove(find("pocket"))
 
 
 def test_can_convert_says_what_is_installed(without_convert):

@@ -6,7 +6,7 @@ import logging
 from contextlib import AbstractContextManager
 
 from liftout.errors import ModelMissing
-from liftout.weights.home import home
+from liftout.home import home
 
 _logger = logging.getLogger("liftout")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liftout import packs
-from liftout.catalog import find
 from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.models import packs
+from liftout.models.catalog import find
 
 
 @pytest.fixture

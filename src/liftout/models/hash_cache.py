@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from liftout import state
 from liftout.errors import ModelFileCorrupt, ModelMissing
-from liftout.weights import state
-from liftout.weights.digest import Expectation, Fingerprint, mismatch
+from liftout.models.hashes import Expectation, Fingerprint, mismatch
 
 _MOMENT_NS = 2_000_000_000
 """Coarsest step of file times that is in use (FAT)."""

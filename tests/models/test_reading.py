@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from liftout.catalog import all_models, find
 from liftout.errors import CatalogError, UnknownModel
+from liftout.models.catalog import all_models, find
 
 
 @pytest.fixture

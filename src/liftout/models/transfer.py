@@ -27,7 +27,7 @@ from typing import BinaryIO
 import httpx
 
 from liftout import __version__
-from liftout.weights.digest import Expectation, Fingerprint
+from liftout.models.hashes import Expectation, Fingerprint
 
 Bytes = Callable[[int, int | None], None]
 """Called with the bytes that are here and, where known, how many there will be."""

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from liftout.catalog.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec, OutputSpec
 from liftout.errors import CatalogError, UnknownModel
-from liftout.weights.home import home
+from liftout.home import home
+from liftout.models.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec, OutputSpec
 
 __all__ = ["FileSpec", "InputSpec", "LicenseSpec", "ModelSpec", "OutputSpec", "all_models", "find"]
 

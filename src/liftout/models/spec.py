@@ -1,6 +1,6 @@
 """What is known about a model, as data.
 
-A `ModelSpec` is frozen. It is read from TOML (`liftout.catalog`) and from the manifest of a pack, and written into
+A `ModelSpec` is frozen. It is read from TOML (`liftout.models.catalog`) and from the manifest of a pack, and written into
 manifests; `to_dict` and `from_dict` are exact inverses. Nothing else in liftout knows a model by name.
 """
 

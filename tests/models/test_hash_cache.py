@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from liftout.errors import ModelFileCorrupt, ModelMissing
-from liftout.weights import stamps
-from liftout.weights.digest import Expectation, Fingerprint, fits
-from liftout.weights.stamps import verified
+from liftout.models import hash_cache
+from liftout.models.hash_cache import verified
+from liftout.models.hashes import Expectation, Fingerprint, fits
 
 CONTENT = b"network " * 1000
 
@@ -40,7 +40,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(file)
         return real(file, expected)
 
-    monkeypatch.setattr(stamps.Fingerprint, "of", counted)
+    monkeypatch.setattr(hash_cache.Fingerprint, "of", counted)
     return seen
 
 
@@ -115,7 +115,7 @@ def test_a_new_file_is_stamped_by_what_passed_when_it_was_written(path, reads):
     path.write_bytes(CONTENT)
     passed = Fingerprint(EXPECTED)
     passed.update(CONTENT)
-    stamps.stamp_new(path, passed)
+    hash_cache.stamp_new(path, passed)
     assert verified(path, EXPECTED, model="sample") == EXPECTED.sha256
     assert reads == []
     path.write_bytes(CONTENT[::-1])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from liftout import Remover
-from liftout.catalog import find
 from liftout.errors import LicenseNotAccepted
-from liftout.weights.consent import consent
+from liftout.models.catalog import find
+from liftout.models.licence import consent
 
 RESTRICTED = ("rmbg-1.4", "rmbg-2.0")
 

@@ -12,13 +12,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from liftout import packs
-from liftout.catalog import all_models, find
-from liftout.catalog.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
 from liftout.engines import Float32, NetworkFile, open_network
 from liftout.errors import NetworkRejected, UsageError
 from liftout.files import write_whole
-from liftout.weights.home import home
+from liftout.home import home
+from liftout.models import packs
+from liftout.models.catalog import all_models, find
+from liftout.models.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 

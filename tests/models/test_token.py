@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from liftout.catalog.spec import FileSpec
 from liftout.errors import ModelMissing
-from liftout.weights.fetch import fetch
+from liftout.models.download import fetch
+from liftout.models.spec import FileSpec
 
 trustme = pytest.importorskip("trustme")
 

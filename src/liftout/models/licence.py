@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from liftout.catalog.spec import ModelSpec
+from liftout import state
 from liftout.errors import LicenseNotAccepted
-from liftout.weights import state
+from liftout.models.spec import ModelSpec
 
 
 def consent(spec: ModelSpec, *, accept: bool = False) -> None:

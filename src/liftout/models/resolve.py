@@ -9,16 +9,15 @@ import logging
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from liftout import packs
-from liftout.catalog.spec import FileSpec, ModelSpec
 from liftout.errors import ExtraMissing, ModelFileCorrupt, ModelMissing, ModelUnavailable
-from liftout.weights import stored
-from liftout.weights.consent import consent
-from liftout.weights.fetch import addresses, fetch, offline
-from liftout.weights.home import home
-from liftout.weights.locate import Located, from_onnx, from_pack, locate, locate_for, needs_pack
-from liftout.weights.locks import locked
-from liftout.weights.progress import Progress, unseen
+from liftout.home import home
+from liftout.models import cache, packs
+from liftout.models.download import addresses, fetch, offline
+from liftout.models.licence import consent
+from liftout.models.locate import Located, from_onnx, from_pack, locate, locate_for, needs_pack
+from liftout.models.locks import locked
+from liftout.models.spec import FileSpec, ModelSpec
+from liftout.progress import Progress, unseen
 
 Notify = Callable[[str], None]
 """Takes a line that a person should read."""
@@ -63,7 +62,7 @@ def pull(
     """As `ensure`, but what is damaged is deleted and had anew instead of refused. Raises what `ensure` raises."""
     consent(spec, accept=accept_license)
     notify = notify or _logger.warning
-    damaged = [part for part in stored.check(spec, trust_stamp=True) if part.wrong]
+    damaged = [part for part in cache.check(spec, trust_stamp=True) if part.wrong]
     if damaged and not any(addresses(spec, file) for file in spec.files):
         raise ModelFileCorrupt(
             f"{spec.name}: {damaged[0].label} is damaged and no address of it is known; add it again"
@@ -72,7 +71,7 @@ def pull(
         raise ModelFileCorrupt(f"{spec.name}: {damaged[0].label} is damaged and LIFTOUT_OFFLINE is set; unset it")
     for part in damaged:
         notify(f"{spec.name}: {part.label} is damaged and is deleted")
-        stored.discard(part)
+        cache.discard(part)
     return ensure(spec, progress=progress, notify=notify)
 
 
@@ -109,7 +108,7 @@ def can_convert() -> bool:
 
 
 def _reachable(spec: ModelSpec, file: FileSpec) -> bool:
-    return stored.path_of(spec, file).is_file() or bool(addresses(spec, file))
+    return cache.path_of(spec, file).is_file() or bool(addresses(spec, file))
 
 
 def _convert(spec: ModelSpec, checkpoints: list[FileSpec], progress: Progress) -> Located:

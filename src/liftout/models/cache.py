@@ -10,12 +10,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftout import packs
-from liftout.catalog.spec import FileSpec, ModelSpec
+from liftout import state
 from liftout.errors import ModelFileCorrupt, ModelMissing
-from liftout.weights import stamps, state
-from liftout.weights.digest import Expectation
-from liftout.weights.home import home
+from liftout.home import home
+from liftout.models import hash_cache, packs
+from liftout.models.hashes import Expectation
+from liftout.models.spec import FileSpec, ModelSpec
 
 
 def path_of(spec: ModelSpec, file: FileSpec) -> Path:
@@ -49,7 +49,7 @@ def present(spec: ModelSpec, file: FileSpec, *, trust_stamp: bool = True) -> Pat
     path = path_of(spec, file)
     if not path.is_file():
         return None
-    sha256 = stamps.verified(path, expectation(spec, file), model=spec.name, trust_stamp=trust_stamp)
+    sha256 = hash_cache.verified(path, expectation(spec, file), model=spec.name, trust_stamp=trust_stamp)
     pin(spec, file, sha256=sha256, size=path.stat().st_size, source="found in the cache")
     return path
 
@@ -58,7 +58,7 @@ def check_pack(pack: packs.Pack, *, model: str, trust_stamp: bool = True) -> Non
     """Compare every file of a pack with its manifest. Raises ModelFileCorrupt."""
     for item in pack.manifest.files:
         expected = Expectation(bytes=item.bytes, sha256=item.sha256)
-        stamps.verified(pack.folder / item.path, expected, model=model, trust_stamp=trust_stamp)
+        hash_cache.verified(pack.folder / item.path, expected, model=model, trust_stamp=trust_stamp)
 
 
 def packs_of(spec: ModelSpec) -> list[Path]:
@@ -123,7 +123,7 @@ def remove(spec: ModelSpec) -> int:
         for path in folder.rglob("*"):
             if path.is_file():
                 freed += path.stat().st_size
-                stamps.drop(path)
+                hash_cache.drop(path)
         shutil.rmtree(folder)
     entry.unlink(missing_ok=True)
     return freed

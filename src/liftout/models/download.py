@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from liftout.catalog.spec import FileSpec, ModelSpec
+from liftout import state
 from liftout.errors import ModelFileCorrupt, ModelMissing
-from liftout.weights import stamps, state, stored
-from liftout.weights.digest import Fingerprint
-from liftout.weights.locks import locked
-from liftout.weights.progress import FETCH, Progress, unseen
+from liftout.models import cache, hash_cache
+from liftout.models.hashes import Fingerprint
+from liftout.models.locks import locked
+from liftout.models.spec import FileSpec, ModelSpec
+from liftout.progress import FETCH, Progress, unseen
 
 if TYPE_CHECKING:
-    from liftout.weights.transfer import Patience, Refused
+    from liftout.models.transfer import Patience, Refused
 
 _logger = logging.getLogger("liftout")
 
@@ -37,13 +38,13 @@ def fetch(
     ModelFileCorrupt where every address gives a file that is not the one that the catalogue or the first download says.
     """
     try:
-        if path := stored.present(spec, file):
+        if path := cache.present(spec, file):
             return path
     except ModelFileCorrupt as error:
         if offline() or not addresses(spec, file):
             raise
         _logger.info("%s", error)
-    target = stored.path_of(spec, file)
+    target = cache.path_of(spec, file)
     if offline():
         raise ModelMissing(
             f"{spec.name}: {file.name} is not here and LIFTOUT_OFFLINE is set; unset it, or copy the file to {target}"
@@ -54,7 +55,7 @@ def fetch(
         )
     with locked(spec.stored_as, file.name):
         try:
-            if path := stored.present(spec, file):  # another process was quicker
+            if path := cache.present(spec, file):  # another process was quicker
                 return path
         except ModelFileCorrupt:
             pass
@@ -74,7 +75,7 @@ def offline() -> bool:
 
 
 def _fetch(spec: ModelSpec, file: FileSpec, target: Path, progress: Progress, patience: Patience | None) -> Path:
-    from liftout.weights.transfer import (
+    from liftout.models.transfer import (
         BadSettings,
         DiskFull,
         Patience,
@@ -86,7 +87,7 @@ def _fetch(spec: ModelSpec, file: FileSpec, target: Path, progress: Progress, pa
     patience = patience or Patience()
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
-    expected = stored.expectation(spec, file)
+    expected = cache.expectation(spec, file)
     report = _reporter(f"{FETCH}{file.name}", progress)
     failures: list[tuple[str, Refused]] = []
     try:
@@ -117,11 +118,11 @@ def _fetch(spec: ModelSpec, file: FileSpec, target: Path, progress: Progress, pa
 
 def _take(spec: ModelSpec, file: FileSpec, partial: Path, target: Path, found: Fingerprint, *, source: str) -> Path:
     """Give a whole file its name."""
-    from liftout.weights.transfer import discard
+    from liftout.models.transfer import discard
 
-    stored.pin(spec, file, sha256=found.sha256, size=found.bytes, source=source)
+    cache.pin(spec, file, sha256=found.sha256, size=found.bytes, source=source)
     partial.replace(target)
-    stamps.stamp_new(target, found)
+    hash_cache.stamp_new(target, found)
     discard(partial)
     if hasattr(os, "O_DIRECTORY"):
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -133,7 +134,7 @@ def _take(spec: ModelSpec, file: FileSpec, partial: Path, target: Path, found: F
 
 
 def _failure(spec: ModelSpec, file: FileSpec, failures: list[tuple[str, Refused]]) -> Exception:
-    from liftout.weights.transfer import OtherFile
+    from liftout.models.transfer import OtherFile
 
     told = "; ".join(f"{_host(address)} {' '.join(str(refusal).split())}" for address, refusal in failures)
     if all(isinstance(refusal, OtherFile) for _, refusal in failures):

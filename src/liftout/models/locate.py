@@ -6,12 +6,11 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from liftout import packs
-from liftout.catalog.spec import FileSpec, ModelSpec
 from liftout.engines import NetworkFile
 from liftout.engines.choice import cuda_engine, openvino_capabilities
 from liftout.errors import ModelFileCorrupt, ModelMissing
-from liftout.weights import stored
+from liftout.models import cache, packs
+from liftout.models.spec import FileSpec, ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,25 +60,25 @@ def locate(spec: ModelSpec, precision: str = "fp32") -> Located:
     pack = packs.built_in(spec.stored_as)
     if pack is not None:
         return from_pack(pack, spec, "built-in")
-    folder = stored.pack_folder(spec)
+    folder = cache.pack_folder(spec)
     if (folder / packs.MANIFEST).is_file():
         pack = packs.read(folder)
-        stored.check_pack(pack, model=spec.name)
+        cache.check_pack(pack, model=spec.name)
         return from_pack(pack, spec, "pack")
     for file in spec.files:
-        if file.role == "onnx" and (path := stored.present(spec, file)):
+        if file.role == "onnx" and (path := cache.present(spec, file)):
             return from_onnx(path, spec, file)
     raise ModelMissing(f"{spec.name} is not on this machine; run `liftout models pull {spec.name}`")
 
 
 def _reduced(spec: ModelSpec, precision: str) -> Located:
-    folder = stored.pack_folder(spec, precision)
+    folder = cache.pack_folder(spec, precision)
     if not (folder / packs.MANIFEST).is_file():
         raise ModelMissing(
             f"{spec.name} is not here in {precision}; run `liftout convert {spec.stored_as} --precision {precision}` once"
         )
     pack = packs.read(folder)
-    stored.check_pack(pack, model=spec.name)
+    cache.check_pack(pack, model=spec.name)
     return replace(from_pack(pack, spec, "pack"), reduced=precision)
 
 
@@ -91,7 +90,7 @@ def in_folder(name: str) -> Located | None:
     if not is_path(name):
         return None
     pack = packs.read(Path(name))
-    stored.check_pack(pack, model=pack.spec.name)
+    cache.check_pack(pack, model=pack.spec.name)
     held = pack.manifest.precision
     return replace(from_pack(pack, pack.spec, "pack"), reduced=held if held in REDUCED else None)
 
@@ -107,7 +106,7 @@ def presence(spec: ModelSpec) -> str | None:
     """
     if packs.built_in(spec.stored_as) is not None:
         return "built-in"
-    folder = stored.pack_folder(spec)
+    folder = cache.pack_folder(spec)
     if (folder / packs.MANIFEST).is_file():
         try:
             packs.read(folder)
@@ -115,7 +114,7 @@ def presence(spec: ModelSpec) -> str | None:
             return "damaged"
         return "pack"
     for file in spec.files:
-        path = stored.path_of(spec, file)
+        path = cache.path_of(spec, file)
         if file.role == "onnx" and path.is_file():
             return "onnx" if path.stat().st_size == (file.bytes or path.stat().st_size) else "damaged"
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from liftout.catalog.spec import FileSpec
+from liftout.models.spec import FileSpec
 
 BLOCK_BYTES = 1024 * 1024
 

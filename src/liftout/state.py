@@ -13,7 +13,7 @@ from typing import Any
 
 from liftout.errors import OutputError
 from liftout.files import write_whole
-from liftout.weights.home import home
+from liftout.home import home
 
 _logger = logging.getLogger("liftout")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from liftout.catalog.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec
-from liftout.weights.transfer import Patience
+from liftout.models.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec
+from liftout.models.transfer import Patience
 
 Behaviour = Callable[["Handler", bytes], None]
 
