@@ -23,6 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from liftout import graphs
+from liftout.cli.progress import shown
 from liftout.engines import open_network
 from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.images import decode
@@ -31,7 +32,7 @@ from liftout.models.download import addresses, fetch
 from liftout.models.locate import Located, from_onnx
 from liftout.models.resolve import can_convert, ensure
 from liftout.models.spec import ModelSpec
-from liftout.progress import Progress, shown
+from liftout.progress import Progress
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ("anime-girl-1", "car-1", "cloth-1", "plants-1")

@@ -109,11 +109,11 @@ def convert(
     if not can_convert():
         raise ExtraMissing("converting needs PyTorch and ONNX; run `pip install 'liftout[convert]'`")
     from liftout import convert as conversion
+    from liftout.cli.progress import shown
     from liftout.home import home
     from liftout.models import packs
     from liftout.models.licence import consent
     from liftout.networks import ARCHITECTURES
-    from liftout.progress import shown
 
     spec = find(name)
     consent(spec, accept=fetching.accepts(spec, accept_license))

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
+from liftout.cli.progress import shown
 from liftout.errors import UsageError
 from liftout.models.catalog import all_models, find
 from liftout.models.licence import consent, names
 from liftout.models.locate import Located, in_folder
 from liftout.models.resolve import Notify, ensure
 from liftout.models.spec import ModelSpec
-from liftout.progress import shown
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
