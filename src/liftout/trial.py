@@ -15,12 +15,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from liftout import state
 from liftout.agreement import BARS, compare
 from liftout.engines import EngineOptions, Float32, Network, NetworkFile, open_network
 from liftout.engines.choice import Choice
 from liftout.errors import LiftoutError
 from liftout.graphs import UInt8
+from liftout.home import read_record, write_record
 
 PHOTOS = 3
 """How many photos must agree, over all runs of liftout together."""
@@ -30,7 +30,7 @@ _logger = logging.getLogger("liftout")
 
 def verdict(file: NetworkFile, choice: Choice, faster: str) -> bool | None:
     """What is known of a faster precision: it agrees, it does not, or (None) it must be tried."""
-    fact = state.recall("trials", file.name, _key(file, choice, faster))
+    fact = read_record("trials", file.name, _key(file, choice, faster))
     agrees = fact.get("agrees")
     return agrees if isinstance(agrees, bool) else None
 
@@ -86,7 +86,7 @@ class Trial:
             self._settled = True
             return wanted
         digest = hashlib.blake2b(np.ascontiguousarray(tensor).tobytes(), digest_size=8).hexdigest()
-        fact = state.recall("trials", self._file.name, key)
+        fact = read_record("trials", self._file.name, key)
         photos = {**fact.get("photos", {}), digest: [round(told.difference, 6), round(told.iou, 6)]}
         fact = {"engine": self._choice.engine, "precision": self._faster, "photos": photos}
         bar = BARS[self._faster]
@@ -95,7 +95,7 @@ class Trial:
             agrees = float(np.mean(differences)) <= bar.mean and float(np.mean(ious)) >= bar.iou
             fact["agrees"] = agrees
             self._settle(agrees, rival)
-        state.keep("trials", self._file.name, key, fact=fact)
+        write_record("trials", self._file.name, key, record=fact)
         return wanted
 
     def _settle(self, agrees: bool, rival: Network) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from liftout import state
 from liftout.cli import main
 from liftout.engines import EngineOptions
 from liftout.engines.choice import choose
+from liftout.home import write_record
 
 
 @pytest.fixture
@@ -36,9 +36,11 @@ def test_it_names_the_engine_that_auto_takes_and_the_reason(told: Callable[..., 
 
 
 def test_it_remembers_which_precision_agreed(told: Callable[..., str]) -> None:
-    state.keep("trials", "u2netp", "one", fact={"engine": "openvino", "precision": "bf16", "agrees": False})
-    state.keep("trials", "isnet-general-use", "one", fact={"engine": "openvino", "precision": "bf16", "agrees": True})
-    state.keep("trials", "u2net", "one", fact={"engine": "openvino", "precision": "bf16", "photos": {}})
+    write_record("trials", "u2netp", "one", record={"engine": "openvino", "precision": "bf16", "agrees": False})
+    write_record(
+        "trials", "isnet-general-use", "one", record={"engine": "openvino", "precision": "bf16", "agrees": True}
+    )
+    write_record("trials", "u2net", "one", record={"engine": "openvino", "precision": "bf16", "photos": {}})
     facts = json.loads(told("--json"))["would run"]
     assert facts["tried with u2netp"] == "openvino bf16 does not agree, so fp32 runs"
     assert facts["tried with isnet-general-use"] == "openvino bf16 agrees"

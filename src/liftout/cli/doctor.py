@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from liftout import state
 from liftout.cores import usable_cores
 from liftout.engines import EngineOptions
+from liftout.home import home, read_record
 from liftout.trial import PHOTOS
 
 EXTRAS = {
@@ -88,8 +88,8 @@ def _would_run() -> dict[str, str]:
 def _verdicts() -> dict[str, str]:
     """Which models run in a faster precision here, as their first photos decided."""
     told: dict[str, list[str]] = {}
-    for path in sorted(state.place("trials").with_suffix("").glob("*/*.json")):
-        fact = state.recall("trials", path.parent.name, path.stem)
+    for path in sorted((home() / "state" / "trials").glob("*/*.json")):
+        fact = read_record("trials", path.parent.name, path.stem)
         if isinstance(fact.get("agrees"), bool):
             word = "agrees" if fact["agrees"] else "does not agree, so fp32 runs"
             told.setdefault(path.parent.name, []).append(f"{fact.get('engine')} {fact.get('precision')} {word}")

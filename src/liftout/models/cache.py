@@ -10,9 +10,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftout import state
 from liftout.errors import ModelFileCorrupt, ModelMissing
-from liftout.home import home
+from liftout.home import home, read_record, write_record
 from liftout.models import hash_cache, packs
 from liftout.models.hashes import Expectation
 from liftout.models.spec import FileSpec, ModelSpec
@@ -33,7 +32,7 @@ def expectation(spec: ModelSpec, file: FileSpec) -> Expectation:
     known = Expectation.of(file)
     if known.pinned:
         return known
-    pin = state.recall("pins", spec.stored_as, file.name)
+    pin = read_record("pins", spec.stored_as, file.name)
     return Expectation(bytes=pin.get("bytes", known.bytes), sha256=pin.get("sha256"))
 
 
@@ -41,7 +40,7 @@ def pin(spec: ModelSpec, file: FileSpec, *, sha256: str, size: int, source: str)
     """Record what a file of unknown hash is; a record that is there stays."""
     if not expectation(spec, file).pinned:
         fact = {"sha256": sha256, "bytes": size, "source": source}
-        state.keep("pins", spec.stored_as, file.name, fact=fact)
+        write_record("pins", spec.stored_as, file.name, record=fact)
 
 
 def present(spec: ModelSpec, file: FileSpec, *, trust_stamp: bool = True) -> Path | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from liftout import state
 from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.home import record_path
 from liftout.models import cache, hash_cache
 from liftout.models.hashes import Fingerprint
 from liftout.models.locks import locked
@@ -150,7 +150,7 @@ def _failure(spec: ModelSpec, file: FileSpec, failures: list[tuple[str, Refused]
 
 
 def _pin_advice(spec: ModelSpec, file: FileSpec) -> str:
-    pin = state.place("pins", spec.stored_as, file.name)
+    pin = record_path("pins", spec.stored_as, file.name)
     known = file.sha256 or file.md5
     return "" if known or not pin.is_file() else f"; if its authors replaced the file, delete {pin}"
 

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from liftout import state
 from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.home import delete_record, read_record, write_record
 from liftout.models.hashes import Expectation, Fingerprint, mismatch
 
 _MOMENT_NS = 2_000_000_000
@@ -31,7 +31,7 @@ def verified(path: Path, expected: Expectation, *, model: str, trust_stamp: bool
         seen = _seen(path)
     except OSError:
         raise ModelMissing(f"{model}: {path} is not there; run `liftout models pull {model}`") from None
-    stamp = state.recall("stamps", _key(path)) if trust_stamp else {}
+    stamp = read_record("stamps", _key(path)) if trust_stamp else {}
     known = all(stamp.get(name) == value for name, value in seen.items()) and (
         stamp.get("stamped_ns", 0) - seen["mtime_ns"] > _MOMENT_NS
     )
@@ -67,12 +67,12 @@ def stamp_new(path: Path, found: Fingerprint) -> None:
 
 def drop(path: Path) -> None:
     """Forget the stamp of a file."""
-    state.forget("stamps", _key(path))
+    delete_record("stamps", _key(path))
 
 
 def _stamp(path: Path, seen: dict[str, Any], sha256: str, md5: str) -> None:
     fact = {"path": os.fspath(path), **seen, "stamped_ns": time.time_ns(), "sha256": sha256, "md5": md5}
-    state.keep("stamps", _key(path), fact=fact)
+    write_record("stamps", _key(path), record=fact)
 
 
 def _corrupt(model: str, path: Path, wrong: str) -> ModelFileCorrupt:

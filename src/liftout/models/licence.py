@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from liftout import state
 from liftout.errors import LicenseNotAccepted
+from liftout.home import read_record, write_record
 from liftout.models.spec import ModelSpec
 
 
@@ -23,7 +23,7 @@ def consent(spec: ModelSpec, *, accept: bool = False) -> None:
         return
     if accept or names(spec, os.environ.get("LIFTOUT_ACCEPT_LICENSE", "").split(",")):
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        state.keep("consents", spec.name, fact={"license": spec.license.weights, "accepted": when})
+        write_record("consents", spec.name, record={"license": spec.license.weights, "accepted": when})
         return
     raise LicenseNotAccepted(
         f"{spec.name} is under the licence {spec.license.weights}"
@@ -39,7 +39,7 @@ def asks(spec: ModelSpec) -> bool:
 
 def remembered(spec: ModelSpec) -> bool:
     """Whether this model's licence, under its present name, was accepted earlier."""
-    return state.recall("consents", spec.name).get("license") == spec.license.weights
+    return read_record("consents", spec.name).get("license") == spec.license.weights
 
 
 def names(spec: ModelSpec, given: Iterable[str]) -> bool:
