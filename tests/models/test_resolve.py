@@ -12,7 +12,7 @@ from PIL import Image
 
 from liftout import Remover
 from liftout.errors import ExtraMissing, LicenseNotAccepted, ModelFileCorrupt, ModelMissing
-from liftout.models import cache, packs
+from liftout.models import cache, packs, verify
 from liftout.models.catalog import find
 from liftout.models.locate import locate, presence
 from liftout.models.resolve import can_convert, ensure, pull
@@ -195,7 +195,7 @@ def test_a_damaged_pack_is_noticed_and_pulled_again(stocked, with_convert, home)
     with pytest.raises(ModelFileCorrupt, match=r"u2netp: network.onnx .*liftout models pull u2netp"):
         Remover("u2netp")
     pull(find("u2netp"), notify=str)
-    assert [(part.label, part.wrong) for part in cache.check(find("u2netp"))] == [
+    assert [(part.label, part.wrong) for part in verify.check(find("u2netp"))] == [
         ("pack u2netp", None),
         ("u2netp.pth", None),
     ]

@@ -10,10 +10,10 @@ import click
 
 from liftout.cli import exit_status, fetching
 from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, UsageError
-from liftout.models.cache import Part
 from liftout.models.catalog import all_models, find
 from liftout.models.licence import asks, remembered
 from liftout.models.spec import FileSpec, ModelSpec
+from liftout.models.verify import Part
 
 
 @click.group()
@@ -162,7 +162,7 @@ def remove_models(names: tuple[str, ...]) -> int:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def verify_models(names: tuple[str, ...]) -> int:
     """Read all files that are here, or those of some models, and compare them with their hashes."""
-    from liftout.models.cache import check
+    from liftout.models.verify import check
 
     def one(spec: ModelSpec) -> None:
         found = check(spec)

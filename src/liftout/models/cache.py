@@ -1,4 +1,4 @@
-"""A model's downloaded files and packs in the cache: where they lie, what they must be, how they go.
+"""A model's downloaded files and packs in the cache: where they lie, what they must be, how they are removed, and locks on them.
 
 A file whose hash the catalogue does not know is pinned when it first arrives: its sha256 is recorded under `state/pins`,
 and it, or any later download of it, must match.
@@ -6,8 +6,9 @@ and it, or any later download of it, must match.
 
 from __future__ import annotations
 
+import logging
 import shutil
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from liftout.errors import ModelFileCorrupt, ModelMissing
@@ -15,6 +16,8 @@ from liftout.home import home, read_record, write_record
 from liftout.models import hash_cache, packs
 from liftout.models.hashes import Expectation
 from liftout.models.spec import FileSpec, ModelSpec
+
+_logger = logging.getLogger("liftout")
 
 
 def path_of(spec: ModelSpec, file: FileSpec) -> Path:
@@ -67,45 +70,6 @@ def packs_of(spec: ModelSpec) -> list[Path]:
     return [folder for folder in folders if _packed_name(folder) == spec.stored_as]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A file or a pack of a model that is here."""
-
-    label: str
-    path: Path
-    wrong: str | None
-    """What is wrong with it, as a whole line; None where it is as it must be."""
-
-
-def check(spec: ModelSpec, *, trust_stamp: bool = False) -> list[Part]:
-    """Everything of the model that is here, read and compared with its hashes."""
-    parts = []
-    for folder in packs_of(spec):
-        wrong = None
-        try:
-            check_pack(packs.read(folder), model=spec.name, trust_stamp=trust_stamp)
-        except (ModelFileCorrupt, ModelMissing) as error:
-            wrong = str(error)
-        parts.append(Part(label=f"pack {folder.name}", path=folder, wrong=wrong))
-    for file in spec.files:
-        wrong = None
-        try:
-            if present(spec, file, trust_stamp=trust_stamp) is None:
-                continue
-        except ModelFileCorrupt as error:
-            wrong = str(error)
-        parts.append(Part(label=file.name, path=path_of(spec, file), wrong=wrong))
-    return parts
-
-
-def discard(part: Part) -> None:
-    """Delete one part."""
-    if part.path.is_dir():
-        shutil.rmtree(part.path)
-    else:
-        part.path.unlink(missing_ok=True)
-
-
 def remove(spec: ModelSpec) -> int:
     """Delete the model's files and packs, and its entry if the user added it. Returns the bytes that were freed.
 
@@ -133,3 +97,25 @@ def _packed_name(folder: Path) -> str:
         return packs.read(folder).spec.stored_as
     except (ModelFileCorrupt, ModelMissing):
         return folder.name
+
+
+def locked(model: str, part: str) -> AbstractContextManager[object]:
+    """The lock of a part of a model (a file, its pack), held until the end of the block; waits for the process that has it.
+
+    A process that dies gives it back. Raises ModelMissing where the cache cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = home() / "state" / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{model}--{part}.lock")
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            _logger.info("%s: another process is at work on %s; waiting for it", model, part)
+            return lock.acquire(poll_interval=0.1)
+    except OSError as error:
+        raise ModelMissing(
+            f"{model}: {folder} cannot be written ({error.strerror or error}); set LIFTOUT_HOME to a folder that can"
+        ) from None

@@ -19,7 +19,6 @@ from liftout.errors import ModelFileCorrupt, ModelMissing
 from liftout.home import record_path
 from liftout.models import cache, hash_cache
 from liftout.models.hashes import Fingerprint
-from liftout.models.locks import locked
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.progress import FETCH, Progress, unseen
 
@@ -53,7 +52,7 @@ def fetch(
         raise ModelMissing(
             f"{spec.name}: no plain address of {file.name} is known; set LIFTOUT_MIRROR, or copy the file to {target}"
         )
-    with locked(spec.stored_as, file.name):
+    with cache.locked(spec.stored_as, file.name):
         try:
             if path := cache.present(spec, file):  # another process was quicker
                 return path

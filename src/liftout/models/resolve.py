@@ -11,11 +11,10 @@ from importlib.util import find_spec
 
 from liftout.errors import ExtraMissing, ModelFileCorrupt, ModelMissing, ModelUnavailable
 from liftout.home import home
-from liftout.models import cache, packs
+from liftout.models import cache, packs, verify
 from liftout.models.download import addresses, fetch, offline
 from liftout.models.licence import consent
 from liftout.models.locate import Located, from_onnx, from_pack, locate, locate_for, needs_pack
-from liftout.models.locks import locked
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.progress import Progress, unseen
 
@@ -62,7 +61,7 @@ def pull(
     """As `ensure`, but what is damaged is deleted and had anew instead of refused. Raises what `ensure` raises."""
     consent(spec, accept=accept_license)
     notify = notify or _logger.warning
-    damaged = [part for part in cache.check(spec, trust_stamp=True) if part.wrong]
+    damaged = [part for part in verify.check(spec, trust_stamp=True) if part.wrong]
     if damaged and not any(addresses(spec, file) for file in spec.files):
         raise ModelFileCorrupt(
             f"{spec.name}: {damaged[0].label} is damaged and no address of it is known; add it again"
@@ -71,7 +70,7 @@ def pull(
         raise ModelFileCorrupt(f"{spec.name}: {damaged[0].label} is damaged and LIFTOUT_OFFLINE is set; unset it")
     for part in damaged:
         notify(f"{spec.name}: {part.label} is damaged and is deleted")
-        cache.discard(part)
+        verify.discard(part)
     return ensure(spec, progress=progress, notify=notify)
 
 
@@ -122,7 +121,7 @@ def _convert(spec: ModelSpec, checkpoints: list[FileSpec], progress: Progress) -
         ) from None
 
     failures: list[ModelUnavailable] = []
-    with locked(spec.stored_as, "pack"):
+    with cache.locked(spec.stored_as, "pack"):
         try:
             return locate(spec)  # another process was quicker
         except ModelMissing:
