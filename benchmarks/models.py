@@ -55,8 +55,8 @@ import json, statistics, sys, time
 import numpy as np
 from liftout.models.catalog import find
 from liftout.engines import open_network
-from liftout.models.locate import locate
-network = open_network(locate(find(sys.argv[1])).file, engine="onnxruntime")
+from liftout.models.resolve import locate
+network = open_network(locate(sys.argv[1]).file, engine="onnxruntime")
 tensor = np.load(sys.argv[2])
 network.run(tensor)
 seconds = []

@@ -52,8 +52,9 @@ import numpy as np
 from liftout.models import packs
 from liftout.engines import EngineOptions, open_network
 from liftout.errors import LiftoutError
-from liftout.models.locate import _network
-file = _network(packs.read(Path(sys.argv[1])))
+from liftout.models.resolve import from_pack
+pack = packs.read(Path(sys.argv[1]))
+file = from_pack(pack, pack.spec, "pack").file
 network = open_network(file, engine=sys.argv[2], options=EngineOptions(precision="fp32"))
 tensor = np.random.default_rng(0).normal(size=(1, 3, *file.size)).astype(np.float32)
 network.run(tensor)
@@ -125,7 +126,7 @@ def made(name: str, part: str, photos: Path | None, home: Path) -> tuple[str, Pa
 
 def located(folder: Path) -> Any:
     """The network of a pack, as `convert_model` takes one that is here."""
-    from liftout.models.locate import from_pack
+    from liftout.models.resolve import from_pack
 
     pack = packs.read(folder)
     return from_pack(pack, pack.spec, "pack")

@@ -27,10 +27,10 @@ from liftout.cli.progress import shown
 from liftout.engines import open_network
 from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.images import decode
+from liftout.loading import converter
 from liftout.models.catalog import find
 from liftout.models.download import addresses, fetch
-from liftout.models.locate import Located, from_onnx
-from liftout.models.resolve import can_convert, ensure
+from liftout.models.resolve import ResolvedModel, from_onnx, resolve
 from liftout.models.spec import ModelSpec
 from liftout.progress import Progress
 
@@ -81,7 +81,10 @@ def check(spec: ModelSpec, fixtures: Path, progress: Progress) -> bool:
         raise ModelUnavailable(f"{spec.name} has no published ONNX file to compare with")
     checkpoints = [item for item in spec.files if item.role == "checkpoint" and addresses(spec, item)]
     # Before the published file is here, which would be found instead of a conversion.
-    made = ensure(spec, accept_license=True, progress=progress) if checkpoints and can_convert() else None
+    load_converter = converter()
+    made = None
+    if checkpoints and load_converter:
+        made = resolve(spec, accept_license=True, load_converter=load_converter, progress=progress)
     published = alphas(from_onnx(fetch(spec, file, progress=progress), spec, file), fixtures)
     reached, told = compare_with_stored(spec, published, fixtures)
     if made is not None and made.source == "pack":
@@ -115,15 +118,15 @@ def compare_with_stored(spec: ModelSpec, published: dict[str, UInt8], fixtures: 
     )
 
 
-def alphas(located: Located, fixtures: Path) -> dict[str, UInt8]:
+def alphas(model: ResolvedModel, fixtures: Path) -> dict[str, UInt8]:
     """The alpha of every photo, uint8 [H, W]."""
-    network = open_network(located.file)
+    network = open_network(model.file)
     try:
         made = {}
         for name in PHOTOS:
             photo = decode(fixtures / f"{name}.jpg")
-            tensor, box = graphs.prepare(photo.seen_by_network(), located.spec.input)
-            made[name] = graphs.finish(network.run(tensor), photo.size, located.spec.output, box=box)
+            tensor, box = graphs.prepare(photo.seen_by_network(), model.spec.input)
+            made[name] = graphs.finish(network.run(tensor), photo.size, model.spec.output, box=box)
         return made
     finally:
         network.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import liftout
 
@@ -22,6 +24,23 @@ def test_import_loads_no_heavy_package_and_prints_nothing() -> None:
 
 def test_import_leaves_the_root_logger_alone() -> None:
     assert run("import logging, liftout.remover; print(logging.root.handlers, logging.root.level)") == "[] 30\n"
+
+
+def test_the_room_of_models_imports_only_what_lies_below_it() -> None:
+    below = (
+        "liftout.models",
+        "liftout.errors",
+        "liftout.files",
+        "liftout.home",
+        "liftout.progress",
+        "liftout.__version__",
+    )
+    for path in (Path(liftout.__file__).parent / "models").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module] if node.module != "liftout" else [f"liftout.{item.name}" for item in node.names]
+                for name in names:
+                    assert not name.startswith("liftout") or name.startswith(below), f"{path.name}: {name}"
 
 
 def test_every_public_name_can_be_had() -> None:

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from liftout import Remover, remove
+from liftout.engines import run_once
 from liftout.errors import ImageUnreadable, ModelMissing, UnknownModel, UsageError
 from liftout.models.add import add_onnx
 
 
 @pytest.fixture
 def u2netp(shared: Path) -> str:
-    return add_onnx("own-u2netp", shared / "data/weights/u2netp.onnx", like="u2netp").name
+    return add_onnx("own-u2netp", shared / "data/weights/u2netp.onnx", like="u2netp", run=run_once).name
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

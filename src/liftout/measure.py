@@ -24,8 +24,7 @@ from typing import Any, cast
 from liftout.engines import EngineOptions, Float32, Network
 from liftout.engines.choice import choose, has_nvidia, installed, openvino_capabilities
 from liftout.errors import LiftoutError, ModelMissing
-from liftout.models.catalog import find
-from liftout.models.locate import REDUCED, Located, is_path, locate
+from liftout.models.resolve import REDUCED, ResolvedModel, is_path, locate
 from liftout.options import Edges, EngineName, Precision
 from liftout.trial import PHOTOS, verdict
 
@@ -88,13 +87,13 @@ def combinations(model: str) -> list[Combination]:
     return found
 
 
-def automatic(located: Located) -> tuple[Combination, str]:
+def automatic(resolved: ResolvedModel) -> tuple[Combination, str]:
     """What `auto` takes for a model, and why."""
-    choice = choose("auto", EngineOptions(), small=located.source == "built-in")
+    choice = choose("auto", EngineOptions(), small=resolved.source == "built-in")
     taken = Combination(cast("EngineName", choice.engine), "cpu" if choice.device == "auto" else choice.device, "fp32")
     if choice.faster is None:
         return taken, choice.reason
-    agrees = verdict(located.file, choice, choice.faster)
+    agrees = verdict(resolved.file, choice, choice.faster)
     if agrees:
         faster = dataclasses.replace(taken, precision=cast("Precision", choice.faster))
         return faster, f"{choice.reason}; {choice.faster} agreed with fp32 on the first photos"
@@ -160,7 +159,7 @@ def _reduced(capabilities: tuple[str, ...]) -> Iterator[Precision]:
 
 def _is_here(model: str, precision: str) -> bool:
     try:
-        locate(find(model), precision)
+        locate(model, precision)
     except ModelMissing:
         return False
     return True

@@ -17,13 +17,12 @@ import numpy as np
 from liftout import graphs, matting
 from liftout.cutout import Cutout
 from liftout.engines import EngineOptions, Network, open_network
-from liftout.engines.choice import choose
+from liftout.engines.choice import choose, computes
 from liftout.errors import InputError
 from liftout.images import ImageInput, Photo, decode
-from liftout.models.catalog import ModelSpec, find
-from liftout.models.licence import consent
-from liftout.models.locate import in_folder
-from liftout.models.resolve import ensure
+from liftout.loading import converter
+from liftout.models.resolve import resolve
+from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
 from liftout.trial import Trial
 
@@ -71,25 +70,22 @@ class Remover:
         )
         if edges == "refined":
             matting.require()
-        located = in_folder(model)
-        if located:
-            consent(located.spec, accept=accept_license)
-        else:
-            located = ensure(find(model), precision=precision, accept_license=accept_license)
-        self.spec: ModelSpec = located.spec
+        resolved = resolve(model, precision, computes, accept_license=accept_license, load_converter=converter())
+        self.spec: ModelSpec = resolved.spec
         self._edges = edges
         self._max_pixels = max_pixels
-        self._reduced = located.reduced
-        options = EngineOptions(device=device, precision="fp32" if located.reduced else precision, threads=threads)
-        if self._reduced and engine == "auto":
+        options = EngineOptions(
+            device=device, precision="fp32" if resolved.file.reduced else precision, threads=threads
+        )
+        if resolved.file.reduced and engine == "auto":
             engine = "onnxruntime"  # the engine in which its agreement was measured
-        choice = choose(engine, options, small=located.source == "built-in")
+        choice = choose(engine, options, small=resolved.source == "built-in")
         self._runs: Network | Trial
         if choice.faster:
-            self._runs = Trial(located.file, choice, choice.faster, threads)
+            self._runs = Trial(resolved.file, choice, choice.faster, threads)
         else:
             options = dataclasses.replace(options, device=choice.device)
-            self._runs = open_network(located.file, engine=choice.engine, options=options)
+            self._runs = open_network(resolved.file, engine=choice.engine, options=options)
 
     @property
     def engine(self) -> str:
@@ -104,7 +100,7 @@ class Remover:
     @property
     def precision(self) -> str:
         """What the network computes in, or the reduced form that its pack has."""
-        return self._reduced or self._network.precision
+        return self._network.precision
 
     @property
     def _network(self) -> Network:

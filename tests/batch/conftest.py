@@ -12,6 +12,7 @@ from PIL import Image
 
 from liftout import Remover
 from liftout.cli import main
+from liftout.engines import run_once
 from liftout.models.add import add_onnx
 
 pytest.importorskip("fsspec", reason="needs fsspec (extra batch)")
@@ -40,7 +41,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(network: Path, own_home: Path) -> str:
-    return add_onnx("bright", network, like="u2netp").name
+    return add_onnx("bright", network, like="u2netp", run=run_once).name
 
 
 @pytest.fixture

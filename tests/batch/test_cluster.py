@@ -12,6 +12,7 @@ import pytest
 
 from liftout.batch import Batch, Job, Outcome
 from liftout.batch.luggage import pack_luggage, unpack_luggage
+from liftout.engines import run_once
 from liftout.errors import DeviceUnavailable, ModelFileCorrupt
 from liftout.models.add import add_onnx
 from liftout.options import ResultOptions, RunOptions
@@ -109,7 +110,7 @@ def test_another_machine_gets_the_model_and_the_background_that_it_lacks(
     assert pack_luggage(there).identity == luggage.identity
 
     monkeypatch.setenv("LIFTOUT_HOME", str(tmp_path / "third-machine"))
-    add_onnx(model, network, like="u2netp", overwrite=True)
+    add_onnx(model, network, like="u2netp", run=run_once, overwrite=True)
     empty = type(luggage)(files={}, background=None, background_name="", identity="another")
     with pytest.raises(ModelFileCorrupt, match="same version"):
         unpack_luggage(there, empty)

@@ -215,9 +215,10 @@ def test_values_that_make_no_sense_are_refused(photo: Path, options: dict) -> No
 def test_models_by_their_names_in_rembg(shared: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import onnxruntime
 
+    from liftout.engines import run_once
     from liftout.models.add import add_onnx
 
-    add_onnx("silueta-too", shared / "data/weights/u2netp.onnx", like="u2netp")
+    add_onnx("silueta-too", shared / "data/weights/u2netp.onnx", like="u2netp", run=run_once)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     session = new_session("silueta-too", providers=["CPUExecutionProvider"], sess_opts=settings)

@@ -18,7 +18,7 @@ from liftout.engines import NetworkFile, open_network
 from liftout.errors import CheckpointMismatch, CheckpointUnreadable, ModelMissing, OutputExists, UsageError
 from liftout.models import packs
 from liftout.models.catalog import find
-from liftout.models.locate import locate
+from liftout.models.resolve import locate
 from tests.convert.running import original, run
 from tests.networks import reference
 
@@ -150,7 +150,7 @@ def test_the_command_makes_the_pack_that_cut_uses(
     status, out, err = liftout("convert", "u2netp", "--checkpoint", checkpoint)
     assert status == 0, err
     assert str(own_home / "packs" / "u2netp") in out
-    located = locate(find("u2netp"))
+    located = locate("u2netp")
     assert located.source == "pack"
     assert located.file.path == own_home / "packs" / "u2netp" / "network.onnx"
     assert liftout("convert", "u2netp", "--checkpoint", checkpoint)[0] == 1

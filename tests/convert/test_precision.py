@@ -19,12 +19,12 @@ from liftout import Remover
 from liftout.agreement import BARS, compare
 from liftout.convert import convert_model
 from liftout.convert.precision import int8, photos
-from liftout.engines import NetworkFile
+from liftout.engines import NetworkFile, run_once
 from liftout.errors import BelowBar, CheckpointMismatch, CheckpointUnreadable, ModelMissing, UsageError
 from liftout.models import packs
 from liftout.models.add import add_folder
 from liftout.models.catalog import find
-from liftout.models.locate import locate
+from liftout.models.resolve import locate
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"no real weights in {WEIGHTS}")
@@ -39,7 +39,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def pocket_int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return convert_model(find(POCKET), locate(find(POCKET)), precision="int8", out_dir=tmp_path_factory.mktemp("packs"))
+    return convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path_factory.mktemp("packs"))
 
 
 def test_int8_pack_is_smaller_agrees_and_says_so(pocket_int8: Path) -> None:
@@ -84,10 +84,10 @@ def test_what_falls_short_is_refused_unless_forced(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setitem(conversion.BARS, "int8", type(BARS["int8"])(1e-9, 1.0))
     with pytest.raises(BelowBar, match="nothing was written") as caught:
-        convert_model(find(POCKET), locate(find(POCKET)), precision="int8", out_dir=tmp_path)
+        convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.glob("*int8*")) == []
-    forced = convert_model(find(POCKET), locate(find(POCKET)), precision="int8", out_dir=tmp_path, keep_below_bar=True)
+    forced = convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path, keep_below_bar=True)
     assert packs.read(forced).manifest.agreement["below_bar"] is True
 
 
@@ -122,7 +122,7 @@ def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path)
 
 def test_sensitive_layers_are_found_and_stay_in_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(int8, "_ENOUGH", 0.05)  # so that all layers at once are too many
-    folder = convert_model(find(POCKET), locate(find(POCKET)), precision="int8", out_dir=tmp_path, keep_below_bar=True)
+    folder = convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path, keep_below_bar=True)
     told = packs.read(folder).manifest.agreement
     assert 0 < len(told["layers_in_float"]) < told["layers"]
 
@@ -154,14 +154,14 @@ def test_graph_of_unknown_architecture_says_that_it_cannot_be_leaner(tmp_path: P
 
 
 def test_huggingface_folder_goes_round(tmp_path: Path) -> None:
-    folder = convert_model(find(POCKET), locate(find(POCKET)), layout="huggingface", out_dir=tmp_path)
+    folder = convert_model(find(POCKET), locate(POCKET), layout="huggingface", out_dir=tmp_path)
     assert {path.name for path in (folder / "onnx").iterdir()} == {
         "model.onnx",
         "model_fp16.onnx",
         "model_quantized.onnx",
     }
     assert json.loads((folder / "config.json").read_text())["model_type"] in ("isnet", "birefnet", "modnet")
-    added = add_folder("mine", folder, precision="fp32")
+    added = add_folder("mine", folder, run=run_once, precision="fp32")
     photo = Path(__file__).parents[2] / "examples" / "cat.jpg"
     np.testing.assert_array_equal(Remover("mine", engine="onnxruntime")(photo).alpha, Remover()(photo).alpha)
     assert added.input == find(POCKET).input
@@ -179,7 +179,7 @@ def test_folder_of_others_is_read(tmp_path: Path) -> None:
         "size": {"height": 64, "width": 96},
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
-    spec = add_folder("theirs", folder)
+    spec = add_folder("theirs", folder, run=run_once)
     assert spec.input.size == (64, 96)
     assert spec.input.mean == (0.5, 0.5, 0.5)
     assert spec.output.activation == "sigmoid"
@@ -194,7 +194,7 @@ def test_folder_that_is_none_is_refused_in_one_line(missing: str, tmp_path: Path
     if missing == "onnx":
         (tmp_path / "preprocessor_config.json").write_text('{"size": {"height": 64, "width": 64}}')
     with pytest.raises(UsageError) as caught:
-        add_folder("x", tmp_path)
+        add_folder("x", tmp_path, run=run_once)
     assert "\n" not in str(caught.value)
 
 

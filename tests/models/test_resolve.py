@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,20 @@ from PIL import Image
 
 from liftout import Remover
 from liftout.errors import ExtraMissing, LicenseNotAccepted, ModelFileCorrupt, ModelMissing
+from liftout.loading import can_convert, converter
 from liftout.models import cache, packs, verify
+from liftout.models import resolve as room
 from liftout.models.catalog import find
-from liftout.models.locate import locate, presence
-from liftout.models.resolve import can_convert, ensure, pull
+from liftout.models.resolve import ResolvedModel, locate, presence
+
+
+def resolve(model: str, precision: str = "auto", **options: Any) -> ResolvedModel:
+    """As callers do: checkpoints are converted where the extra `convert` is installed."""
+    return room.resolve(model, precision, load_converter=converter(), **options)
+
+
+def pull(model: str, **options: Any) -> ResolvedModel:
+    return room.pull(find(model), load_converter=converter(), **options)
 
 
 @pytest.fixture
@@ -70,7 +82,7 @@ def test_without_the_extra_the_published_graph_runs_after_a_word_about_memory(
     stocked, without_convert, examples, weights, home
 ):
     lines = []
-    located = ensure(find("u2netp"), notify=lines.append)
+    located = resolve("u2netp", notify=lines.append)
     assert located.source == "onnx"
     assert located.file.path.read_bytes() == (weights / "u2netp.onnx").read_bytes()
     assert len(lines) == 1
@@ -83,17 +95,17 @@ def test_without_the_extra_the_published_graph_runs_after_a_word_about_memory(
 
 
 def test_what_was_fetched_works_offline(stocked, without_convert, monkeypatch):
-    path = ensure(find("u2netp"), notify=str).file.path
+    path = resolve("u2netp", notify=str).file.path
     monkeypatch.setenv("LIFTOUT_OFFLINE", "1")
     seen = []
-    assert ensure(find("u2netp"), notify=seen.append).file.path == path
+    assert resolve("u2netp", notify=seen.append).file.path == path
     assert not seen
 
 
 def test_offline_names_the_file_that_is_needed(overlay, without_convert, monkeypatch, home):
     monkeypatch.setenv("LIFTOUT_OFFLINE", "1")
     with pytest.raises(ModelMissing, match=r"u2netp.onnx is not here and LIFTOUT_OFFLINE is set") as raised:
-        ensure(find("u2netp"), notify=str)
+        resolve("u2netp", notify=str)
     assert str(home / "models" / "u2netp" / "u2netp.onnx") in str(raised.value)
 
 
@@ -101,7 +113,7 @@ def test_a_file_copied_by_hand_is_used_and_checked(overlay, weights, home):
     target = home / "models" / "u2netp" / "u2netp.onnx"
     target.parent.mkdir(parents=True)
     target.write_bytes((weights / "u2netp.onnx").read_bytes())
-    assert locate(find("u2netp")).file.path == target
+    assert locate("u2netp").file.path == target
     assert presence(find("u2netp")) == "onnx"
 
 
@@ -117,14 +129,14 @@ def test_a_short_file_in_the_cache_is_noticed(home):
 
 
 def test_pulling_replaces_what_is_damaged(stocked, without_convert, weights):
-    path = ensure(find("u2netp"), notify=str).file.path
+    path = resolve("u2netp", notify=str).file.path
     with path.open("r+b") as stream:
         stream.seek(1000)
         stream.write(b"\x00\x01\x02\x03")
     with pytest.raises(ModelFileCorrupt, match="sha256"):
-        ensure(find("u2netp"))
+        resolve("u2netp")
     lines = []
-    assert pull(find("u2netp"), notify=lines.append).file.path.read_bytes() == (weights / "u2netp.onnx").read_bytes()
+    assert pull("u2netp", notify=lines.append).file.path.read_bytes() == (weights / "u2netp.onnx").read_bytes()
     assert lines[0] == "u2netp: u2netp.onnx is damaged and is deleted"
 
 
@@ -133,23 +145,23 @@ def test_pulling_keeps_what_is_damaged_where_nothing_can_replace_it(overlay, wei
     target.parent.mkdir(parents=True)
     target.write_bytes(b"damaged")
     with pytest.raises(ModelFileCorrupt, match=r"u2netp.onnx is damaged and no address of it is known"):
-        pull(find("u2netp"))
+        pull("u2netp")
     monkeypatch.setenv("LIFTOUT_MIRROR", "http://127.0.0.1:1")
     monkeypatch.setenv("LIFTOUT_OFFLINE", "1")
     with pytest.raises(ModelFileCorrupt, match="LIFTOUT_OFFLINE is set"):
-        pull(find("u2netp"))
+        pull("u2netp")
     assert target.read_bytes() == b"damaged"
 
 
 def test_a_model_with_a_checkpoint_alone_names_the_extra(without_convert):
     with pytest.raises(ExtraMissing, match=r"birefnet-hr .*pip install 'liftout\[convert\]'"):
-        ensure(find("birefnet-hr"))
+        resolve("birefnet-hr")
 
 
 def test_consent_comes_before_the_network(mirror, monkeypatch):
     monkeypatch.setenv("LIFTOUT_MIRROR", mirror.origin)
     with pytest.raises(LicenseNotAccepted):
-        ensure(find("rmbg-1.4"))
+        resolve("rmbg-1.4")
     assert not mirror.requests
 
 
@@ -164,7 +176,7 @@ def test_entries_that_share_files_fetch_them_once(mirror, tmp_path, monkeypatch,
     monkeypatch.setenv("LIFTOUT_CATALOG", str(tmp_path / "overlay"))
     monkeypatch.setenv("LIFTOUT_MIRROR", mirror.origin)
     mirror.files["/first/net.onnx"] = content
-    first, second = (ensure(find(name), notify=str) for name in ("first", "second"))
+    first, second = (resolve(name, notify=str) for name in ("first", "second"))
     assert first.file.path == second.file.path
     assert (first.spec.output.quantize, second.spec.output.quantize) == ("truncate", "round")
     assert paths(mirror) == ["/first/net.onnx"]
@@ -172,11 +184,11 @@ def test_entries_that_share_files_fetch_them_once(mirror, tmp_path, monkeypatch,
 
 def test_with_the_extra_the_checkpoint_is_fetched_and_converted(stocked, with_convert, examples, home, weights):
     seen = set()
-    located = ensure(find("u2netp"), progress=lambda phase, *_: seen.add(phase))
+    located = resolve("u2netp", progress=lambda phase, *_: seen.add(phase))
     assert located.source == "pack"
     assert paths(stocked) == ["/u2netp/u2netp.pth"]
     assert "fetch u2netp.pth" in seen
-    assert locate(find("u2netp")).file.path == home / "packs" / "u2netp" / packs.NETWORK
+    assert locate("u2netp").file.path == home / "packs" / "u2netp" / packs.NETWORK
     with Remover("u2netp") as remover:
         converted = remover(examples / "cat.jpg").alpha
     cache.remove(find("u2netp"))
@@ -188,13 +200,13 @@ def test_with_the_extra_the_checkpoint_is_fetched_and_converted(stocked, with_co
 
 
 def test_a_damaged_pack_is_noticed_and_pulled_again(stocked, with_convert, home):
-    ensure(find("u2netp"))
+    resolve("u2netp")
     network = home / "packs" / "u2netp" / packs.NETWORK
     whole = network.read_bytes()
     network.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ModelFileCorrupt, match=r"u2netp: network.onnx .*liftout models pull u2netp"):
         Remover("u2netp")
-    pull(find("u2netp"), notify=str)
+    pull("u2netp", notify=str)
     assert [(part.label, part.wrong) for part in verify.check(find("u2netp"))] == [
         ("pack u2netp", None),
         ("u2netp.pth", None),
@@ -204,7 +216,7 @@ def test_a_damaged_pack_is_noticed_and_pulled_again(stocked, with_convert, home)
 def test_where_the_checkpoint_cannot_be_had_the_published_graph_is_used(stocked, with_convert):
     del stocked.files["/u2netp/u2netp.pth"]
     lines = []
-    assert ensure(find("u2netp"), notify=lines.append).source == "onnx"
+    assert resolve("u2netp", notify=lines.append).source == "onnx"
     assert "404" in lines[0]
     assert "using the published ONNX file instead" in lines[0]
 
@@ -214,16 +226,16 @@ def test_a_pack_whose_bytes_changed_is_noticed(home, weights):
     with packs.writing(folder) as fresh:
         (fresh / packs.NETWORK).write_bytes((weights / "u2netp.onnx").read_bytes())
         packs.write_manifest(fresh, packs.Manifest(spec=find("u2netp"), precision="fp32", files=()))
-    assert locate(find("u2netp")).source == "pack"
+    assert locate("u2netp").source == "pack"
     with (folder / packs.NETWORK).open("r+b") as stream:
         stream.seek(2000)
         stream.write(b"\x00\x01")
     with pytest.raises(ModelFileCorrupt, match=r"u2netp: network.onnx is .* sha256"):
-        locate(find("u2netp"))
+        locate("u2netp")
 
 
 def test_removing_frees_files_packs_and_added_entries(stocked, without_convert, home):
-    path = ensure(find("u2netp"), notify=str).file.path
+    path = resolve("u2netp", notify=str).file.path
     size = path.stat().st_size
     assert cache.remove(find("u2netp")) == size
     assert not path.parent.exists()
@@ -231,6 +243,29 @@ def test_removing_frees_files_packs_and_added_entries(stocked, without_convert, 
         cache.remove(find("u2netp"))
     with pytest.raises(ModelMissing, match=r"built in and stays|nothing of it"):
         cache.remove(find("pocket"))
+
+
+def test_fp16_runs_a_plain_network_where_an_engine_computes_in_half(overlay, weights, home):
+    target = home / "models" / "u2netp" / "u2netp.onnx"
+    target.parent.mkdir(parents=True)
+    target.write_bytes((weights / "u2netp.onnx").read_bytes())
+    assert resolve("u2netp", "fp16", capabilities=lambda precision: precision == "fp16").source == "onnx"
+    with pytest.raises(ModelMissing, match=r"not here in fp16; run `liftout convert u2netp --precision fp16`"):
+        resolve("u2netp", "fp16", capabilities=lambda _: False)
+    with pytest.raises(ModelMissing, match="not here in int8"):
+        locate("u2netp", "int8")
+
+
+def test_the_folder_of_a_pack_is_resolved_like_a_name(tmp_path):
+    built_in = packs.built_in("pocket")
+    folder = shutil.copytree(built_in.folder, tmp_path / "mine")
+    resolved = resolve(str(folder))
+    assert (resolved.spec, resolved.file.path) == (find("pocket"), folder / packs.NETWORK)
+    (folder / packs.NETWORK).write_bytes(b"damaged")
+    with pytest.raises(ModelFileCorrupt, match="get or make the pack"):
+        resolve(str(folder))
+    with pytest.raises(ModelMissing, match="it is not a pack"):
+        resolve(str(tmp_path / "nothing"))
 
 
 def test_can_convert_says_what_is_installed(without_convert):

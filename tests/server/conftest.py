@@ -21,6 +21,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from liftout.cli.serve import serve
+from liftout.engines import run_once
 from liftout.models.add import add_onnx
 from liftout.server.run import listen, prepare
 from liftout.server.settings import Settings
@@ -94,7 +95,7 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("LIFTOUT_HOME", str(home))
         patch.setenv("LIFTOUT_CATALOG", str(folder / "overlay"))
         for name, file in (("tiny", "tiny"), ("tiny-twin", "tiny"), ("slow", "slow"), ("endless", "endless")):
-            add_onnx(name, folder / f"{file}.onnx", like="tiny-parent")
+            add_onnx(name, folder / f"{file}.onnx", like="tiny-parent", run=run_once)
     return home
 
 

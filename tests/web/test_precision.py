@@ -16,7 +16,7 @@ from test_pixels import cut
 from liftout import Remover, find, site
 from liftout.agreement import BARS, compare
 from liftout.convert import convert_model
-from liftout.models.locate import locate
+from liftout.models.resolve import locate
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def reduced(chromium: str, examples: Path, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIFTOUT_HOME", str(home))
         for precision in ("fp16", "int8"):
-            convert_model(find("pocket"), locate(find("pocket")), precision=precision, out_dir=home / "packs")
+            convert_model(find("pocket"), locate("pocket"), precision=precision, out_dir=home / "packs")
         site.write(public, ["pocket-fp16", "pocket-int8"])
     (public / "blank.html").write_text("<!doctype html><title>blank</title><link rel=icon href=data:,>")
     (public / "photos").mkdir()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liftout.cores import usable_cores
+from liftout.engines.choice import computes
 from liftout.errors import LiftoutError
 from liftout.models import packs
 from liftout.models.catalog import find
-from liftout.models.locate import locate_for
+from liftout.models.resolve import locate
 from liftout.options import RunOptions
 
 _WORKER_BYTES = 200_000_000
@@ -110,10 +111,10 @@ def _group_memory() -> int | None:
 def _network_bytes(model: str, precision: str) -> int:
     """Peak memory of one run, as the pack says it or by the size of the weights."""
     try:
-        located = locate_for(find(model), precision)
+        resolved = locate(find(model), precision, computes)
     except LiftoutError:
         return 0
-    folder = located.file.path.parent
+    folder = resolved.file.path.parent
     if (folder / packs.MANIFEST).is_file() and (peak := packs.read(folder).manifest.peak_bytes):
         return peak
     return _WEIGHTS_FACTOR * sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

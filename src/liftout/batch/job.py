@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from liftout.compose.background import parse_blur, parse_colour
+from liftout.engines.choice import computes
 from liftout.images import FORMATS
 from liftout.models.catalog import find
-from liftout.models.locate import locate_for
+from liftout.models.resolve import locate
 from liftout.options import ResultOptions, RunOptions
 
 Status = Literal["done", "failed"]
@@ -93,7 +94,7 @@ def identity(job: Job) -> str:
     Two batches with the same identity make the same files. `threads` and `max_pixels` are left out: they change no pixel.
     Raises UnknownModel, ModelUnavailable.
     """
-    located, background = locate_for(find(job.run.model), job.run.precision), background_file(job.result)
+    resolved, background = locate(find(job.run.model), job.run.precision, computes), background_file(job.result)
     run = {key: value for key, value in dataclasses.asdict(job.run).items() if key not in ("threads", "max_pixels")}
     result = dataclasses.asdict(job.result)
     if background is not None:
@@ -101,9 +102,9 @@ def identity(job: Job) -> str:
     facts = {
         "result": result,
         "run": run,
-        "input": dataclasses.asdict(located.spec.input),
-        "output": dataclasses.asdict(located.spec.output),
-        "network": {path.name: _sha256(path) for path in _network_files(located.file.path)},
+        "input": dataclasses.asdict(resolved.spec.input),
+        "output": dataclasses.asdict(resolved.spec.output),
+        "network": {path.name: _sha256(path) for path in _network_files(resolved.file.path)},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

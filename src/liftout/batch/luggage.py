@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liftout.batch.job import Job, background_file, identity
+from liftout.engines.choice import computes
 from liftout.errors import ModelFileCorrupt, ModelUnavailable, UnknownModel
 from liftout.home import home
 from liftout.models.catalog import find
-from liftout.models.locate import locate_for
+from liftout.models.resolve import locate
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ def pack_luggage(job: Job) -> Luggage:
 
     Raises UnknownModel, ModelUnavailable.
     """
-    located = locate_for(find(job.run.model), job.run.precision)
+    resolved = locate(find(job.run.model), job.run.precision, computes)
     files: dict[str, bytes] = {}
-    if located.source != "built-in":
-        network = [path for path in located.file.path.parent.iterdir() if path.is_file()]
+    if resolved.source != "built-in":
+        network = [path for path in resolved.file.path.parent.iterdir() if path.is_file()]
         files = {path.relative_to(home()).as_posix(): path.read_bytes() for path in network}
     overlay = os.environ.get("LIFTOUT_CATALOG")
     for folder in [home() / "catalog", *([Path(overlay)] if overlay else [])]:

@@ -15,9 +15,11 @@ from liftout.batch.local import run_locally
 from liftout.batch.pending import Found, Planner, limited
 from liftout.batch.place import check_apart, open_place
 from liftout.batch.watch import FolderWatch
+from liftout.engines.choice import computes
 from liftout.errors import UsageError
+from liftout.loading import converter
 from liftout.models.catalog import find
-from liftout.models.resolve import ensure
+from liftout.models.resolve import resolve
 
 Executor = Literal["local", "ray"]
 _TICK = 0.2
@@ -73,7 +75,7 @@ class Batch:
             raise UsageError(f"{job.source}: no such folder")
         if watch and (source.on_disk is None or on != "local"):
             raise UsageError(f"--watch needs a folder of this machine and --on local, not {job.source} on {on}")
-        ensure(find(job.run.model), precision=job.run.precision)
+        resolve(find(job.run.model), job.run.precision, computes, load_converter=converter())
         self._source, self._target, self._watching = source, target, watch
         self._planner = Planner(job, source, target, identity(job), patterns)
         self._stop = threading.Event()

@@ -18,7 +18,7 @@ from liftout.options import RunOptions
 
 if TYPE_CHECKING:
     from liftout.measure import Combination, Figures
-    from liftout.models.locate import Located
+    from liftout.models.resolve import ResolvedModel
 
 _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB")
 
@@ -65,16 +65,16 @@ def bench(
     from liftout.images import decode
 
     options: RunOptions = params.read(RunOptions, values)
-    located = fetching.have(options.model, accept_license=accept_license, quiet=quiet or as_json)
+    resolved = fetching.have(options.model, accept_license=accept_license, quiet=quiet or as_json)
     for photo in (*images, *photos):
         decode(photo)  # says what is wrong with it, once
-    taken, reason = measure.automatic(located)
+    taken, reason = measure.automatic(resolved)
     rows: list[tuple[Combination, Figures | str]] = []
     with _given((*images, *photos)) as given:
         if not as_json:
-            size = " x ".join(str(side) for side in located.spec.input.size)
+            size = " x ".join(str(side) for side in resolved.spec.input.size)
             shown = ", ".join(photo.name for photo in (*images, *photos)) or "a made photo of 2 megapixels"
-            click.echo(f"{located.spec.name} ({located.source}, {size}), {shown}, {usable_cores()} cores")
+            click.echo(f"{resolved.spec.name} ({resolved.source}, {size}), {shown}, {usable_cores()} cores")
             click.echo(_line(_HEADER))
         for combination in measure.combinations(options.model):
             figures = measure.run(
@@ -84,19 +84,19 @@ def bench(
             if not as_json:
                 click.echo(_row(combination, figures) + ("  <- auto" if combination == taken else ""))
     if as_json:
-        click.echo(json.dumps(_report(located, rows, taken, reason), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_report(resolved, rows, taken, reason), indent=2, ensure_ascii=False))
     else:
         click.echo(f"auto takes {taken}: {reason}")
     return 0 if any(not isinstance(figures, str) for _, figures in rows) else 1
 
 
 def _report(
-    located: Located, rows: list[tuple[Combination, Figures | str]], taken: Combination, reason: str
+    resolved: ResolvedModel, rows: list[tuple[Combination, Figures | str]], taken: Combination, reason: str
 ) -> dict[str, Any]:
     return {
-        "model": located.spec.name,
-        "source": located.source,
-        "size": list(located.spec.input.size),
+        "model": resolved.spec.name,
+        "source": resolved.source,
+        "size": list(resolved.spec.input.size),
         "cores": usable_cores(),
         "auto": {**dataclasses.asdict(taken), "reason": reason},
         "rows": [

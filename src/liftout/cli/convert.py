@@ -17,7 +17,7 @@ from liftout.progress import Progress
 
 if TYPE_CHECKING:
     from liftout.convert import Layout, PackPrecision
-    from liftout.models.locate import Located
+    from liftout.models.resolve import ResolvedModel
 
 _SMALLEST = 32
 """Pixels; a network that halves its input five times sees nothing below that."""
@@ -104,7 +104,7 @@ def convert(
     liftout convert pocket --precision int8
     liftout convert u2netp --layout huggingface -o public/models
     """
-    from liftout.models.resolve import can_convert
+    from liftout.loading import can_convert
 
     if not can_convert():
         raise ExtraMissing("converting needs PyTorch and ONNX; run `pip install 'liftout[convert]'`")
@@ -116,7 +116,7 @@ def convert(
     from liftout.networks import ARCHITECTURES
 
     spec = find(name)
-    consent(spec, accept=fetching.accepts(spec, accept_license))
+    consent(spec, accept=fetching.accepted(accept_license))
     known = ARCHITECTURES.get(spec.architecture)
     if batch is None and (layout != "onnx" or precision != "fp32" or known is None or known.backbone):
         batch = 1
@@ -178,12 +178,13 @@ def _say_huggingface(folder: Path, *, quiet: bool) -> int:
     return status
 
 
-def _source(spec: ModelSpec, given: Path | None, progress: Progress, *, leaner: bool) -> Path | Located:
+def _source(spec: ModelSpec, given: Path | None, progress: Progress, *, leaner: bool) -> Path | ResolvedModel:
     """What to convert: the checkpoint, fetched if need be, or the graph where there is no other form of the model.
 
     leaner: whether nothing but a leaner graph is asked for, which needs a checkpoint.
     """
-    from liftout.models.locate import from_onnx, locate
+    from liftout.loading import converter
+    from liftout.models.resolve import from_onnx, resolve
 
     if given:  # a graph whose architecture is not known
         if not any(file.role == "onnx" for file in spec.files):
@@ -193,12 +194,7 @@ def _source(spec: ModelSpec, given: Path | None, progress: Progress, *, leaner: 
         return from_onnx(given, spec, next(file for file in spec.files if file.role == "onnx"))
     if leaner or any(file.role == "checkpoint" for file in spec.files):
         return _fetched(spec, progress)
-    from liftout.models.resolve import ensure
-
-    try:
-        return locate(spec)
-    except ModelMissing:
-        return ensure(spec, progress=progress)
+    return resolve(spec, load_converter=converter(), progress=progress)
 
 
 def _fetched(spec: ModelSpec, progress: Progress) -> Path:

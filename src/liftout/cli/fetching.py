@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import click
 
 from liftout.cli.progress import shown
+from liftout.engines.choice import computes
 from liftout.errors import UsageError
-from liftout.models.catalog import all_models, find
-from liftout.models.licence import consent, names
-from liftout.models.locate import Located, in_folder
-from liftout.models.resolve import Notify, ensure
-from liftout.models.spec import ModelSpec
+from liftout.loading import converter
+from liftout.models.catalog import all_models
+from liftout.models.licence import names
+from liftout.models.resolve import Notify, ResolvedModel, resolve
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -29,35 +29,33 @@ def accept_license_option(function: _F) -> _F:
     )(function)
 
 
-def have(name: str, *, accept_license: tuple[str, ...], quiet: bool, precision: str = "auto") -> Located:
-    """The model, fetched and converted if need be, with progress on standard error; or the pack in the folder that `name` is a
-    path to. A reduced precision whose pack is here needs nothing else. Raises what `ensure` raises."""
-    if pack := in_folder(name):
-        consent(pack.spec, accept=accepts(pack.spec, accept_license))
-        return pack
-    spec = find(name)
+def have(name: str, *, accept_license: tuple[str, ...], quiet: bool, precision: str = "auto") -> ResolvedModel:
+    """The model, downloaded and converted if need be, with progress on standard error; or the pack in the folder that `name`
+    is a path to. Raises what `resolve` raises."""
     with shown(quiet=quiet) as progress:
-        return ensure(
-            spec,
-            precision=precision,
-            accept_license=accepts(spec, accept_license),
+        return resolve(
+            name,
+            precision,
+            computes,
+            accept_license=accepted(accept_license),
+            load_converter=converter(),
             progress=progress,
             notify=notifier(quiet=quiet),
         )
 
 
-def accepts(spec: ModelSpec, given: tuple[str, ...]) -> bool:
-    """Whether `--accept-license` names this model or its licence. Raises UsageError for a name that is neither of any."""
+def accepted(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of `--accept-license`. Raises UsageError for a name that neither a model nor a licence has."""
     if not given:
-        return False
+        return given
     known = all_models().values()
     for name in given:
-        if not any(names(other, [name]) for other in known):
-            all_names = {label.lower(): label for other in known for label in (other.name, other.license.weights)}
+        if not any(names(spec, [name]) for spec in known):
+            all_names = {label.lower(): label for spec in known for label in (spec.name, spec.license.weights)}
             near = difflib.get_close_matches(name.lower(), all_names, n=1, cutoff=0.5)
             hint = f"; did you mean `{all_names[near[0]]}`?" if near else ""
             raise UsageError(f"--accept-license {name}: no model or licence has this name{hint}")
-    return names(spec, given)
+    return given
 
 
 def notifier(*, quiet: bool) -> Notify:

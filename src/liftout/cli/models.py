@@ -115,14 +115,15 @@ def add(
     overwrite: bool,
 ) -> None:
     """Register an ONNX file of your own, or a folder that transformers.js loads, as a model."""
+    from liftout.engines import run_once
     from liftout.models.add import add_folder, add_onnx
 
     if (folder is None) == (onnx_file is None) or (onnx_file is not None and like is None):
         raise UsageError("give --onnx FILE and --like NAME, or --from FOLDER")
     if folder is not None:
-        spec = add_folder(name, folder, precision=precision, overwrite=overwrite)
+        spec = add_folder(name, folder, run=run_once, precision=precision, overwrite=overwrite)
     elif onnx_file is not None and like is not None:
-        spec = add_onnx(name, onnx_file, like=like, output_index=output_index, overwrite=overwrite)
+        spec = add_onnx(name, onnx_file, like=like, run=run_once, output_index=output_index, overwrite=overwrite)
     click.echo(f"{spec.name} is ready: liftout cut photo.jpg -m {spec.name}")
 
 
@@ -133,14 +134,22 @@ def add(
 def pull_models(names: tuple[str, ...], accept_license: tuple[str, ...], quiet: bool) -> int:
     """Fetch models, so that they work without a network; what is damaged is replaced."""
     from liftout.cli.progress import shown
+    from liftout.loading import converter
     from liftout.models.resolve import pull
 
+    accepted = fetching.accepted(accept_license)
+
     def one(spec: ModelSpec) -> None:
-        accept = fetching.accepts(spec, accept_license)
         with shown(quiet=quiet) as progress:
-            located = pull(spec, accept_license=accept, progress=progress, notify=fetching.notifier(quiet=quiet))
+            resolved = pull(
+                spec,
+                accept_license=accepted,
+                load_converter=converter(),
+                progress=progress,
+                notify=fetching.notifier(quiet=quiet),
+            )
         if not quiet:
-            click.echo(f"{spec.name} is ready ({located.source})")
+            click.echo(f"{spec.name} is ready ({resolved.source})")
 
     return _each([find(name) for name in names], one)
 
@@ -180,7 +189,7 @@ def verify_models(names: tuple[str, ...]) -> int:
 def _agrees(spec: ModelSpec, part: Part) -> str:
     """How a reduced pack does against the fp32 form that is here, measured now on the example photos; else what it recorded."""
     from liftout.models import packs
-    from liftout.models.locate import REDUCED, from_pack, locate
+    from liftout.models.resolve import REDUCED, from_pack, locate
 
     if not part.path.is_dir() or not (pack := packs.read(part.path)).manifest.agreement:
         return ""
@@ -235,7 +244,7 @@ def _each(specs: list[ModelSpec], one: Callable[[ModelSpec], None]) -> int:
 
 def here(spec: ModelSpec) -> str | None:
     """In which form the model is on this machine, or None."""
-    from liftout.models.locate import presence
+    from liftout.models.resolve import presence
 
     return presence(spec)
 

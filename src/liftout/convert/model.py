@@ -25,7 +25,7 @@ from liftout.errors import BelowBar, CheckpointMismatch, ModelMissing, OutputErr
 from liftout.models import packs
 from liftout.models.catalog import find
 from liftout.models.hashes import Expectation, Fingerprint
-from liftout.models.locate import Located
+from liftout.models.resolve import ResolvedModel
 from liftout.models.spec import ModelSpec
 from liftout.networks import ARCHITECTURES, read_checkpoint
 from liftout.progress import Progress
@@ -39,7 +39,7 @@ PICTURE = "agreement.png"
 
 def convert_model(
     spec: ModelSpec,
-    checkpoint: Path | Located,
+    checkpoint: Path | ResolvedModel,
     *,
     size: tuple[int, int] | None = None,
     batch: int | None = 1,
@@ -82,7 +82,7 @@ def convert_model(
         out_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=f".{target.name}.", suffix=".work") as name:
             work = Path(name)
-            if isinstance(checkpoint, Located):
+            if isinstance(checkpoint, ResolvedModel):
                 _from_graph(job, checkpoint, target, layout, work)
             else:
                 _from_checkpoint(job, checkpoint, target, layout, work)
@@ -136,9 +136,9 @@ def _from_checkpoint(job: _Job, checkpoint: Path, target: Path, layout: Layout, 
             )
 
 
-def _from_graph(job: _Job, located: Located, target: Path, layout: Layout, work: Path) -> None:
+def _from_graph(job: _Job, resolved: ResolvedModel, target: Path, layout: Layout, work: Path) -> None:
     """A network that is here keeps its graph: built-in, raw, or of an architecture that cannot be rebuilt."""
-    spec, file = located.spec, located.file
+    spec, file = resolved.spec, resolved.file
     if job.size != spec.input.size:
         raise UsageError(
             f"{spec.name} is a graph for {spec.input.size[0]}x{spec.input.size[1]} only; --size needs its checkpoint"

@@ -7,29 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from liftout.errors import UsageError
+from liftout.models.resolve import NetworkFile
 from liftout.options import Precision
 
+__all__ = ["EngineOptions", "Float32", "Network", "NetworkFile", "open_network", "run_once"]
+
 Float32 = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkFile:
-    """A graph on disk with what its engine must know."""
-
-    name: str
-    """The model's name, for messages."""
-    path: Path
-    size: tuple[int, int]
-    """[height, width] of the input."""
-    output: int | None = None
-    """Which output is the prediction; None where there must be exactly one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +33,17 @@ class EngineOptions:
 class Network(Protocol):
     """A loaded network."""
 
-    engine: str
-    device: str
-    precision: str
+    @property
+    def engine(self) -> str:
+        """Name of the engine that runs it."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs: `cpu`, `cuda`, ..."""
+
+    @property
+    def precision(self) -> str:
+        """What it computes in, or `fp16` or `int8` where its weights are reduced."""
 
     def run(self, tensor: Float32) -> Float32:
         """Prediction float32 [N, C, h, w] for a tensor float32 [N, 3, h, w]. Safe to call from several threads."""
@@ -64,6 +61,15 @@ def open_network(file: NetworkFile, *, engine: str = "onnxruntime", options: Eng
     if engine not in _ENGINES:
         raise UsageError(f"no engine is called `{engine}`; there are auto, {', '.join(_ENGINES)}")
     return _ENGINES[engine](file, options or EngineOptions())
+
+
+def run_once(file: NetworkFile, tensor: Float32) -> Float32:
+    """The prediction of a network for one tensor, with the default engine. Raises what `open_network` and `run` raise."""
+    network = open_network(file)
+    try:
+        return network.run(tensor)
+    finally:
+        network.close()
 
 
 def _onnxruntime(file: NetworkFile, options: EngineOptions) -> Network:

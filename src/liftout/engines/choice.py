@@ -91,6 +91,15 @@ def openvino_capabilities() -> tuple[str, ...]:
     return tuple(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
+def computes(precision: str) -> bool:
+    """Whether an engine here computes a plain network in this precision; int8 needs a pack of its own."""
+    if precision == "fp16":
+        return "FP16" in openvino_capabilities() or cuda_engine() is not None
+    if precision == "bf16":
+        return "BF16" in openvino_capabilities() or cuda_engine() == "torch"
+    return precision == "fp32"
+
+
 @functools.cache
 def has_nvidia() -> bool:
     """Whether an NVIDIA driver is loaded; costs no import of torch."""

@@ -37,7 +37,7 @@ class OnnxRuntimeNetwork:
                 f"--engine openvino (pip install 'liftout[openvino]')"
             )
         self.device = "cpu" if options.device == "auto" else options.device
-        self.precision = "fp32"
+        self.precision = file.reduced or "fp32"
         self._file = file
         self._session: onnxruntime.InferenceSession | None = _open(file, options, provider)
         self._input, self._output = _signature(self._session, file)

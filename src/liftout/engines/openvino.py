@@ -28,7 +28,8 @@ class OpenVinoNetwork:
     engine = "openvino"
 
     def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
-        self.precision: str = "fp32" if options.precision == "auto" else options.precision
+        computed = "fp32" if options.precision == "auto" else options.precision
+        self.precision: str = file.reduced or computed
         self.device = "cpu" if options.device == "auto" else options.device
         self._file = file
         core = openvino.Core()
@@ -38,12 +39,10 @@ class OpenVinoNetwork:
             raise DeviceUnavailable(
                 f"openvino finds no device `{options.device}` here, only {have}; choose one of them"
             )
-        hint = _HINTS.get(self.precision)
+        hint = _HINTS.get(computed)
         offered = core.get_property(target, "OPTIMIZATION_CAPABILITIES")
         if hint is None or (hint != "f32" and {"bf16": "BF16", "f16": "FP16"}[hint] not in offered):
-            raise UsageError(
-                f"openvino on this {self.device} does not compute in {self.precision}; use --precision fp32"
-            )
+            raise UsageError(f"openvino on this {self.device} does not compute in {computed}; use --precision fp32")
         if not file.path.is_file():
             raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}

@@ -38,16 +38,17 @@ class TorchNetwork:
 
     def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
         self.device = _device(options.device)
-        self.precision: str = "fp32" if options.precision == "auto" else options.precision
-        if self.precision not in _TYPES:
-            raise UsageError(f"torch does not compute in {self.precision}; use fp32, bf16 or fp16")
-        if self.precision == "fp16" and self.device == "cpu":
+        computed = "fp32" if options.precision == "auto" else options.precision
+        if computed not in _TYPES:
+            raise UsageError(f"torch does not compute in {computed}; use fp32, bf16 or fp16")
+        if computed == "fp16" and self.device == "cpu":
             raise UsageError("torch computes fp16 on the cpu slower than fp32; use --precision bf16 or fp32")
+        self.precision: str = file.reduced or computed
         if not file.path.is_file():
             raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
         if options.threads and self.device == "cpu":
             torch.set_num_threads(options.threads)
-        self._file, self._type = file, _TYPES[self.precision]
+        self._file, self._type = file, _TYPES[computed]
         try:
             model = onnx.load(os.fspath(file.path))
         except Exception as error:  # noqa: BLE001 - protobuf's and the loader's errors share no narrower base

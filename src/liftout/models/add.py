@@ -7,29 +7,43 @@ import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from liftout.engines import Float32, NetworkFile, open_network
 from liftout.errors import NetworkRejected, UsageError
 from liftout.files import write_whole
 from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
+from liftout.models.resolve import NetworkFile
 from liftout.models.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
+
+Float32 = npt.NDArray[np.float32]
+
+Run = Callable[[NetworkFile, Float32], Float32]
+"""Gives the prediction of a network, float32 [1, C, h, w], for a tensor float32 [1, 3, h, w]."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def add_onnx(
-    name: str, onnx_file: Path, *, like: str, output_index: int | None = None, overwrite: bool = False
+    name: str,
+    onnx_file: Path,
+    *,
+    like: str,
+    run: Run,
+    output_index: int | None = None,
+    overwrite: bool = False,
 ) -> ModelSpec:
     """Copy an ONNX file into the cache and enter it into the user's catalogue.
 
-    The file is loaded and run once on noise: its input must be float32 [N, 3, h, w] of `like`'s size, its prediction a map
-    with values that fit `like`'s activation. Raises UsageError for a bad name, UnknownModel, NetworkRejected.
+    run: how to run a network once (`liftout.engines.run_once`); the file is run on noise. Its input must be float32
+    [N, 3, h, w] of `like`'s size, its prediction a map with values that fit `like`'s activation.
+    Raises UsageError for a bad name, UnknownModel, NetworkRejected.
     """
     free_name(name, overwrite=overwrite)
     if not onnx_file.is_file():
@@ -38,7 +52,7 @@ def add_onnx(
     output = dataclasses.replace(parent.output, index=parent.output.index if output_index is None else output_index)
     spec = dataclasses.replace(parent, name=name, summary=f"Added by you: {onnx_file.name}, like {like}", output=output)
     file = NetworkFile(name=name, path=onnx_file, size=spec.input.size, output=output.index)
-    _check(name, _on_noise(file), spec)
+    _check(name, run(file, _noise(spec.input.size)), spec)
 
     return _enter(dataclasses.replace(spec, files_of=""), onnx_file)
 
@@ -71,12 +85,14 @@ def _enter(spec: ModelSpec, graph: Path) -> ModelSpec:
     return spec
 
 
-def add_folder(name: str, folder: Path, *, precision: str | None = None, overwrite: bool = False) -> ModelSpec:
+def add_folder(
+    name: str, folder: Path, *, run: Run, precision: str | None = None, overwrite: bool = False
+) -> ModelSpec:
     """Enter a folder in the layout of transformers.js: `config.json`, `preprocessor_config.json`, `onnx/model*.onnx`.
 
     A folder that liftout wrote carries its own facts. Of another one the size, mean and deviation are read; the prediction is
     the first output, a probability or logits by the look of its values, as transformers.js decides it too.
-    precision: which of its graphs to take, `fp32`, `fp16` or `int8`; by default the best that is there.
+    run: as for `add_onnx`. precision: which of its graphs to take, `fp32`, `fp16` or `int8`; by default the best that is there.
     Raises UsageError where the folder is no such folder, NetworkRejected.
     """
     facts = {file: _json(folder / file) for file in ("config.json", "preprocessor_config.json")}
@@ -91,7 +107,7 @@ def add_folder(name: str, folder: Path, *, precision: str | None = None, overwri
         spec, name=name, files=(), files_of="", summary=f"Added by you: {graph.name} of {folder.resolve().name}"
     )
     file = NetworkFile(name=name, path=graph, size=spec.input.size, output=spec.output.index or 0)
-    prediction = _on_noise(file)
+    prediction = run(file, _noise(spec.input.size))
     if own is None and _are_logits(prediction):
         spec = dataclasses.replace(spec, output=dataclasses.replace(spec.output, activation="sigmoid"))
     _check(name, prediction, spec)
@@ -163,14 +179,8 @@ def _are_logits(prediction: Float32) -> bool:
     return float(prediction.min()) < -1e-3 or float(prediction.max()) > 1 + 1e-3
 
 
-def _on_noise(file: NetworkFile) -> Float32:
-    height, width = file.size
-    noise = np.random.default_rng(0).standard_normal((1, 3, height, width)).astype(np.float32)
-    network = open_network(file, engine="onnxruntime")
-    try:
-        return network.run(noise)
-    finally:
-        network.close()
+def _noise(size: tuple[int, int]) -> Float32:
+    return np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
 
 
 def _check(name: str, prediction: Float32, spec: ModelSpec) -> None:

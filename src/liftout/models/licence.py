@@ -6,7 +6,7 @@ consent(find("rmbg-1.4"), accept=True)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from liftout.errors import LicenseNotAccepted
@@ -14,14 +14,17 @@ from liftout.home import read_record, write_record
 from liftout.models.spec import ModelSpec
 
 
-def consent(spec: ModelSpec, *, accept: bool = False) -> None:
+def consent(spec: ModelSpec, *, accept: bool | Collection[str] = False) -> None:
     """Go on if the model's licence asks for nothing or was accepted: now, in `LIFTOUT_ACCEPT_LICENSE`, or earlier.
+
+    accept: whether it is accepted now, or names of models and licences that are.
 
     Raises LicenseNotAccepted.
     """
     if not asks(spec) or remembered(spec):
         return
-    if accept or names(spec, os.environ.get("LIFTOUT_ACCEPT_LICENSE", "").split(",")):
+    accepted = accept if isinstance(accept, bool) else names(spec, accept)
+    if accepted or names(spec, os.environ.get("LIFTOUT_ACCEPT_LICENSE", "").split(",")):
         when = datetime.now(UTC).isoformat(timespec="seconds")
         write_record("consents", spec.name, record={"license": spec.license.weights, "accepted": when})
         return
@@ -42,7 +45,7 @@ def remembered(spec: ModelSpec) -> bool:
     return read_record("consents", spec.name).get("license") == spec.license.weights
 
 
-def names(spec: ModelSpec, given: Iterable[str]) -> bool:
+def names(spec: ModelSpec, given: Collection[str]) -> bool:
     """Whether the model or its licence is among these names, in any case."""
     own = {spec.name.lower(), spec.stored_as.lower(), spec.license.weights.lower()}
     return any(name.strip().lower() in own for name in given)

@@ -1,22 +1,38 @@
-"""Have a model on this machine: find it, or fetch and convert it, or fetch a published graph.
+"""From a model's name, or the folder of a pack, to its network on this machine.
 
-located = ensure(find("birefnet-general-lite"))
+    resolve("birefnet-general-lite")    here already, or downloaded (and converted, where the caller can)
+    locate("u2netp", "int8")            here already, or ModelMissing
+
+What engines can compute and how a checkpoint becomes a pack are handed in by the caller: nothing here loads an engine.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from importlib.util import find_spec
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from liftout.errors import ExtraMissing, ModelFileCorrupt, ModelMissing, ModelUnavailable
-from liftout.home import home
 from liftout.models import cache, packs, verify
+from liftout.models.catalog import find
 from liftout.models.download import addresses, fetch, offline
 from liftout.models.licence import consent
-from liftout.models.locate import Located, from_onnx, from_pack, locate, locate_for, needs_pack
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.progress import Progress, unseen
+
+REDUCED = ("fp16", "int8")
+"""Precisions that have packs of their own."""
+
+Capabilities = Callable[[str], bool]
+"""Whether an engine on this machine computes a plain network in this precision (`liftout.engines.choice.computes`)."""
+
+Convert = Callable[[ModelSpec, Path, Progress], Path]
+"""Makes a checkpoint into a pack in the cache and returns the pack's folder."""
+
+LoadConverter = Callable[[], Convert]
+"""Loads what conversion needs; called before a checkpoint is downloaded. Raises ExtraMissing where it cannot be loaded."""
 
 Notify = Callable[[str], None]
 """Takes a line that a person should read."""
@@ -25,40 +41,79 @@ _logger = logging.getLogger("liftout")
 _logger.addHandler(logging.NullHandler())
 
 
-def ensure(
-    spec: ModelSpec,
-    *,
+@dataclass(frozen=True, kw_only=True)
+class NetworkFile:
+    """A graph on disk with what its engine must know."""
+
+    name: str
+    """The model's name, for messages."""
+    path: Path
+    size: tuple[int, int]
+    """[height, width] of the input."""
+    output: int | None = None
+    """Which output is the prediction; None where there must be exactly one."""
+    reduced: str | None = None
+    """`fp16` or `int8`, where its weights are reduced; engines compute it in fp32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedModel:
+    """A network on disk, and the spec that holds for it (a pack may be of another input size than its catalogue entry)."""
+
+    spec: ModelSpec
+    file: NetworkFile
+    source: str
+    """`built-in`, `pack` or `onnx`."""
+
+
+def fp32_only(precision: str) -> bool:
+    """The capabilities of a machine whose engines compute plain networks in fp32 alone."""
+    return precision == "fp32"
+
+
+def resolve(
+    model: str | ModelSpec,
     precision: str = "auto",
-    accept_license: bool = False,
+    capabilities: Capabilities = fp32_only,
+    *,
+    accept_license: bool | Collection[str] = False,
+    load_converter: LoadConverter | None = None,
     progress: Progress | None = None,
     notify: Notify | None = None,
-) -> Located:
+) -> ResolvedModel:
     """The model, ready to be loaded.
 
-    precision: what it is to run in; a pack that `liftout convert --precision` made needs nothing else.
+    model: a name of the catalogue, a path to the folder of a pack, or a catalogue entry. precision: what it is to run in.
+    accept_license: consent to its licence, or names of models and licences that are accepted. load_converter: None where
+    checkpoints cannot be converted. notify: by default a warning of the logger `liftout`.
 
-    What is here is used, without network. Else the authors' checkpoint is fetched and converted where the extra `convert`
-    is installed, else the published ONNX file is fetched, after a line to `notify` (by default a warning of the logger
-    `liftout`) that says what memory it takes.
-    Raises LicenseNotAccepted, ModelFileCorrupt, ModelMissing, ExtraMissing (the model has only a checkpoint).
+    What is here is used, without network. Else the authors' checkpoint is downloaded and converted, else the published
+    ONNX file is downloaded, after a line to `notify` that says what memory it takes.
+    Raises UnknownModel, LicenseNotAccepted, ModelFileCorrupt, ModelMissing, ExtraMissing (the model has only a checkpoint).
     """
+    if isinstance(model, str) and is_path(model):
+        pack = _pack_in(Path(model))
+        consent(pack.spec, accept=accept_license)
+        return from_pack(pack, pack.spec, "pack")
+    spec = find(model) if isinstance(model, str) else model
     consent(spec, accept=accept_license)
     try:
-        return locate_for(spec, precision)
+        return locate(spec, precision, capabilities)
     except ModelMissing:
-        if needs_pack(precision):
+        if _needs_pack(precision, capabilities):
             raise
-        return _get(spec, progress or unseen, notify or _logger.warning)
+        return _get(spec, load_converter, progress or unseen, notify or _logger.warning)
 
 
 def pull(
     spec: ModelSpec,
     *,
-    accept_license: bool = False,
+    accept_license: bool | Collection[str] = False,
+    load_converter: LoadConverter | None = None,
     progress: Progress | None = None,
     notify: Notify | None = None,
-) -> Located:
-    """As `ensure`, but what is damaged is deleted and had anew instead of refused. Raises what `ensure` raises."""
+) -> ResolvedModel:
+    """As `resolve`, but what is damaged is deleted and had anew instead of refused. Raises what `resolve` raises."""
     consent(spec, accept=accept_license)
     notify = notify or _logger.warning
     damaged = [part for part in verify.check(spec, trust_stamp=True) if part.wrong]
@@ -71,23 +126,132 @@ def pull(
     for part in damaged:
         notify(f"{spec.name}: {part.label} is damaged and is deleted")
         verify.discard(part)
-    return ensure(spec, progress=progress, notify=notify)
+    return resolve(spec, load_converter=load_converter, progress=progress, notify=notify)
 
 
-def _get(spec: ModelSpec, progress: Progress, notify: Notify) -> Located:
+def locate(model: str | ModelSpec, precision: str = "fp32", capabilities: Capabilities = fp32_only) -> ResolvedModel:
+    """The best form of the model that is here: for `fp16` and `int8` the pack that `liftout convert --precision` made, or the
+    plain form where engines compute that in this precision; for all others the built-in pack, a converted one, a raw ONNX file.
+
+    What was downloaded or converted is compared with its hash before it is loaded (`hash_cache`). Takes what `resolve` takes.
+    Raises UnknownModel, ModelMissing where there is none, ModelFileCorrupt where one is damaged.
+    """
+    if isinstance(model, str) and is_path(model):
+        pack = _pack_in(Path(model))
+        return from_pack(pack, pack.spec, "pack")
+    spec = find(model) if isinstance(model, str) else model
+    if precision in REDUCED:
+        try:
+            return _reduced(spec, precision)
+        except ModelMissing:
+            if _needs_pack(precision, capabilities):
+                raise
+    return _plain(spec)
+
+
+def _needs_pack(precision: str, capabilities: Capabilities) -> bool:
+    """Whether only a pack that holds reduced weights will do."""
+    return precision in REDUCED and not capabilities(precision)
+
+
+def _plain(spec: ModelSpec) -> ResolvedModel:
+    pack = packs.built_in(spec.stored_as)
+    if pack is not None:
+        return from_pack(pack, spec, "built-in")
+    folder = cache.pack_folder(spec)
+    if (folder / packs.MANIFEST).is_file():
+        pack = packs.read(folder)
+        cache.check_pack(pack, model=spec.name)
+        return from_pack(pack, spec, "pack")
+    for file in spec.files:
+        if file.role == "onnx" and (path := cache.present(spec, file)):
+            return from_onnx(path, spec, file)
+    raise ModelMissing(f"{spec.name} is not on this machine; run `liftout models pull {spec.name}`")
+
+
+def _reduced(spec: ModelSpec, precision: str) -> ResolvedModel:
+    folder = cache.pack_folder(spec, precision)
+    if not (folder / packs.MANIFEST).is_file():
+        raise ModelMissing(
+            f"{spec.name} is not here in {precision}; run `liftout convert {spec.stored_as} --precision {precision}` once"
+        )
+    pack = packs.read(folder)
+    cache.check_pack(pack, model=spec.name)
+    return from_pack(pack, spec, "pack")
+
+
+def _pack_in(folder: Path) -> packs.Pack:
+    """The pack in a folder, compared with its hashes. Raises ModelMissing where there is none, ModelFileCorrupt."""
+    pack = packs.read(folder)
+    cache.check_pack(pack, model=pack.spec.name)
+    return pack
+
+
+def is_path(model: str) -> bool:
+    """Whether a model is meant by the folder of its pack, not by name."""
+    return os.sep in model or "/" in model
+
+
+def presence(spec: ModelSpec) -> str | None:
+    """In which form the model is here by the look of it, sizes compared but nothing read: `built-in`, `pack`, `onnx`,
+    `damaged`, or None.
+    """
+    if packs.built_in(spec.stored_as) is not None:
+        return "built-in"
+    folder = cache.pack_folder(spec)
+    if (folder / packs.MANIFEST).is_file():
+        try:
+            packs.read(folder)
+        except ModelFileCorrupt:
+            return "damaged"
+        return "pack"
+    for file in spec.files:
+        path = cache.path_of(spec, file)
+        if file.role == "onnx" and path.is_file():
+            return "onnx" if path.stat().st_size == (file.bytes or path.stat().st_size) else "damaged"
+    return None
+
+
+def from_pack(pack: packs.Pack, spec: ModelSpec, source: str) -> ResolvedModel:
+    """A pack's network. Where several entries share a pack, `spec` says which classes it is read for."""
+    packed, precision = pack.spec, pack.manifest.precision
+    file = NetworkFile(
+        name=packed.name,
+        path=pack.network,
+        size=packed.input.size,
+        output=packed.output.index,
+        reduced=precision if precision in REDUCED else None,
+    )
+    if spec.name != packed.name:
+        packed = replace(spec, input=packed.input, output=replace(packed.output, classes=spec.output.classes))
+    return ResolvedModel(spec=packed, file=file, source=source)
+
+
+def from_onnx(path: Path, spec: ModelSpec, file: FileSpec) -> ResolvedModel:
+    """A raw ONNX file's network, with what the catalogue says of this very file."""
+    output = replace(
+        spec.output,
+        activation=file.activation or spec.output.activation,
+        index=spec.output.index if file.index is None else file.index,
+    )
+    network = NetworkFile(name=spec.name, path=path, size=spec.input.size, output=output.index)
+    return ResolvedModel(spec=replace(spec, output=output), file=network, source="onnx")
+
+
+def _get(spec: ModelSpec, load_converter: LoadConverter | None, progress: Progress, notify: Notify) -> ResolvedModel:
     checkpoints = [file for file in spec.files if file.role == "checkpoint" and _reachable(spec, file)]
     graphs = [file for file in spec.files if file.role == "onnx"]
-    if checkpoints and can_convert():
+    if checkpoints and load_converter:
         try:
-            return _convert(spec, checkpoints, progress)
+            return _converted(spec, checkpoints, load_converter(), progress)
         except ModelUnavailable as error:
             if not graphs:
                 raise
             notify(f"{error}; using the published ONNX file instead")
     if graphs:
-        return _published(spec, graphs, progress, notify)
+        return _published(spec, graphs, progress, notify, can_convert=load_converter is not None)
     if any(file.role == "checkpoint" for file in spec.files):
-        if can_convert():
+        if load_converter:
             raise ModelMissing(
                 f"{spec.name}: no plain address of its checkpoint is known; set LIFTOUT_MIRROR, or convert a copy: "
                 f"liftout convert {spec.name} --checkpoint FILE"
@@ -101,25 +265,12 @@ def _get(spec: ModelSpec, progress: Progress, notify: Notify) -> Located:
     )
 
 
-def can_convert() -> bool:
-    """Whether what the extra `convert` brings is installed."""
-    return all(find_spec(name) is not None for name in ("liftout.convert", "torch", "onnx", "safetensors"))
-
-
 def _reachable(spec: ModelSpec, file: FileSpec) -> bool:
     return cache.path_of(spec, file).is_file() or bool(addresses(spec, file))
 
 
-def _convert(spec: ModelSpec, checkpoints: list[FileSpec], progress: Progress) -> Located:
+def _converted(spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, progress: Progress) -> ResolvedModel:
     """The pack made of the first checkpoint that can be had."""
-    try:
-        from liftout.convert import convert_model  # type: ignore[attr-defined, unused-ignore]
-    except ImportError as error:
-        raise ExtraMissing(
-            f"{spec.name}: what the extra `convert` installed cannot be loaded ({error}); "
-            "install it again: pip install --force-reinstall 'liftout[convert]'"
-        ) from None
-
     failures: list[ModelUnavailable] = []
     with cache.locked(spec.stored_as, "pack"):
         try:
@@ -128,24 +279,23 @@ def _convert(spec: ModelSpec, checkpoints: list[FileSpec], progress: Progress) -
             pass
         for file in checkpoints:
             try:
-                path = fetch(spec, file, progress=progress)
+                checkpoint = fetch(spec, file, progress=progress)
             except ModelUnavailable as error:
                 failures.append(error)
                 continue
-            folder = convert_model(
-                spec, path, size=spec.input.size, batch=1, layout="pack", out_dir=home() / "packs", progress=progress
-            )
-            return from_pack(packs.read(folder), spec, "pack")
+            return from_pack(packs.read(convert(spec, checkpoint, progress)), spec, "pack")
     raise failures[0]
 
 
-def _published(spec: ModelSpec, graphs: list[FileSpec], progress: Progress, notify: Notify) -> Located:
+def _published(
+    spec: ModelSpec, graphs: list[FileSpec], progress: Progress, notify: Notify, *, can_convert: bool
+) -> ResolvedModel:
     """The first published graph that can be had."""
     failures: list[ModelUnavailable] = []
     for file in graphs:
         try:
             if not offline() and addresses(spec, file):
-                notify(memory_notice(spec, file))
+                notify(_memory_notice(spec, file, can_convert=can_convert))
             path = fetch(spec, file, progress=progress)
         except ModelUnavailable as error:
             failures.append(error)
@@ -154,8 +304,8 @@ def _published(spec: ModelSpec, graphs: list[FileSpec], progress: Progress, noti
     raise failures[0]
 
 
-def memory_notice(spec: ModelSpec, file: FileSpec) -> str:
-    """What a person should know before a published graph is fetched and run."""
+def _memory_notice(spec: ModelSpec, file: FileSpec, *, can_convert: bool) -> str:
+    """What a person should know before a published graph is downloaded and run."""
     needs = (
         f"needs about {file.peak_bytes / 1e9:.1f} GB of memory"
         if file.peak_bytes
@@ -163,5 +313,5 @@ def memory_notice(spec: ModelSpec, file: FileSpec) -> str:
     )
     size = f" ({file.bytes / 1e6:.0f} MB)" if file.bytes else ""
     convertible = any(other.role == "checkpoint" and other.url for other in spec.files)
-    lean = "; with pip install 'liftout[convert]' it is made lean first" if convertible and not can_convert() else ""
+    lean = "; with pip install 'liftout[convert]' it is made lean first" if convertible and not can_convert else ""
     return f"{spec.name}: the published file {file.name}{size} {needs} to run{lean}"

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from liftout.cutout import Cutout
+from liftout.engines.choice import computes
 from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.models.catalog import all_models, find
-from liftout.models.locate import locate_for, presence
+from liftout.models.resolve import locate, presence
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover
@@ -180,7 +181,7 @@ class Service:
         spec = find(choice.model)
         if self.settings.models and choice.model not in listed:
             raise ModelUnavailable(f"{choice.model} is not offered by this server")
-        locate_for(spec, choice.precision)
+        locate(spec, choice.precision, computes)
 
     def _cors_allows(self, request: Request) -> bool:
         origins = self.settings.cors_origins

@@ -29,7 +29,7 @@ from liftout.files import write_whole
 from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
-from liftout.models.locate import locate
+from liftout.models.resolve import locate
 
 PAGE_FILES = (
     "index.html",
@@ -97,11 +97,11 @@ def _pack_of(name: str) -> _Found:
     folder = pack_folder(name)
     if folder:
         return packs.read(folder)
-    located = locate(find(name))
-    if located.source == "onnx":
-        made_from = {"file": located.file.path.name}
-        return located.file.path, packs.Manifest(spec=located.spec, precision="fp32", files=(), made_from=made_from)
-    return packs.read(located.file.path.parent)
+    resolved = locate(find(name))
+    if resolved.source == "onnx":
+        made_from = {"file": resolved.file.path.name}
+        return resolved.file.path, packs.Manifest(spec=resolved.spec, precision="fp32", files=(), made_from=made_from)
+    return packs.read(resolved.file.path.parent)
 
 
 def _publish(found: _Found, target: Path) -> Path:
