@@ -1,15 +1,56 @@
-"""What `liftout.models` is handed of the rooms above it: conversion of checkpoints on demand."""
+"""From run options to a network in memory: find the model, download and convert it if need be, choose an engine, open it.
+
+spec, network = load(RunOptions(model="u2netp"))
+"""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
 
+from liftout import graphs
+from liftout.engines import EngineOptions, Network
+from liftout.engines.choice import choose, computes
+from liftout.engines.precision_check import ToAlpha, open_checked
 from liftout.errors import ExtraMissing
 from liftout.home import home
-from liftout.models.resolve import Convert, LoadConverter
+from liftout.models.resolve import Convert, LoadConverter, ResolvedModel, resolve
 from liftout.models.spec import ModelSpec
+from liftout.options import RunOptions
 from liftout.progress import Progress
+
+
+def load(options: RunOptions, *, accept_license: bool = False) -> tuple[ModelSpec, Network]:
+    """A model's network, opened, and the spec that holds for it; the model is downloaded first where it is not here.
+
+    Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
+    """
+    model = resolve(
+        options.model, options.precision, computes, accept_license=accept_license, load_converter=converter()
+    )
+    return model.spec, open_model(model, options)
+
+
+def open_model(model: ResolvedModel, options: RunOptions) -> Network:
+    """The network of a model that is here. Raises EngineError, UsageError, ExtraMissing."""
+    engine, precision = options.engine, options.precision
+    if model.file.reduced:
+        precision = "fp32"  # what engines compute reduced weights in
+        if engine == "auto":
+            engine = "onnxruntime"  # in which the agreement of the pack was measured
+    chosen = EngineOptions(device=options.device, precision=precision, threads=options.threads)
+    choice = choose(engine, chosen, small=model.source == "built-in")
+    return open_checked(model.file, choice, chosen, _to_alpha(model.spec))
+
+
+def _to_alpha(spec: ModelSpec) -> ToAlpha:
+    """Alphas to compare two predictions by, at the size that the network sees the photo in."""
+
+    def to_alpha(tensor: graphs.Float32, prediction: graphs.Float32) -> graphs.UInt8:
+        box = graphs.photo_box(tensor, spec.input)
+        return graphs.finish(prediction, (int(box[2]), int(box[3])), spec.output, box=box)
+
+    return to_alpha
 
 
 def can_convert() -> bool:

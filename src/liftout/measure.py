@@ -23,10 +23,10 @@ from typing import Any, cast
 
 from liftout.engines import EngineOptions, Float32, Network
 from liftout.engines.choice import choose, has_nvidia, installed, openvino_capabilities
+from liftout.engines.precision_check import PHOTOS, verdict
 from liftout.errors import LiftoutError, ModelMissing
 from liftout.models.resolve import REDUCED, ResolvedModel, is_path, locate
-from liftout.options import Edges, EngineName, Precision
-from liftout.trial import PHOTOS, verdict
+from liftout.options import Edges, EngineName, Precision, RunOptions
 
 PHOTO_SIZE = (1632, 1224)
 """Width and height of the photo that is made where none is given: two megapixels."""
@@ -95,7 +95,7 @@ def automatic(resolved: ResolvedModel) -> tuple[Combination, str]:
         return taken, choice.reason
     agrees = verdict(resolved.file, choice, choice.faster)
     if agrees:
-        faster = dataclasses.replace(taken, precision=cast("Precision", choice.faster))
+        faster = dataclasses.replace(taken, precision=choice.faster)
         return faster, f"{choice.reason}; {choice.faster} agreed with fp32 on the first photos"
     if agrees is None:
         return taken, f"{choice.reason}; {choice.faster} is used once it agreed with fp32 on {PHOTOS} photos"
@@ -115,13 +115,11 @@ def run(
 
     model: a name of the catalogue, on this machine, or the folder of a pack. repeats: how often each photo is cut.
     """
+    options = RunOptions(model=model, edges=edges, threads=threads, **dataclasses.asdict(combination))
     asked = {
-        **dataclasses.asdict(combination),
-        "model": model,
+        "options": dataclasses.asdict(options),
         "photos": [os.fspath(photo) for photo in photos],
         "repeats": repeats,
-        "edges": edges,
-        "threads": threads,
     }
     command = [sys.executable, "-m", "liftout.measure", json.dumps(asked)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very program
@@ -187,22 +185,18 @@ class _Timed:
 
 def _measured(asked: dict[str, Any]) -> Figures:
     """What the process of its own does."""
+    from liftout.loading import load
     from liftout.remover import Remover
 
     photos = [Path(photo).read_bytes() for photo in asked["photos"]]
     before = time.perf_counter()
-    remover = Remover(
-        asked["model"],
-        engine=asked["engine"],
-        device=asked["device"],
-        precision=asked["precision"],
-        edges=asked["edges"],
-        threads=asked["threads"],
-    )
-    load = time.perf_counter() - before
+    options = RunOptions(**asked["options"])
+    spec, network = load(options)
+    timed = _Timed(network)
+    remover = Remover.from_network(spec, timed, edges=options.edges)
+    load_seconds = time.perf_counter() - before
     remover(photos[0]).to_bytes("png")
-    network = _Timed(cast("Network", remover._runs))
-    remover._runs = network
+    timed.seconds.clear()
     walls, cpus = [], []
     for photo in photos * asked["repeats"]:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -210,8 +204,8 @@ def _measured(asked: dict[str, Any]) -> Figures:
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
     return Figures(
-        load_seconds=load,
-        network_seconds=statistics.median(network.seconds),
+        load_seconds=load_seconds,
+        network_seconds=statistics.median(timed.seconds),
         photo_seconds=statistics.median(walls),
         photo_cpu_seconds=statistics.median(cpus),
         peak_bytes=_peak(),

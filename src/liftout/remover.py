@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
+import itertools
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal, Self, cast, overload
+from typing import Literal, Self, overload
 
 import numpy as np
 
 from liftout import graphs, matting
 from liftout.cutout import Cutout
-from liftout.engines import EngineOptions, Network, open_network
-from liftout.engines.choice import choose, computes
+from liftout.engines import Network
 from liftout.errors import InputError
 from liftout.images import ImageInput, Photo, decode
-from liftout.loading import converter
-from liftout.models.resolve import resolve
+from liftout.loading import load
 from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
-from liftout.trial import Trial
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
-
-_END = object()
 
 
 class Remover:
@@ -59,7 +54,7 @@ class Remover:
         accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
         """
-        RunOptions(
+        options = RunOptions(
             model=model,
             edges=edges,
             engine=engine,
@@ -70,22 +65,26 @@ class Remover:
         )
         if edges == "refined":
             matting.require()
-        resolved = resolve(model, precision, computes, accept_license=accept_license, load_converter=converter())
-        self.spec: ModelSpec = resolved.spec
-        self._edges = edges
+        self.spec: ModelSpec
+        self.spec, self._network = load(options, accept_license=accept_license)
+        self._edges: Edges = edges
         self._max_pixels = max_pixels
-        options = EngineOptions(
-            device=device, precision="fp32" if resolved.file.reduced else precision, threads=threads
-        )
-        if resolved.file.reduced and engine == "auto":
-            engine = "onnxruntime"  # the engine in which its agreement was measured
-        choice = choose(engine, options, small=resolved.source == "built-in")
-        self._runs: Network | Trial
-        if choice.faster:
-            self._runs = Trial(resolved.file, choice, choice.faster, threads)
-        else:
-            options = dataclasses.replace(options, device=choice.device)
-            self._runs = open_network(resolved.file, engine=choice.engine, options=options)
+
+    @classmethod
+    def from_network(
+        cls, spec: ModelSpec, network: Network, *, edges: Edges = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
+    ) -> Self:
+        """A remover that runs a network of the caller's, opened by `liftout.loading` or written by hand; it closes it.
+
+        spec: how photos become the network's input and its output becomes alpha. Raises UsageError, ExtraMissing.
+        """
+        RunOptions(edges=edges, max_pixels=max_pixels)
+        if edges == "refined":
+            matting.require()
+        remover = cls.__new__(cls)
+        remover.spec, remover._network = spec, network
+        remover._edges, remover._max_pixels = edges, max_pixels
+        return remover
 
     @property
     def engine(self) -> str:
@@ -101,10 +100,6 @@ class Remover:
     def precision(self) -> str:
         """What the network computes in, or the reduced form that its pack has."""
         return self._network.precision
-
-    @property
-    def _network(self) -> Network:
-        return self._runs.network if isinstance(self._runs, Trial) else self._runs
 
     def __call__(self, image: ImageInput, *, name: str | None = None) -> Cutout:
         """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
@@ -139,8 +134,7 @@ class Remover:
             stack.callback(lambda: [cutout.cancel() for cutout in waiting])
             source = iter(images)
             while True:
-                while len(waiting) < _AHEAD and (image := next(source, _END)) is not _END:
-                    waiting.append(begin(cast("ImageInput", image)))
+                waiting.extend(begin(image) for image in itertools.islice(source, _AHEAD - len(waiting)))
                 if not waiting:
                     return
                 try:
@@ -161,7 +155,7 @@ class Remover:
 
     def close(self) -> None:
         """Give the network's memory back."""
-        self._runs.close()
+        self._network.close()
 
     def __enter__(self) -> Self:
         return self
@@ -174,23 +168,18 @@ class Remover:
         seen = photo.seen_by_network()
         return _Prepared(photo, seen, *graphs.prepare(seen, self.spec.input))
 
-    def _predicted(self, prepared: _Prepared) -> tuple[_Prepared, graphs.Float32 | graphs.UInt8]:
-        """The network's prediction, float32 [1, C, h, w]; while a faster precision is on trial, the alpha, uint8 [H, W]."""
-        if isinstance(self._runs, Trial) and not self._runs.settled:
-            return prepared, self._runs.alpha(prepared.tensor, lambda prediction: self._alpha(prepared, prediction))
+    def _predicted(self, prepared: _Prepared) -> tuple[_Prepared, graphs.Float32]:
+        """The network's prediction, float32 [1, C, h, w]."""
         return prepared, self._network.run(prepared.tensor)
 
-    def _alpha(self, prepared: _Prepared, prediction: graphs.Float32) -> graphs.UInt8:
+    def _finished(self, predicted: tuple[_Prepared, graphs.Float32]) -> Cutout:
+        prepared, prediction = predicted
+        photo, box = prepared.photo, prepared.box
         guide = None if self._edges == "plain" else prepared.seen
-        return graphs.finish(prediction, prepared.photo.size, self.spec.output, box=prepared.box, image=guide)
-
-    def _finished(self, predicted: tuple[_Prepared, graphs.Float32 | graphs.UInt8]) -> Cutout:
-        prepared, told = predicted
-        photo = prepared.photo
-        alpha = cast("graphs.UInt8", told) if told.ndim == 2 else self._alpha(prepared, cast("graphs.Float32", told))
+        alpha = graphs.finish(prediction, photo.size, self.spec.output, box=box, image=guide)
         if self._edges == "refined":
             # The prediction's own pixels, without what `prepare` added around the photo.
-            cell = max(1.0, photo.size[0] / int(prepared.box[2]), photo.size[1] / int(prepared.box[3]))
+            cell = max(1.0, photo.size[0] / int(box[2]), photo.size[1] / int(box[3]))
             alpha = matting.refine(alpha, prepared.seen, cell=cell)
         if photo.alpha is not None:
             alpha = ((alpha.astype(np.uint16) * photo.alpha + np.uint16(127)) // 255).astype(np.uint8)

@@ -125,3 +125,14 @@ def test_letterbox_keeps_the_aspect_and_centres_on_zeros(source: tuple[int, int]
 def test_anything_but_an_rgb_photo_is_refused() -> None:
     with pytest.raises(InputError, match="uint8"):
         graphs.prepare(np.zeros((4, 4), np.uint8), InputSpec(size=(8, 8)))
+
+
+@pytest.mark.parametrize("size", [(32, 64), (90, 30), (64, 64)])
+@pytest.mark.parametrize("mean", [(0.0, 0.0, 0.0), (0.485, 0.456, 0.406)])
+def test_the_box_of_a_letterboxed_photo_is_read_back_from_the_tensor(
+    size: tuple[int, int], mean: tuple[float, float, float]
+) -> None:
+    spec = InputSpec(size=(64, 64), fit="letterbox", resample="bilinear", mean=mean)
+    tensor, box = graphs.prepare(np.full((*size, 3), 200, np.uint8), spec)
+    assert graphs.photo_box(tensor, spec).tolist() == box.tolist()
+    assert graphs.photo_box(tensor, InputSpec(size=(64, 64))).tolist() == [0, 0, 64, 64]

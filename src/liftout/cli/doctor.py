@@ -12,8 +12,8 @@ import click
 
 from liftout.cores import usable_cores
 from liftout.engines import EngineOptions
-from liftout.home import home, read_record
-from liftout.trial import PHOTOS
+from liftout.engines.precision_check import PHOTOS, verdicts
+from liftout.home import home
 
 EXTRAS = {
     "openvino": "openvino",
@@ -88,17 +88,14 @@ def _would_run() -> dict[str, str]:
 def _verdicts() -> dict[str, str]:
     """Which models run in a faster precision here, as their first photos decided."""
     told: dict[str, list[str]] = {}
-    for path in sorted((home() / "state" / "trials").glob("*/*.json")):
-        fact = read_record("trials", path.parent.name, path.stem)
-        if isinstance(fact.get("agrees"), bool):
-            word = "agrees" if fact["agrees"] else "does not agree, so fp32 runs"
-            told.setdefault(path.parent.name, []).append(f"{fact.get('engine')} {fact.get('precision')} {word}")
+    for model, engine, precision, agrees in verdicts():
+        word = "agrees" if agrees else "does not agree, so fp32 runs"
+        told.setdefault(model, []).append(f"{engine} {precision} {word}")
     return {f"tried with {model}": "; ".join(dict.fromkeys(words)) for model, words in told.items()}
 
 
 def _models() -> dict[str, str]:
     from liftout.cli.models import here
-    from liftout.home import home
     from liftout.models.catalog import all_models
 
     root = home()

@@ -2,7 +2,7 @@
 
 `auto` takes the fastest that is installed and fits: a GPU where one is there and an engine can use it, else OpenVINO, which is
 faster than ONNX Runtime on every network but the smallest, else ONNX Runtime. fp32 first; a faster precision of the same
-engine is put to the proof on the first photos (`liftout.trial`).
+engine is checked on the first photos (`liftout.engines.precision_check`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from liftout.engines import EngineOptions
 from liftout.errors import DeviceUnavailable
+from liftout.options import Precision
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Choice:
 
     engine: str
     device: str
-    faster: str | None
+    faster: Precision | None
     reason: str
 
 
@@ -38,7 +39,7 @@ def choose(engine: str, options: EngineOptions, *, small: bool = False) -> Choic
         engine, device, reason = _engine(options, small=small)
     else:
         device, reason = options.device, "as asked"
-    faster = None
+    faster: Precision | None = None
     if options.precision == "auto" and device in ("auto", "cpu"):
         if engine == "openvino" and "BF16" in openvino_capabilities():
             faster = "bf16"

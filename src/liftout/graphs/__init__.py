@@ -74,6 +74,19 @@ def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
     return tensor, box
 
 
+def photo_box(tensor: Float32, spec: InputSpec) -> Int64:
+    """The box that `prepare` gave beside a tensor, int64 [4]; of a photo whose own border is black, without that border."""
+    height, width = tensor.shape[2:]
+    if spec.fit == "letterbox":
+        black = (-np.array(spec.mean) / np.array(spec.std)).astype(np.float32).reshape(1, 3, 1, 1)
+        photo = (np.abs(tensor - black) > 1e-6).any(axis=(0, 1))
+        rows, columns = np.flatnonzero(photo.any(axis=1)), np.flatnonzero(photo.any(axis=0))
+        if len(rows):
+            top, left = rows[0], columns[0]
+            return np.array([top, left, rows[-1] + 1 - top, columns[-1] + 1 - left], np.int64)
+    return np.array([0, 0, height, width], np.int64)
+
+
 def finish(
     prediction: Float32,
     size: tuple[int, int],
