@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 DEMO := astronaut cat coffee officer
 
-.PHONY: gallery screenshots demo test lint check-long verify-real graphs browser web npm clean
+.PHONY: gallery screenshots demo test lint check-long verify-real graphs options browser web npm clean
 
 demo: $(VENV)/.installed
 	$(BIN)/liftout cut $(DEMO:%=examples/%.jpg) -o demo/ --overwrite
@@ -39,6 +39,10 @@ verify-real: $(VENV)/.dev
 
 graphs: $(VENV)/.dev
 	$(BIN)/python -m liftout.graphs.sources.build
+
+# The browser's options, from liftout.options.
+options: $(VENV)/.installed
+	$(BIN)/python web/options.py
 
 # The browser's files, from web/ into the package (needs Node; nobody who installs a wheel does).
 web: src/liftout/web/liftout.js
