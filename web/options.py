@@ -44,7 +44,7 @@ def _options(schema: type[Any]) -> dict[str, Any]:
 
 def _option(schema: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:
     about, choices = options.about(field), options.choices(schema, field.name)
-    option = {
+    option: dict[str, Any] = {
         "name": field.name,
         "type": TYPES.get(options.kind(schema, field.name), "string"),
         "nullable": field.default is None,
