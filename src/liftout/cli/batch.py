@@ -57,7 +57,9 @@ INTERRUPTED = 130
     help="New tries after failures of storage, network or a worker.",
 )
 @click.option("--report", metavar="FILE|URL", help="Write one line of JSON for each photo.")
-@click.option("--overwrite", is_flag=True, help="Replace files in DST that no batch made.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace files in DST that no batch made, or that were made with other options."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -102,6 +104,7 @@ def batch(
         workers=workers,
         watch=watch and not dry_run,
         stop_on_error=on_error == "stop",
+        notify=fetching.notifier(quiet=quiet),
     )
     if dry_run:
         return _dry_run(planned, quiet=quiet)
