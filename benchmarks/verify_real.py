@@ -25,13 +25,14 @@ from PIL import Image
 from liftout import graphs
 from liftout.catalog import find
 from liftout.catalog.spec import ModelSpec
+from liftout.cli.progress import shown
 from liftout.engines import open_network
 from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.images import decode
 from liftout.weights.ensure import can_convert, ensure
 from liftout.weights.fetch import addresses, fetch
 from liftout.weights.locate import Located, from_onnx
-from liftout.weights.progress import Progress, shown
+from liftout.weights.progress import Progress
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ("anime-girl-1", "car-1", "cloth-1", "plants-1")

@@ -110,10 +110,10 @@ def convert(
         raise ExtraMissing("converting needs PyTorch and ONNX; run `pip install 'liftout[convert]'`")
     from liftout import convert as conversion
     from liftout import packs
+    from liftout.cli.progress import shown
     from liftout.networks import ARCHITECTURES
     from liftout.weights.consent import consent
     from liftout.weights.home import home
-    from liftout.weights.progress import shown
 
     spec = find(name)
     consent(spec, accept=fetching.accepts(spec, accept_license))

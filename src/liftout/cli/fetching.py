@@ -10,11 +10,11 @@ import click
 
 from liftout.catalog import find, models
 from liftout.catalog.spec import ModelSpec
+from liftout.cli.progress import shown
 from liftout.errors import UsageError
 from liftout.weights.consent import consent, names
 from liftout.weights.ensure import Notify, ensure
 from liftout.weights.locate import Located, in_folder
-from liftout.weights.progress import shown
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -133,8 +133,8 @@ def add(
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def pull_models(names: tuple[str, ...], accept_license: tuple[str, ...], quiet: bool) -> int:
     """Fetch models, so that they work without a network; what is damaged is replaced."""
+    from liftout.cli.progress import shown
     from liftout.weights.ensure import pull
-    from liftout.weights.progress import shown
 
     def one(spec: ModelSpec) -> None:
         accept = fetching.accepts(spec, accept_license)
