@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from liftout import __version__
+from liftout.cli.terminal import printable
 from liftout.errors import EngineError, LiftoutError, ModelUnavailable, UsageError
 
 COMMANDS = {
@@ -26,6 +27,10 @@ COMMANDS = {
     "doctor": "Say what is installed and what would run.",
 }
 """Each name is a module here with a click command of the same name; the text is shown by `--help` without loading it."""
+
+
+_CHOICES = "\n\t"
+"""What click writes before each value that an argument may have."""
 
 
 class _Commands(click.Group):
@@ -72,15 +77,18 @@ def main(arguments: list[str] | None = None) -> None:
         status = 130
     except KeyboardInterrupt:
         status = 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        status = 0
     except click.ClickException as error:
-        click.echo(f"liftout: {error.format_message()}", err=True)
+        click.echo(printable(f"liftout: {error.format_message().replace(_CHOICES, ' ')}"), err=True)
         if isinstance(error, click.UsageError) and error.ctx is not None:
             click.echo(f"`{error.ctx.command_path} --help` shows how it is used", err=True)
         status = 2
     except LiftoutError as error:
         if "--debug" in given:
             raise
-        click.echo(f"liftout: {error}", err=True)
+        click.echo(printable(f"liftout: {error}"), err=True)
         status = exit_status(error)
     except BrokenPipeError:
         sys.stderr.close()
