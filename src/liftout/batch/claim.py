@@ -22,8 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from liftout.batch.place import OWN, Place, is_alive
+from liftout.batch.place import OWN, Place
 from liftout.errors import OutputError
+from liftout.files import is_alive
 
 _RUNNING = f"{OWN}/running"
 RENEW_SECONDS = 10.0

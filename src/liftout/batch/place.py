@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from liftout.errors import ExtraMissing, OutputError, UsageError
-from liftout.files import make_folder, sync_folder
+from liftout.files import is_alive, make_folder, sync_folder
 
 OWN = ".liftout"
 """Folder in the target that is not a result: the journal, and files being written."""
@@ -272,19 +272,6 @@ def _signature(info: dict[str, Any]) -> str:
     )
     told = next((f"{key}={info[key]}" for key in keys if info.get(key) is not None), "")
     return f"{info.get('size')};{told}"
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this id runs on this machine; True where the system cannot be asked."""
-    if os.name == "nt":
-        return True  # asking by signal would end the process there
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _one_line(error: BaseException) -> str:

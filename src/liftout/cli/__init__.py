@@ -6,15 +6,22 @@ Exit status: 0 all done, 1 an input failed, 2 wrong usage, 3 a model is missing,
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 
 import click
 
 from liftout import __version__
 from liftout.cli.terminal import printable
 from liftout.errors import EngineError, LiftoutError, ModelUnavailable, UsageError
+from liftout.files import clear_abandoned
+from liftout.weights.home import home
 
 COMMANDS = {
     "cut": "Cut the subject out of photos.",
@@ -72,7 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of `liftout`: runs a command and ends the process with its status."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        status = cli.main(args=_with_cut(given), prog_name="liftout", standalone_mode=False)
+        with _terminable():
+            status = cli.main(args=_with_cut(given), prog_name="liftout", standalone_mode=False)
     except click.exceptions.Abort:
         status = 130
     except KeyboardInterrupt:
@@ -94,6 +102,26 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does, so that it cleans up; what was killed before it could is cleaned up first."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # cleaning up is not interrupted once more
+        raise KeyboardInterrupt
+
+    for name in ("packs", "models"):
+        clear_abandoned(home() / name, ours=True)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def exit_status(error: LiftoutError) -> int:

@@ -24,6 +24,7 @@ from liftout.convert.network import build_network
 from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
 from liftout.engines import NetworkFile
 from liftout.errors import BelowBar, CheckpointMismatch, ModelMissing, OutputError, OutputExists, UsageError
+from liftout.files import scratch_folder
 from liftout.networks import ARCHITECTURES, read_checkpoint
 from liftout.weights.digest import Expectation, Fingerprint
 from liftout.weights.locate import Located
@@ -79,8 +80,7 @@ def convert_model(
     job = _Job(spec, size, batch, precision, pictures, keep_below_bar, overwrite, progress)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out_dir, prefix=f".{target.name}.", suffix=".work") as name:
-            work = Path(name)
+        with scratch_folder(target, "work") as work:
             if isinstance(checkpoint, Located):
                 _from_graph(job, checkpoint, target, layout, work)
             else:

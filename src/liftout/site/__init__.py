@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -27,7 +26,7 @@ from typing import Any
 from liftout import packs
 from liftout.catalog import find, models
 from liftout.errors import ExtraMissing, ModelMissing, OutputError
-from liftout.files import write_whole
+from liftout.files import scratch_folder, write_whole
 from liftout.weights.home import home
 from liftout.weights.locate import locate
 
@@ -110,8 +109,7 @@ def _publish(found: _Found, target: Path) -> Path:
         packs.publish(found, target)
         return target
     path, manifest = found
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", suffix=".partial") as made:
-        folder = Path(made)
+    with scratch_folder(target) as folder:
         shutil.copyfile(path, folder / packs.NETWORK)
         packs.write_manifest(folder, manifest)
         packs.publish(packs.read(folder), target)
