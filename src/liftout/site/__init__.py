@@ -75,7 +75,8 @@ def _built() -> Path:
     folder = Path(os.fspath(files("liftout").joinpath("web")))  # type: ignore[call-overload]
     if not (folder / "liftout.js").is_file():
         raise ExtraMissing(
-            "the browser's files are not in this installation; run `make web` in the source (needs Node), or install a wheel"
+            "this installation was built without the browser's files; install a wheel that has them, or run `make web` in the "
+            "source (needs Node)"
         )
     return folder
 
