@@ -1,4 +1,4 @@
-# A slim image that serves as a user of its own.
+# A slim image that serves as a user of its own. The page has to be built before: `make web`.
 #   docker build -t liftout .
 #   docker run --rm -p 127.0.0.1:7000:7000 liftout
 #   MODELS        names of models to fetch while building, so that the container needs no network
@@ -6,7 +6,7 @@
 FROM python:3.12-slim AS build
 WORKDIR /source
 RUN python -m venv /opt/liftout
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src ./src
 COPY examples ./examples
 RUN /opt/liftout/bin/pip install --no-cache-dir ".[server]"

@@ -4,13 +4,14 @@
  *   liftout.js           the ES module
  *   liftout-worker.js    its worker
  *   liftout.d.ts, types/ its types
- *   ort/                 ONNX Runtime Web, as published
+ *   ort/                 ONNX Runtime Web, as published, with its licence and its notices
+ *   THIRD-PARTY.txt      licences of what is bundled into the scripts
  *   index.html, page.js  the page, with page.css, early.js, its icons and its manifest
  *   sw.js                its service worker
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { build } from "vite";
 
 const here = new URL(".", import.meta.url);
@@ -40,12 +41,16 @@ for (const [engine, files] of Object.entries(RUNTIMES)) {
   for (const name of Object.values(files)) await cp(new URL(`dist/${name}`, published), new URL(`ort/${name}`, partial));
   runtimes[engine] = { ...files, binary: await described(files.binary) };
 }
-const { version: ofRuntime, license, author } = JSON.parse(await readFile(new URL("package.json", published), "utf8"));
+const { version: ofRuntime, license } = JSON.parse(await readFile(new URL("package.json", published), "utf8"));
 await writeFile(
   new URL("ort/README", partial),
   `ONNX Runtime Web ${ofRuntime}, unchanged, from the npm package onnxruntime-web.\n` +
-    `Licence: ${license}. Copyright (c) Microsoft Corporation (${author?.name ?? author ?? "Microsoft"}).\n`,
+    `Licence: ${license}, see LICENSE; of what it contains, see ThirdPartyNotices.txt.\n`,
 );
+// The npm package carries neither of them; these are the files of ONNX Runtime's packages for Python.
+for (const name of ["LICENSE", "ThirdPartyNotices.txt"]) {
+  await cp(new URL(`licenses/onnxruntime/${name}`, here), new URL(`ort/${name}`, partial));
+}
 
 const PLAIN = ["index.html", "page.css", "early.js", "icon.svg", "icon-192.png", "icon-512.png", "manifest.webmanifest"];
 /** What the service worker keeps: all that a visit needs before the module keeps its own. */
@@ -59,9 +64,12 @@ const SHELL = [
   ...Object.values(RUNTIMES).flatMap(({ module, glue }) => [`ort/${module}`, `ort/${glue}`]),
 ];
 
+/** Names of the npm packages of which code stands in the scripts. */
+const bundled = new Set();
+
 /** One build each: a chunk that two share would be one more file to copy. */
 async function bundle(name, entry, define) {
-  await build({
+  const results = await build({
     root: here.pathname,
     configFile: false,
     logLevel: "warn",
@@ -75,6 +83,23 @@ async function bundle(name, entry, define) {
       rollupOptions: { external: [/^\.\/liftout\.js$/] },
     },
   });
+  for (const module of [results].flat().flatMap(({ output }) => output.flatMap((chunk) => chunk.moduleIds ?? []))) {
+    const inPackage = module.match(/.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//);
+    if (inPackage) bundled.add(inPackage[1]);
+  }
+}
+
+/** Licences ask that their text goes along. Throws where a package has none. */
+async function notices() {
+  const parts = [];
+  for (const name of [...bundled].sort()) {
+    const folder = new URL(`node_modules/${name}/`, here);
+    const { version, license } = JSON.parse(await readFile(new URL("package.json", folder), "utf8"));
+    const file = (await readdir(folder)).find((item) => /^licen[cs]e/i.test(item));
+    if (!file) throw new Error(`${name} has no licence text, which has to go with it`);
+    parts.push(`${name} ${version} (${license})\n\n${(await readFile(new URL(file, folder), "utf8")).trim()}\n`);
+  }
+  return parts.join(`\n${"-".repeat(80)}\n\n`);
 }
 
 await bundle("liftout.js", "src/index.ts", {});
@@ -92,6 +117,7 @@ await bundle("sw.js", "page/sw.ts", {
 for (const project of ["tsconfig.json", "tsconfig.types.json"]) {
   execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", project], { cwd: here, stdio: "inherit" });
 }
+await writeFile(new URL("THIRD-PARTY.txt", partial), await notices());
 await writeFile(new URL("liftout.d.ts", partial), 'export * from "./types/index.js";\n');
 
 await rm(target, { recursive: true, force: true });

@@ -1,8 +1,16 @@
-"""Files appear whole or not at all: written under a temporary name beside their place, then renamed."""
+"""Files appear whole or not at all, also where the power fails: written under a temporary name beside their place,
+synchronised, then renamed."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from liftout.errors import OutputError, OutputExists
@@ -16,10 +24,13 @@ def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
     try:
         with partial.open("xb") as stream:
             stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
         if overwrite:
             partial.replace(target)
         else:
             _place(partial, target)
+        sync_folder(target.parent)
     except FileExistsError:
         raise OutputExists(f"{target} is there already; give --overwrite to replace it, or another -o") from None
     except OSError as error:
@@ -36,3 +47,100 @@ def _place(partial: Path, target: Path) -> None:
         raise
     except OSError:  # a file system without hard links
         partial.replace(target)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they are there after a power failure. Raises OSError."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can be asked for that (not on Windows)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # a folder that may be written to and not be read
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that does not synchronise folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+_ABANDONED_SECONDS = 24 * 3600
+_SCRATCH = re.compile(r"\.(?P<name>.+)\.(?P<host>[A-Za-z0-9-]*)@(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>work|partial|old)")
+_UNSIGNED = re.compile(r"\..+\.[a-z0-9_]{8}\.(work|partial)")
+"""How liftout 0.1.0 called them."""
+
+
+@contextmanager
+def scratch_folder(target: Path, kind: str = "partial") -> Iterator[Path]:
+    """A fresh, empty folder beside `target`, to make `target` in; it is removed at the end where it is still there.
+
+    kind: what its name ends in. The name says which process it belongs to, so that `clear_abandoned` knows whether it still runs.
+    """
+    clear_abandoned(target.parent)
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    folder = target.with_name(f".{target.name}.{host}@{os.getpid()}-{os.urandom(4).hex()}.{kind}")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_abandoned(folder: Path, *, ours: bool = False) -> None:
+    """Remove the scratch folders that killed processes of this machine left in `folder`; one that holds the only copy of what
+    was to be replaced gets its name back.
+
+    ours: nobody but liftout writes into `folder`; scratch folders of other machines, and those that do not say whose they are,
+    are then removed after a day.
+    """
+    try:
+        hidden = [entry for entry in os.scandir(folder) if entry.name.startswith(".") and entry.is_dir()]
+    except OSError:
+        return
+    here = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    for entry in hidden:
+        owner = _SCRATCH.fullmatch(entry.name)
+        if owner and owner["host"] == here:
+            if is_alive(int(owner["pid"])):
+                continue
+        elif not ours or not (owner or _UNSIGNED.fullmatch(entry.name)) or not _is_old(entry):
+            continue
+        try:
+            if owner and owner["kind"] == "old" and not (folder / owner["name"]).exists():
+                Path(entry.path).rename(folder / owner["name"])
+        except OSError:
+            continue
+        shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this id runs on this machine; True where the system cannot be asked."""
+    if os.name == "nt":
+        return True  # asking by signal would end the process there
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_old(entry: os.DirEntry[str]) -> bool:
+    try:
+        return time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS
+    except OSError:
+        return False

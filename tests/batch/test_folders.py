@@ -76,15 +76,39 @@ def test_only_what_changed_is_done_again(
     assert len(list((target / ".liftout/done").rglob("*-*"))) == 4
 
 
-def test_other_options_make_other_results_and_the_same_options_do_not(
-    photos: Path, tmp_path: Path, model: str, liftout: Call
+def test_other_options_are_refused_for_the_same_target_unless_overwrite_is_given(
+    photos: Path, tmp_path: Path, model: str, liftout: Call, results: Callable
 ) -> None:
     target = tmp_path / "out"
     liftout("batch", photos, target, "-m", model)
     assert liftout("batch", photos, target, "-m", model, "--threads", "1", "--workers", "1")[2].startswith("0 done")
-    assert liftout("batch", photos, target, "-m", model, "--mask")[2].startswith("4 done")
+    cutouts = results(target)
+    for more in ((), ("--dry-run",)):
+        status, out, err = liftout("batch", photos, target, "-m", model, "--mask", "--feather", "2", *more)
+        assert (status, out) == (2, "")
+        assert len(err.splitlines()) == 1
+        assert "feather was not given, now 2, mask was not given, now True" in err
+    assert results(target) == cutouts
+
+    assert liftout("batch", photos, target, "-m", model, "--mask", "--overwrite")[2].startswith("4 done")
     with Image.open(target / "cat.png") as image:
         assert image.mode == "L"
+    assert liftout("batch", photos, target, "-m", model, "--mask")[2].startswith("0 done, 0 failed, 4 done before")
+    assert "mask was True, now not given" in liftout("batch", photos, target, "-m", model)[2]
+
+
+def test_a_background_that_was_moved_is_no_other_option_and_another_one_is(
+    photos: Path, tmp_path: Path, model: str, liftout: Call
+) -> None:
+    sky, sea = tmp_path / "sky.png", tmp_path / "sea.png"
+    Image.new("RGB", (9, 9), "navy").save(sky)
+    Image.new("RGB", (9, 9), "teal").save(sea)
+    call = ("batch", photos, tmp_path / "out", "-m", model, "--pattern", "cat.jpg", "--background")
+    assert liftout(*call, sky)[2].startswith("2 done")
+    moved = sky.rename(tmp_path / "moved.png")
+    assert liftout(*call, moved)[2].startswith("0 done, 0 failed, 2 done before")
+    assert liftout(*call, sea)[0] == 2
+    assert liftout(*call, "white")[0] == 2
 
 
 def test_a_background_file_with_new_content_makes_new_results(

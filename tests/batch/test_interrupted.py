@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from liftout.batch import claim
 from liftout.batch.local import DEPTH
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -72,6 +75,85 @@ def test_ctrl_c_finishes_what_is_in_hand_and_the_same_line_goes_on(
     made = results(out)
     assert len(made) == 40
     assert made["017.png"] == expected((photos / "017.jpg").read_bytes())
+
+
+def test_a_second_batch_for_the_same_target_is_refused_until_the_first_has_ended(
+    tmp_path: Path, model: str, photo: Any, tree: Any, liftout: Any, results: Any
+) -> None:
+    pytest.importorskip("watchfiles", reason="needs watchfiles (extra batch)")
+    photos = tree(tmp_path / "photos", {"0.jpg": photo(0), "1.jpg": photo(1)})
+    out, report = tmp_path / "out", tmp_path / "report.jsonl"
+    first = start(photos, out, "-m", model, "--workers", "1", "--watch", "--report", report)
+    wait_for((out / "0.png").is_file, first)
+    tree(tmp_path / "more", {"2.jpg": photo(2)})
+    status, told, err = liftout("batch", tmp_path / "more", out, "-m", model, "--json")
+    assert (status, told) == (1, ""), err
+    says = f"liftout: {out}: another batch is writing to this target (process {first.pid} on "
+    assert err.splitlines()[0].startswith(says)
+    first.send_signal(signal.SIGINT)
+    assert end(first)[0] == 130
+    assert sorted(json.loads(line)["input"] for line in report.read_text().splitlines()) == ["0.jpg", "1.jpg"]
+    assert set(results(out)) == {"0.png", "1.png"}
+    assert not list((out / ".liftout/running").iterdir())
+    assert liftout("batch", tmp_path / "more", out, "-m", model)[2].startswith("1 done")
+
+
+def test_a_batch_that_was_killed_holds_nobody_up(
+    tmp_path: Path, model: str, photo: Any, tree: Any, liftout: Any
+) -> None:
+    pytest.importorskip("watchfiles", reason="needs watchfiles (extra batch)")
+    photos, out = tree(tmp_path / "photos", {"0.jpg": photo(0)}), tmp_path / "out"
+    process = start(photos, out, "-m", model, "--workers", "1", "--watch")
+    wait_for((out / "0.png").is_file, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert len(list((out / ".liftout/running").iterdir())) == 1
+    tree(photos, {"1.jpg": photo(1)})
+    status, _, err = liftout("batch", photos, out, "-m", model)
+    assert status == 0
+    assert err.startswith("1 done, 0 failed, 1 done before")
+    assert not list((out / ".liftout/running").iterdir())
+
+
+def test_a_batch_of_another_machine_is_believed_while_it_renews_its_claim(
+    tmp_path: Path, model: str, photo: Any, tree: Any, liftout: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "STALE_SECONDS", 2.0)
+    monkeypatch.setattr(claim, "_POLL_SECONDS", 0.1)
+    photos = tree(tmp_path / "photos", {"cat.jpg": photo(1)})
+    running = tmp_path / "out/.liftout/running"
+    running.mkdir(parents=True)
+    owner = {
+        "host": "elsewhere",
+        "pid": 1,
+        "machine": "another",
+        "process": "1 1",
+        "started": "2026-01-01T00:00:00+00:00",
+    }
+    ended = threading.Event()
+
+    def renew() -> None:
+        for renewals in itertools.count():
+            (running / "new").write_text(json.dumps({**owner, "renewals": renewals}))
+            (running / "new").replace(running / "0123")
+            if ended.wait(0.3):
+                return
+
+    other = threading.Thread(target=renew)
+    other.start()
+    while not (running / "0123").is_file():
+        time.sleep(0.01)
+    try:
+        status, _, err = liftout("batch", photos, tmp_path / "out", "-m", model)
+        assert status == 1
+        assert "a batch on elsewhere began here" in err
+        assert "another batch is writing to this target (process 1 on elsewhere" in err
+        assert not (tmp_path / "out/cat.png").exists()
+    finally:
+        ended.set()
+        other.join()
+    assert liftout("batch", photos, tmp_path / "out", "-m", model)[0] == 0
+    assert not list(running.iterdir())
 
 
 @pytest.mark.long

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,17 @@ def test_patterns_look_at_the_name_or_at_the_whole_path(patterns: tuple[str, ...
     planner = Planner(Job(source="", target=""), place, Place("memory://else"), "", patterns)
     paths = ("cat.jpg", "a/b/dog.PNG", "notes.txt", ".hidden.jpg", "a/.DS_Store")
     assert {path for path in paths if planner.wanted(path)} == wanted
+
+
+def test_a_folders_listing_takes_about_a_kilobyte_for_each_file(tmp_path: Path) -> None:
+    count = 5000
+    for index in range(count):
+        (tmp_path / f"photo-{index:07}.jpg").touch()
+    place = Place(str(tmp_path))
+    place.listing("")  # what is loaded once is not counted
+    tracemalloc.start()
+    try:
+        assert len(place.listing("").files) == count
+        assert tracemalloc.get_traced_memory()[1] / count < 1100
+    finally:
+        tracemalloc.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.command import liftout
+from tests.terminal import on_terminal
 
 
 @pytest.fixture
@@ -80,6 +82,125 @@ def test_two_photos_with_one_name_do_not_become_one_file(
     assert "is the result of" in capsys.readouterr().err
     with Image.open(tmp_path / "out/cat-cutout.png") as image:
         assert image.size == (451, 300)
+
+
+def test_a_photo_is_done_where_another_one_of_its_name_is_broken(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twins = [photo.with_name(name) for name in ("a.jpg", "a.png", "a.webp")]
+    with Image.open(photo) as image:
+        for twin in twins:
+            image.resize((50, 40)).save(twin)
+    twins[0].write_bytes(photo.read_bytes()[:4000])
+    for more, status in (((), 1), (("--overwrite",), 1)):
+        assert liftout("cut", *twins, "-o", tmp_path / "out", *more) == status
+        told, errors = capsys.readouterr()
+        result = tmp_path / "out/a-cutout.png"
+        assert told == f"{result}\n"
+        first, second = errors.splitlines()
+        assert "a.jpg" in first
+        assert "truncated" in first
+        assert second == f"liftout: {twins[2]}: {result} is the result of {twins[1]} already; give another -o"
+        with Image.open(result) as image:
+            assert image.size == (50, 40)
+        result.unlink()
+
+
+def test_a_photo_is_never_replaced_by_its_own_result(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = photo.read_bytes()
+    link = photo.with_name("link.jpg")
+    link.symlink_to(photo)
+    for output in (photo, link, photo.parent / "../photos/cat.jpg"):
+        for more in ((), ("--overwrite",)):
+            assert liftout("cut", photo, "-o", output, *more) == 1
+            err = capsys.readouterr().err
+            assert err == f"liftout: {photo}: the result would replace the photo itself; give another -o\n"
+    assert photo.read_bytes() == content
+    assert link.is_symlink()
+
+
+def test_a_background_is_never_replaced_by_a_result(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    behind = photo.with_name("sky.png")
+    Image.new("RGB", (9, 9), "navy").save(behind)
+    content = behind.read_bytes()
+    assert liftout("cut", photo, "--background", behind, "-o", behind, "--overwrite") == 1
+    assert "would replace the background" in capsys.readouterr().err
+    assert behind.read_bytes() == content
+
+
+def test_a_folder_that_is_not_there_is_made_for_the_result(photo: Path) -> None:
+    assert liftout("cut", photo, "-o", photo.parent / "new/deep/out.webp") == 0
+    with Image.open(photo.parent / "new/deep/out.webp") as image:
+        assert image.format == "WEBP"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be there")
+def test_a_name_with_a_line_break_stays_on_its_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = photo.rename(photo.with_name("one\ntwo\x1b[31m.jpg"))
+    assert liftout("cut", odd) == 0
+    assert capsys.readouterr().out == f"{photo.parent}/one\\ntwo\\x1b[31m-cutout.png\n"
+    assert liftout("cut", odd) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert liftout("bench", f"{photo.parent}/no\nsuch.jpg") == 2
+    assert "no\\nsuch.jpg" in capsys.readouterr().err.splitlines()[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_no_text_can_be_printed(photo: Path) -> None:
+    odd = photo.rename(os.fsdecode(os.fsencode(photo.parent) + b"/\xff.jpg"))
+    for more in (("--json",), ("--overwrite",), ()):
+        ended = piped("cut", str(odd), *more)
+        assert ended.returncode == (0 if more else 1), ended.stderr
+        assert b"Traceback" not in ended.stderr
+        if more == ("--json",):
+            assert json.loads(ended.stdout)["input"] == str(odd)
+        assert b"\\udcff" in ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_names_and_errors_do_not_run_into_the_progress_bar(examples: Path, tmp_path: Path) -> None:
+    for name in ("cat", "coffee", "rocket"):
+        (tmp_path / f"{name}.jpg").write_bytes((examples / f"{name}.jpg").read_bytes())
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    photos = [tmp_path / f"{name}.jpg" for name in ("cat", "broken", "coffee", "rocket")]
+    status, lines, _ = on_terminal("cut", *photos)
+    assert status == 1
+    assert [line for line in lines if line.startswith("/")] == [
+        str(tmp_path / f"{name}-cutout.png") for name in ("cat", "coffee", "rocket")
+    ]
+    assert len(lines) == 4
+    assert lines[1].startswith(f"liftout: {tmp_path}/broken.jpg: not an image")
+
+    with (tmp_path / "list").open("wb") as file:
+        status, lines, _ = on_terminal("cut", *photos, "--overwrite", stdout=file.fileno())
+    assert len((tmp_path / "list").read_text().splitlines()) == 3
+    assert len(lines) == 1
+
+
+def test_the_exit_status_is_the_highest_of_what_happened(photo: Path) -> None:
+    bad = photo.with_name("bad.jpg")
+    bad.write_bytes(b"no photo")
+    needs = photo.with_name("phone.heic")
+    needs.write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00heicmif1" + bytes(100))
+    code = "import sys; sys.modules['pillow_heif'] = None; from liftout.cli import main; main(sys.argv[1:])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "cut", str(bad), str(needs), str(photo)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert len(ended.stderr.splitlines()) == 2
+    assert photo.with_name("cat-cutout.png").is_file()
+
+
+@pytest.mark.parametrize("arguments", [(), ("models",)])
+def test_a_bare_command_shows_its_help(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert liftout(*arguments) == 0
+    told, err = capsys.readouterr()
+    assert err == ""
+    assert told.startswith("Usage: liftout")
+    assert "Commands:" in told
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ from liftout.options import ResultOptions, RunOptions
 
 Status = Literal["done", "failed"]
 
+_NO_PIXELS = ("threads", "max_pixels")
+"""Options that change no pixel of any result."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -30,7 +33,7 @@ class Job:
     result: ResultOptions = field(default_factory=ResultOptions)
     run: RunOptions = field(default_factory=RunOptions)
     overwrite: bool = False
-    """Replace files in the target that no batch made."""
+    """Replace files in the target that no batch made, and results that were made with other options."""
     retries: int = 2
     """How often a photo is tried again after a failure that is not its own: storage, network, a dead worker."""
 
@@ -95,7 +98,7 @@ def identity(job: Job) -> str:
     Raises UnknownModel, ModelUnavailable.
     """
     resolved, background = locate(find(job.run.model), job.run.precision, computes), background_file(job.result)
-    run = {key: value for key, value in dataclasses.asdict(job.run).items() if key not in ("threads", "max_pixels")}
+    run = {key: value for key, value in dataclasses.asdict(job.run).items() if key not in _NO_PIXELS}
     result = dataclasses.asdict(job.result)
     if background is not None:
         result["background"] = _sha256(background)  # its content counts, not where it lies
@@ -107,6 +110,22 @@ def identity(job: Job) -> str:
         "network": {path.name: _sha256(path) for path in _network_files(resolved.file.path)},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def choices(job: Job) -> dict[str, Any]:
+    """The options that a result depends on, by name: the model, and every other one that is not at its default.
+
+    Unlike `identity` it leaves out what a user does not choose: the content of the model's files and the facts about it.
+    """
+    chosen: dict[str, Any] = {"model": job.run.model}
+    for options in (job.run, job.result):
+        for item in dataclasses.fields(options):
+            value = getattr(options, item.name)
+            if item.name not in _NO_PIXELS and value != item.default:
+                chosen[item.name] = value
+    if (background := background_file(job.result)) is not None:
+        chosen["background_sha256"] = _sha256(background)
+    return chosen
 
 
 def background_file(result: ResultOptions) -> Path | None:

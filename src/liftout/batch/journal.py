@@ -9,6 +9,8 @@ output has one record whose name says everything:
 output's size. An output is done when such a record is there and the output has that size. The content of a record is the
 same in words, for people.
 
+`.liftout/options.json` holds the options that the target's results are made with, so that a run with others is noticed.
+
 A new output's record is written before the output: whatever moment the machine dies at, an output without a record was
 not made here. Where an output is replaced, the old record goes last.
 """
@@ -19,11 +21,13 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from liftout.batch.job import Item
 from liftout.batch.place import OWN, Place
 
 _DONE = f"{OWN}/done"
+_OPTIONS = f"{OWN}/options.json"
 _NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{32})-(\d+)")
 
 
@@ -61,6 +65,20 @@ def made_from(path: str, signature: str, identity: str) -> str:
 def record_path(output: str, made: str) -> str:
     """A record's path, up to the number of bytes."""
     return f"{_folder(output.rpartition('/')[0])}/{output_key(output)}-{made}"
+
+
+def recorded_options(target: Place) -> dict[str, Any] | None:
+    """The options that the target's results are made with, as `job.choices` gives them; None where no batch has said."""
+    try:
+        options = json.loads(target.read(_OPTIONS))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return options if isinstance(options, dict) else None
+
+
+def record_options(target: Place, options: dict[str, Any]) -> None:
+    """Record the options that the target's results are made with from now on."""
+    target.write(_OPTIONS, (json.dumps(options, indent=1, sort_keys=True) + "\n").encode())
 
 
 def commit(target: Place, item: Item, content: bytes) -> None:

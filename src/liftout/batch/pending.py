@@ -42,6 +42,9 @@ class Planner:
         self._patterns = patterns
         self._within = inside(source, target)
         self.found = Found()
+        self.before_first: Callable[[], None] | None = None
+        """Called before the first item is given out. The folder is then compared again, as another batch may have been at
+        work on it until then."""
 
     def everything(self) -> Iterator[Item | Outcome]:
         """Items to do in the order of their paths, and outcomes of those that fail before any work."""
@@ -86,11 +89,23 @@ class Planner:
         if not names:
             return
         outputs = output_names(names, self._job.suffix)
+        chosen = [files[name] for name in sorted(names) if only is None or name in only]
+        if self.before_first and any(isinstance(photo, Item) for photo in self._compared(folder, chosen, outputs)):
+            self.before_first()
+            self.before_first = None
+        for photo in self._compared(folder, chosen, outputs):
+            if photo is None:
+                self.found.done_before += 1
+            else:
+                self.found.pending += 1
+                yield photo
+
+    def _compared(self, folder: str, entries: list[Entry], outputs: dict[str, str]) -> Iterator[Item | Outcome | None]:
+        """What is to be done for each photo of a folder; None where it is done."""
         held = self._target.listing(folder).files
         records = journal.records(self._target, folder)
-        for name in sorted(names):
-            if only is None or name in only:
-                yield from self._of_photo(folder, files[name], outputs[name], held, records)
+        for entry in entries:
+            yield self._of_photo(folder, entry, outputs[entry.name], held, records)
 
     def _of_photo(
         self,
@@ -99,20 +114,17 @@ class Planner:
         output_name: str,
         held: dict[str, Entry],
         records: dict[str, list[journal.Record]],
-    ) -> Iterator[Item | Outcome]:
+    ) -> Item | Outcome | None:
         path, output = _join(folder, entry.name), _join(folder, output_name)
         known = records.get(journal.output_key(output), [])
         size = held[output_name].size if output_name in held else None
         made = journal.made_from(path, entry.signature, self._identity)
         if size is not None and any(record.made_from == made and record.bytes == size for record in known):
-            self.found.done_before += 1
-            return
-        self.found.pending += 1
+            return None
         if size is not None and not known and not self._job.overwrite:
             error = f"{path}: {output} is in the target already, and no batch made it; give --overwrite to replace it"
-            yield Outcome(path=path, output=output, status="failed", error=error, kind="OutputExists")
-            return
-        yield Item(
+            return Outcome(path=path, output=output, status="failed", error=error, kind="OutputExists")
+        return Item(
             path=path,
             output=output,
             size=entry.size,

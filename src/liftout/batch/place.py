@@ -1,7 +1,8 @@
 """A place that holds photos or cutouts: a folder, a bucket, an archive, through fsspec.
 
 Reading is whole files. Writing is whole files too: on a disk under a temporary name in `.liftout/partial`, then renamed; in
-an object store one PUT, which shows the old object or the new one and nothing between.
+an object store one PUT, which shows the old object or the new one and nothing between. On a disk each step is there after a
+power failure before the next one begins: content and folders are synchronised.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from liftout.errors import ExtraMissing, OutputError, UsageError
+from liftout.files import is_alive, make_folder, sync_folder
 
 OWN = ".liftout"
 """Folder in the target that is not a result: the journal, and files being written."""
@@ -112,20 +114,28 @@ class Place:
         if self.on_disk is None:
             self._fs.pipe_file(target, content)
             return
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(target).parent
+        make_folder(folder)
         partial = self._partial()
         try:
-            partial.write_bytes(content)
+            with partial.open("xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
             partial.replace(target)
+            sync_folder(folder)
         finally:
             partial.unlink(missing_ok=True)
 
     def remove(self, path: str) -> None:
         """A file; nothing where it is not there."""
+        target = self._at(path)
         try:
-            self._fs.rm_file(self._at(path))
+            self._fs.rm_file(target)
         except FileNotFoundError:
             return
+        if self.on_disk is not None:
+            sync_folder(Path(target).parent)
 
     def size(self, path: str) -> int | None:
         """Bytes of a file, None where it is not there."""
@@ -144,7 +154,7 @@ class Place:
         for path in (self.on_disk / _PARTIAL).glob("*"):
             host, _, rest = path.name.rpartition("@")
             pid = rest.partition("-")[0]
-            if host == socket.gethostname() and pid.isdigit() and not _alive(int(pid)):
+            if host == socket.gethostname() and pid.isdigit() and not is_alive(int(pid)):
                 path.unlink(missing_ok=True)
 
     def _partial(self) -> Path:
@@ -262,18 +272,6 @@ def _signature(info: dict[str, Any]) -> str:
     )
     told = next((f"{key}={info[key]}" for key in keys if info.get(key) is not None), "")
     return f"{info.get('size')};{told}"
-
-
-def _alive(pid: int) -> bool:
-    if os.name == "nt":
-        return True  # asking by signal would end the process there
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _one_line(error: BaseException) -> str:

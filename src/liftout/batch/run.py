@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from liftout.batch import journal
 from liftout.batch.capacity import capacity
-from liftout.batch.job import Item, Job, Outcome, identity
+from liftout.batch.claim import STALE_SECONDS, Claim, Released
+from liftout.batch.job import Item, Job, Outcome, choices, identity
 from liftout.batch.listed import Listed
 from liftout.batch.local import run_locally
 from liftout.batch.pending import Found, Planner, limited
-from liftout.batch.place import check_apart, open_place
+from liftout.batch.place import Place, check_apart, open_place
 from liftout.batch.watch import FolderWatch
 from liftout.engines.choice import computes
-from liftout.errors import UsageError
+from liftout.errors import OutputError, UsageError
 from liftout.loading import converter
 from liftout.models.catalog import find
 from liftout.models.resolve import resolve
@@ -58,6 +60,7 @@ class Batch:
         workers: int | None = None,
         watch: bool = False,
         stop_on_error: bool = False,
+        notify: Callable[[str], None] | None = None,
     ) -> None:
         """Check places and model.
 
@@ -76,6 +79,8 @@ class Batch:
         if watch and (source.on_disk is None or on != "local"):
             raise UsageError(f"--watch needs a folder of this machine and --on local, not {job.source} on {on}")
         resolve(find(job.run.model), job.run.precision, computes, load_converter=converter())
+        self._choices, self._notify = choices(job), notify
+        _check_options(target, self._choices, overwrite=job.overwrite)
         self._source, self._target, self._watching = source, target, watch
         self._planner = Planner(job, source, target, identity(job), patterns)
         self._stop = threading.Event()
@@ -94,13 +99,18 @@ class Batch:
     def outcomes(self) -> Iterator[Outcome]:
         """Do it; one outcome for each photo, in no order.
 
-        Raises EngineError and ModelUnavailable where the model cannot be loaded, OutputError where the source cannot be listed.
+        The target is claimed before the first photo is begun: another batch that is at work on it makes this one an OutputError.
+        Raises EngineError and ModelUnavailable where the model cannot be loaded, OutputError where the source cannot be listed
+        or the target belongs to another batch.
         """
         started = time.perf_counter()
         self._target.clear_partial()
+        claim = Claim(self._target, notify=self._notify, on_lost=self.stop)
+        self._planner.before_first = lambda: self._begin(claim)
         listed = Listed(self._everything(), self._stop)
+        executed = self._executed(listed)
         try:
-            for outcome in self._executed(listed):
+            for outcome in executed:
                 if outcome.status == "done":
                     self.summary.done += 1
                 else:
@@ -110,15 +120,28 @@ class Batch:
                 yield outcome
         finally:
             self._stop.set()
+            executed.close()
             listed.close()
+            claim.release()
             self.summary.seconds = time.perf_counter() - started
             self._count_found()
-        if listed.error is not None:
+        if listed.error is not None and not isinstance(listed.error, Released):
             raise listed.error
+        if claim.lost:
+            raise OutputError(
+                f"{self._job.target}: another batch has taken this target over, as this one did not answer for "
+                f"{STALE_SECONDS:.0f} s; run the same command again when that one has ended"
+            )
 
     def stop(self) -> None:
         """Begin no further photo; those in hand are finished. May be called from a signal handler or another thread."""
         self._stop.set()
+
+    def _begin(self, claim: Claim) -> None:
+        claim.take()
+        _check_options(self._target, self._choices, overwrite=self._job.overwrite)
+        if journal.recorded_options(self._target) != self._choices:
+            journal.record_options(self._target, self._choices)
 
     def _count_found(self) -> None:
         self.summary.done_before, self.summary.not_photos = self.found.done_before, self.found.not_photos
@@ -136,7 +159,7 @@ class Batch:
         while watch is not None and not self._stop.wait(_TICK):
             yield from self._planner.some(watch.settled())
 
-    def _executed(self, listed: Listed) -> Iterator[Outcome]:
+    def _executed(self, listed: Listed) -> Generator[Outcome, None, None]:
         private = self._source.in_this_process or self._target.in_this_process
         if self._on == "ray":
             from liftout.batch.cluster import run_on_ray
@@ -151,6 +174,27 @@ class Batch:
             capacity(self._job.run, workers=self._workers),
             in_this_process=private,
             stopping=self._stop.is_set,
+        )
+
+
+def _check_options(target: Place, chosen: dict[str, Any], *, overwrite: bool) -> None:
+    """Raise UsageError where the target's results were made with other options, and nobody said to replace them."""
+    before = journal.recorded_options(target)
+    if before is None or overwrite:
+        return
+    different = {name for name in before.keys() | chosen.keys() if before.get(name) != chosen.get(name)}
+    if "background" not in different or "background_sha256" not in different:
+        different.discard("background_sha256")  # a file with new content, which makes new results
+        if before.get("background_sha256", "") == chosen.get("background_sha256"):
+            different.discard("background")  # a file that was moved
+    if different:
+        changes = ", ".join(
+            f"{name.replace('_', '-')} was {before.get(name, 'not given')}, now {chosen.get(name, 'not given')}"
+            for name in sorted(different - {"background_sha256"})
+        )
+        raise UsageError(
+            f"{target.url} holds results that were made with other options ({changes}); choose another target, or give "
+            "--overwrite to make them again"
         )
 
 

@@ -6,14 +6,22 @@ Exit status: 0 all done, 1 an input failed, 2 wrong usage, 3 a model is missing,
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 
 import click
 
 from liftout import __version__
+from liftout.cli.terminal import printable
 from liftout.errors import EngineError, LiftoutError, ModelUnavailable, UsageError
+from liftout.files import clear_abandoned
+from liftout.home import home
 
 COMMANDS = {
     "cut": "Cut the subject out of photos.",
@@ -26,6 +34,10 @@ COMMANDS = {
     "doctor": "Say what is installed and what would run.",
 }
 """Each name is a module here with a click command of the same name; the text is shown by `--help` without loading it."""
+
+
+_CHOICES = "\n\t"
+"""What click writes before each value that an argument may have."""
 
 
 class _Commands(click.Group):
@@ -67,25 +79,49 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of `liftout`: runs a command and ends the process with its status."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        status = cli.main(args=_with_cut(given), prog_name="liftout", standalone_mode=False)
+        with _terminable():
+            status = cli.main(args=_with_cut(given), prog_name="liftout", standalone_mode=False)
     except click.exceptions.Abort:
         status = 130
     except KeyboardInterrupt:
         status = 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        status = 0
     except click.ClickException as error:
-        click.echo(f"liftout: {error.format_message()}", err=True)
+        click.echo(printable(f"liftout: {error.format_message().replace(_CHOICES, ' ')}"), err=True)
         if isinstance(error, click.UsageError) and error.ctx is not None:
             click.echo(f"`{error.ctx.command_path} --help` shows how it is used", err=True)
         status = 2
     except LiftoutError as error:
         if "--debug" in given:
             raise
-        click.echo(f"liftout: {error}", err=True)
+        click.echo(printable(f"liftout: {error}"), err=True)
         status = exit_status(error)
     except BrokenPipeError:
         sys.stderr.close()
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does, so that it cleans up; what was killed before it could is cleaned up first."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # cleaning up is not interrupted once more
+        raise KeyboardInterrupt
+
+    for name in ("packs", "models"):
+        clear_abandoned(home() / name, ours=True)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def exit_status(error: LiftoutError) -> int:

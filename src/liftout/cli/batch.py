@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from liftout.cli import fetching, params
+from liftout.cli.progress import photo_progress
+from liftout.cli.terminal import printable
 from liftout.errors import UsageError
 from liftout.options import ResultOptions, RunOptions
 
 if TYPE_CHECKING:
-    from liftout.batch.job import Outcome
     from liftout.batch.run import Batch, Summary
 
 INTERRUPTED = 130
@@ -57,7 +57,9 @@ INTERRUPTED = 130
     help="New tries after failures of storage, network or a worker.",
 )
 @click.option("--report", metavar="FILE|URL", help="Write one line of JSON for each photo.")
-@click.option("--overwrite", is_flag=True, help="Replace files in DST that no batch made.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace files in DST that no batch made, or that were made with other options."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -102,6 +104,7 @@ def batch(
         workers=workers,
         watch=watch and not dry_run,
         stop_on_error=on_error == "stop",
+        notify=fetching.notifier(quiet=quiet),
     )
     if dry_run:
         return _dry_run(planned, quiet=quiet)
@@ -115,10 +118,10 @@ def _dry_run(planned: Batch, *, quiet: bool) -> int:
     for item in planned.plan():
         if isinstance(item, Item):
             todo += 1
-            click.echo(f"{_shown(item.path)} -> {_shown(item.output)}")
+            click.echo(printable(f"{item.path} -> {item.output}"))
         else:
             failed += 1
-            click.echo(f"liftout: {_shown(item.error)}", err=True)
+            click.echo(printable(f"liftout: {item.error}"), err=True)
     if not quiet:
         done_before = planned.summary.done_before
         click.echo(f"{todo} to do, {done_before} done before, {failed} that would fail; nothing was written", err=True)
@@ -131,11 +134,14 @@ def _run(planned: Batch, report: Any, *, quiet: bool) -> int:
     with ExitStack() as stack:
         lines = stack.enter_context(Report(report)) if report is not None else None
         interrupted = stack.enter_context(_interruptible(planned))
-        show = stack.enter_context(_progress(planned, quiet=quiet))
+        glued = report is sys.stdout and sys.stdout.isatty()
+        printer = stack.enter_context(photo_progress(quiet=quiet or glued))
         for outcome in planned.outcomes():
             if lines is not None:
                 lines.add(outcome)
-            show(outcome)
+            if outcome.status == "failed":
+                printer.err(f"liftout: {outcome.error}")
+            printer.advance(total=planned.found.pending, complete=planned.found.complete)
     summary = planned.summary
     summary.interrupted = bool(interrupted)
     if not quiet:
@@ -174,52 +180,3 @@ def _interruptible(planned: Batch) -> Iterator[list[int]]:
     finally:
         for number, handler in held.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _progress(planned: Batch, *, quiet: bool) -> Iterator[Callable[[Outcome], None]]:
-    """What to call with each outcome: errors as they come, and a bar with rate and time left on a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield _complain
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("cutting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
-    started, ended = time.perf_counter(), 0
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task("batch", total=None, rate="", left="")
-
-        def show(outcome: Outcome) -> None:
-            nonlocal ended
-            ended += 1
-            _complain(outcome)
-            rate = ended / (time.perf_counter() - started)
-            total, more = planned.found.pending, "" if planned.found.complete else "+"
-            left = f"{_clock((total - ended) / rate)}{more} left"
-            bar.update(task, completed=ended, total=total, rate=f"{rate:.1f}/s", left=left)
-
-        yield show
-
-
-def _complain(outcome: Outcome) -> None:
-    if outcome.status == "failed":
-        click.echo(f"liftout: {_shown(outcome.error)}", err=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
-
-
-def _shown(text: str) -> str:
-    """A line for a terminal, whatever bytes a file's name is made of."""
-    return "".join(part if part.isprintable() else repr(part)[1:-1] for part in text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from liftout.cli import fetching, params
+from liftout.cli.progress import photo_progress
+from liftout.cli.terminal import Printer, encodable
 from liftout.errors import (
     EngineError,
     ExtraMissing,
@@ -39,8 +41,8 @@ class _Job:
     source: str
     target: Path | None
     """None is standard output."""
-    clash: str = ""
-    """The earlier photo of this call that has the same target."""
+    shared: bool = False
+    """Whether an earlier photo of this call would become the same file."""
 
 
 @click.command()
@@ -89,27 +91,31 @@ def cut(
             edges=run.edges,
             max_pixels=run.max_pixels,
         ) as remover,
-        _progress(len(jobs), quiet=quiet or as_json) as done,
+        photo_progress(total=len(jobs), quiet=quiet or as_json or len(jobs) < 2) as printer,
     ):
         started = time.perf_counter()
-        for job, made in _cutouts(remover, jobs, overwrite=overwrite):
+        written: dict[Path, str] = {}
+        refusal = functools.partial(_refusal, result=result, written=written, overwrite=overwrite)
+        for job, cutout in _cutouts(remover, jobs, refusal):
             try:
-                if isinstance(made, LiftoutError):
-                    raise made
-                report = _write(made, job, result, overwrite=overwrite)
+                if isinstance(cutout, LiftoutError):
+                    raise cutout
+                report = _write(cutout, job, result, overwrite=overwrite)
             except (InputError, OutputError, EngineError, ExtraMissing) as error:
                 if debug:
                     raise
                 status = max(status, 3 if isinstance(error, ExtraMissing) else 1)
                 report = {"input": job.source, "error": str(error)}
-                click.echo(f"liftout: {error}", err=True)
+                printer.err(f"liftout: {error}")
             else:
+                if job.target is not None:
+                    written[job.target] = job.source
                 report |= {"model": remover.spec.name, "seconds": round(time.perf_counter() - started, 3)}
-                _say(report, job, quiet=quiet or as_json)
+                _announce(report, job, printer, quiet=quiet or as_json)
             started = time.perf_counter()
             if as_json:
-                click.echo(json.dumps(report, ensure_ascii=False))
-            done()
+                click.echo(encodable(json.dumps(report, ensure_ascii=False)))
+            printer.advance(total=len(jobs))
     return status
 
 
@@ -134,8 +140,10 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
             file = path
             if result.format is None:
                 format_of(path.name)
-    if file is None and folder is not None:
+    if folder is not None:
         _make(folder)
+    elif file is not None:
+        _make(file.parent)
     suffix = FORMATS[result.format or "png"].suffix
     ending = ("-mask" if result.mask else "-cutout") + suffix
     taken: dict[Path, str] = {}
@@ -149,8 +157,8 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
             target = (folder or Path(source).parent) / f"{stem}{ending}"
         if target is None and sys.stdout.isatty():
             raise UsageError("a picture would go to the terminal; give -o FILE or redirect standard output")
-        clash = taken.setdefault(target, source) if target is not None else source
-        yield _Job(source, target, clash if clash != source or images.count(source) > 1 else "")
+        shared = target is not None and taken.setdefault(target, source) != source
+        yield _Job(source, target, shared)
 
 
 def _make(folder: Path) -> None:
@@ -160,25 +168,31 @@ def _make(folder: Path) -> None:
         raise UsageError(f"{folder}: cannot be made a folder: {error.strerror}") from None
 
 
-def _cutouts(remover: Remover, jobs: list[_Job], *, overwrite: bool) -> Iterator[tuple[_Job, Cutout | LiftoutError]]:
-    """Every job, in order, with its cutout or with what is wrong; while one is written, the next photos are under way."""
+def _cutouts(
+    remover: Remover, jobs: list[_Job], refusal: Callable[[_Job], OutputError | None]
+) -> Iterator[tuple[_Job, Cutout | LiftoutError]]:
+    """Every job, in order, with its cutout or with what is wrong; while one is written, the next photos are under way.
+
+    refusal: why a job is not begun, asked when all jobs before it have ended or are sure to have other outputs.
+    """
     waiting = deque(jobs)
     while waiting:
         job = waiting[0]
-        if (wrong := _refusal(job, overwrite=overwrite)) or job.source == STREAM or len(waiting) == 1:
-            yield waiting.popleft(), wrong or _alone(remover, job)
+        if (refused := refusal(job)) or job.source == STREAM or len(waiting) == 1:
+            yield waiting.popleft(), refused or _alone(remover, job)
             continue
-        ahead = list(
-            itertools.takewhile(lambda job: job.source != STREAM and not _refusal(job, overwrite=overwrite), waiting)
+        followers = itertools.takewhile(
+            lambda job: job.source != STREAM and not job.shared and not refusal(job), itertools.islice(waiting, 1, None)
         )
+        ahead = [job, *followers]
         cutouts = remover.map([job.source for job in ahead], errors="return")
         for _ in ahead:
             try:
-                made: Cutout | LiftoutError = next(cutouts)
+                cutout: Cutout | LiftoutError = next(cutouts)
             except (EngineError, ExtraMissing) as error:
                 yield waiting.popleft(), error
                 break  # it ended the others that were under way; they begin again
-            yield waiting.popleft(), made
+            yield waiting.popleft(), cutout
 
 
 def _alone(remover: Remover, job: _Job) -> Cutout | LiftoutError:
@@ -191,13 +205,28 @@ def _alone(remover: Remover, job: _Job) -> Cutout | LiftoutError:
         return error
 
 
-def _refusal(job: _Job, *, overwrite: bool) -> OutputExists | None:
-    """Why a photo is not even opened."""
-    if job.clash and job.clash != job.source:
-        return OutputExists(f"{job.source}: {job.target} is the result of {job.clash} already; give it another -o")
-    if job.target is not None and job.target.exists() and not overwrite:
+def _refusal(job: _Job, result: ResultOptions, written: dict[Path, str], *, overwrite: bool) -> OutputError | None:
+    """Why a photo is not even opened. written: the photos of this call that are done, by their results."""
+    if job.target is None or not job.target.exists():
+        return None
+    if job.source != STREAM and _same_file(Path(job.source), job.target):
+        return OutputError(f"{job.source}: the result would replace the photo itself; give another -o")
+    if result.background is not None and _same_file(Path(result.background), job.target):
+        return OutputError(f"{job.source}: the result would replace the background {job.target}; give another -o")
+    if job.shared and job.target in written:
+        return OutputExists(
+            f"{job.source}: {job.target} is the result of {written[job.target]} already; give another -o"
+        )
+    if not overwrite:
         return OutputExists(f"{job.target} is there already; give --overwrite to replace it, or another -o")
     return None
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def _write(cutout: Cutout, job: _Job, result: ResultOptions, *, overwrite: bool) -> dict[str, Any]:
@@ -224,25 +253,10 @@ def _write(cutout: Cutout, job: _Job, result: ResultOptions, *, overwrite: bool)
     }
 
 
-def _say(report: dict[str, Any], job: _Job, *, quiet: bool) -> None:
+def _announce(report: dict[str, Any], job: _Job, printer: Printer, *, quiet: bool) -> None:
     if note := report.get("note"):
-        click.echo(f"{job.source}: {note}", err=True)
+        printer.err(f"{job.source}: {note}")
     if report["box"] is None:
-        click.echo(f"{job.source}: no subject was found; the cutout is empty", err=True)
+        printer.err(f"{job.source}: no subject was found; the cutout is empty")
     if not quiet and job.target is not None:
-        click.echo(str(job.target))
-
-
-@contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Any]:
-    """A function to call after each photo; draws a bar where there are several and a terminal to draw on."""
-    if total < 2 or quiet or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("cutting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task("cut", total=total)
-        yield lambda: bar.advance(task)
+        printer.out(str(job.target))

@@ -22,6 +22,7 @@ from liftout.convert.network import build_network
 from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
 from liftout.engines import NetworkFile
 from liftout.errors import BelowBar, CheckpointMismatch, ModelMissing, OutputError, OutputExists, UsageError
+from liftout.files import scratch_folder
 from liftout.models import packs
 from liftout.models.catalog import find
 from liftout.models.hashes import Expectation, Fingerprint
@@ -80,8 +81,7 @@ def convert_model(
     job = _Job(spec, size, batch, precision, pictures, keep_below_bar, overwrite, progress)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out_dir, prefix=f".{target.name}.", suffix=".work") as name:
-            work = Path(name)
+        with scratch_folder(target, "work") as work:
             if isinstance(checkpoint, ResolvedModel):
                 _from_graph(job, checkpoint, target, layout, work)
             else:

@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.files import scratch_folder
 from liftout.models.spec import ModelSpec
 
 SCHEMA = 1
@@ -160,9 +160,7 @@ def writing(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if folder.exists() and not overwrite:
         raise FileExistsError(f"{folder} is there already")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-    try:
-        partial.chmod(0o755)
+    with scratch_folder(folder) as partial:
         yield partial
         if folder.exists():
             aside = partial.with_suffix(".old")
@@ -171,8 +169,6 @@ def writing(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             shutil.rmtree(aside)
         else:
             partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from liftout.errors import ExtraMissing, ModelMissing, OutputError
-from liftout.files import write_whole
+from liftout.files import scratch_folder, write_whole
 from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
@@ -76,7 +75,8 @@ def _built() -> Path:
     folder = Path(os.fspath(files("liftout").joinpath("web")))  # type: ignore[call-overload]
     if not (folder / "liftout.js").is_file():
         raise ExtraMissing(
-            "the browser's files are not in this installation; run `make web` in the source (needs Node), or install a wheel"
+            "this installation was built without the browser's files; install a wheel that has them, or run `make web` in the "
+            "source (needs Node)"
         )
     return folder
 
@@ -110,8 +110,7 @@ def _publish(found: _Found, target: Path) -> Path:
         packs.publish(found, target)
         return target
     path, manifest = found
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", suffix=".partial") as made:
-        folder = Path(made)
+    with scratch_folder(target) as folder:
         shutil.copyfile(path, folder / packs.NETWORK)
         packs.write_manifest(folder, manifest)
         packs.publish(packs.read(folder), target)

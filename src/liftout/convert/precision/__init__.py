@@ -9,6 +9,7 @@ and stands in the pack's manifest.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from liftout.agreement import BARS, Agreement, measure
 from liftout.convert.precision import photos, report
 from liftout.convert.precision.half import write_half
 from liftout.convert.precision.int8 import write_int8
-from liftout.convert.precision.photos import Photos
+from liftout.convert.precision.photos import Named, Photos
 from liftout.engines import EngineOptions, NetworkFile, open_network
 from liftout.models.packs import NETWORK
 from liftout.models.spec import ModelSpec
@@ -51,12 +52,20 @@ def reduce_network(
         file = NetworkFile(name=source.name, path=folder / NETWORK, size=source.size, output=output)
         reduced = open_network(file, engine="onnxruntime", options=EngineOptions(precision="fp32"))
         try:
-            if progress:
-                progress("compare", 0, len(pictures.measuring))
-            agreement = measure(reduced, reference, spec, pictures.measuring)
+            agreement = measure(reduced, reference, spec, _counted(pictures.measuring, progress))
         finally:
             reduced.close()
     finally:
         reference.close()
     bar = BARS[precision]
     return agreement, {**facts, "bar": {"mean_difference": bar.mean, "iou_at_128": bar.iou}}
+
+
+def _counted(photos: Sequence[Named], progress: Progress | None) -> Iterator[Named]:
+    """The photos, one after the other; how many have been compared is reported."""
+    for done, photo in enumerate(photos):
+        if progress:
+            progress("compare", done, len(photos))
+        yield photo
+    if progress:
+        progress("compare", len(photos), len(photos))
