@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from liftout.catalog import ModelSpec
 from liftout.cutout import Cutout
-from liftout.errors import UsageError
+from liftout.errors import LicenseNotAccepted, UsageError
 from liftout.images import Photo
 from liftout.options import ResultOptions, RunOptions
+from liftout.weights.consent import asks, consent
 
 VECTORS = Path(__file__).parent / "vectors"
 OPTIONS = json.loads((VECTORS / "options.json").read_text())
@@ -59,3 +61,18 @@ def test_options_are_taken_and_refused_as_the_vectors_say(row: dict[str, Any]) -
         RunOptions(**run)
         ResultOptions(**result)
     assert row["option"] in str(raised.value).replace("-", "_")
+
+
+@cases("licence.json")
+def test_consent_is_asked_for_as_the_vectors_say(row: dict[str, Any]) -> None:
+    entry = {"family": "none", "architecture": "onnx", "input": {"size": [64, 64]}, **row["model"]}
+    spec = ModelSpec.from_dict(entry)
+    assert asks(spec) == row["asks"]
+    if not row["asks"]:
+        consent(spec)
+        return
+    with pytest.raises(LicenseNotAccepted) as raised:
+        consent(spec)
+    assert str(raised.value).startswith(row["problem"])
+    consent(spec, accept=True)
+    consent(spec)

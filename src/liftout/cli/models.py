@@ -13,7 +13,7 @@ from liftout.catalog import models as catalogue
 from liftout.catalog.spec import FileSpec, ModelSpec
 from liftout.cli import exit_status, fetching
 from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, UsageError
-from liftout.weights.consent import asks, remembered
+from liftout.weights.consent import asks, is_unknown, remembered
 from liftout.weights.stored import Part
 
 
@@ -291,6 +291,7 @@ def _file(spec: ModelSpec, file: FileSpec) -> list[tuple[str, str]]:
 def _commercial(spec: ModelSpec) -> str:
     if spec.license.commercial:
         return "commercial use allowed"
+    allowed = "licence unknown" if is_unknown(spec) else "no commercial use"
     if not asks(spec):
-        return "whether commercial use is allowed is not known"
-    return "no commercial use, " + ("accepted" if remembered(spec) else "not accepted yet")
+        return allowed
+    return f"{allowed}, " + ("accepted" if remembered(spec) else "not accepted yet")

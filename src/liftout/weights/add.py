@@ -37,7 +37,8 @@ def add_onnx(
         raise UsageError(f"{onnx_file}: no such file")
     parent = find(like)
     output = dataclasses.replace(parent.output, index=parent.output.index if output_index is None else output_index)
-    spec = dataclasses.replace(parent, name=name, summary=f"Added by you: {onnx_file.name}, like {like}", output=output)
+    summary = f"Added by you: {onnx_file.name}, like {like}"
+    spec = dataclasses.replace(parent, name=name, summary=summary, output=output, added=True)
     file = NetworkFile(name=name, path=onnx_file, size=spec.input.size, output=output.index)
     _check(name, _on_noise(file), spec)
 
@@ -89,7 +90,12 @@ def add_folder(name: str, folder: Path, *, precision: str | None = None, overwri
         spec = _read_spec(name, facts["config.json"], facts["preprocessor_config.json"], folder)
     free_name(name, overwrite=overwrite)
     spec = dataclasses.replace(
-        spec, name=name, files=(), files_of="", summary=f"Added by you: {graph.name} of {folder.resolve().name}"
+        spec,
+        name=name,
+        files=(),
+        files_of="",
+        summary=f"Added by you: {graph.name} of {folder.resolve().name}",
+        added=True,
     )
     file = NetworkFile(name=name, path=graph, size=spec.input.size, output=spec.output.index or 0)
     prediction = _on_noise(file)
