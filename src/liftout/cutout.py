@@ -15,8 +15,8 @@ from PIL import Image
 
 from liftout import graphs
 from liftout.compose import background as backgrounds
-from liftout.compose.blend import blend, with_shadow
-from liftout.compose.canvas import placement, scaled
+from liftout.compose.blend import blend, over_layer
+from liftout.compose.canvas import part, placement, resized, scaled, scaled_alpha
 from liftout.compose.feather import feathered, spread_colours
 from liftout.compose.holes import fill_holes
 from liftout.compose.shadow import Shadow, cast_shadow, default_lengths
@@ -31,7 +31,7 @@ from liftout.options import Position, check_canvas
 
 UInt8 = npt.NDArray[np.uint8]
 Levels = npt.NDArray[Any]
-Background: TypeAlias = str | tuple[int, int, int] | ImageInput
+Background: TypeAlias = str | tuple[int, int, int] | tuple[int, int, int, int] | ImageInput
 Box = tuple[int, int, int, int]
 
 
@@ -77,12 +77,8 @@ class Cutout:
         colours, alpha = self._colours, self.alpha
         if self._shadow is not None:
             fallen = cast_shadow(alpha, self._shadow)
-            colours, alpha = with_shadow(colours, alpha, fallen, self._own(self._shadow.colour))
-        levels = np.empty((*alpha.shape, 4), colours.dtype)
-        levels[..., :3] = colours
-        levels[..., 3] = alpha if colours.dtype == np.uint8 else to_16_bit(alpha)
-        levels[alpha == 0] = 0
-        return levels
+            colours, alpha = over_layer(colours, alpha, fallen, self._own(self._shadow.colour))
+        return _with_channel(colours, alpha)
 
     @property
     def image(self) -> Image.Image:
@@ -106,12 +102,19 @@ class Cutout:
 
         background: a colour ("white", "#1e90ff", an (r, g, b) tuple); anything `remove` takes, scaled and cropped to cover;
         or "blur" or "blur:RADIUS", the photo itself out of focus. Colours are sRGB and brought into the photo's profile.
+        Over an (r, g, b, a) tuple, which may be transparent, the image has mode RGBA.
         Raises UsageError for a background that is none of these.
         """
         return self._pillow(to_8_bit(self.composite(background)))
 
     def composite(self, background: Background) -> Levels:
-        """Like `over`, as an array as deep as the photo: uint16 [H, W, 3] where that has 16 bits, uint8 elsewhere."""
+        """Like `over`, as an array as deep as the photo: uint16 [H, W, 3] where that has 16 bits, uint8 elsewhere; over an
+        (r, g, b, a) tuple [H, W, 4]."""
+        if isinstance(background, tuple) and len(background) == 4:
+            _check_levels(background, "background")
+            alpha = to_8_bit(self.levels[..., 3])
+            layer, opacity = self._own(background[:3]), background[3] / 255
+            return _with_channel(*over_layer(self.levels[..., :3], alpha, opacity, layer))
         colours = self._colours
         behind: Levels = self._behind(background)
         if colours.dtype == np.uint16:
@@ -174,10 +177,13 @@ class Cutout:
         shown = backgrounds.parse_colour(colour) if isinstance(colour, str) else colour
         if shown is None:
             raise UsageError(f"shadow: `{colour}` is no colour; try black or '#333'")
+        if len(shown) != 3:
+            raise UsageError(f"shadow: {colour!r} is not (r, g, b)")
+        _check_levels(shown, "shadow")
         usual_offset, usual_blur = default_lengths(self.box or (0, 0, *self.size))
         derived = self._derived(self.photo, self.alpha, self._make_colours_once)
         derived._shadow = Shadow(
-            colour=_checked(shown, "shadow"),
+            colour=shown,
             opacity=opacity,
             offset=usual_offset if offset is None else offset,
             blur=usual_blur if blur is None else blur,
@@ -195,46 +201,89 @@ class Cutout:
         height, width = self.size
         left, top, right, bottom = self._shadow.around(self.box) if self._shadow else self.box
         left, top = max(0, left - margin), max(0, top - margin)
-        right, bottom = min(width, right + margin), min(height, bottom + margin)
-        part = slice(top, bottom), slice(left, right)
-        photo = self.photo
-        cropped = replace(
+        return self.window(left, top, min(width, right + margin), min(height, bottom + margin))
+
+    def window(self, left: int, top: int, right: int, bottom: int) -> Cutout:
+        """The part of the picture from column `left` and row `top` up to column `right` and row `bottom`, these excluded.
+
+        It may reach beyond the picture: there, nothing is visible.
+        """
+        if right <= left or bottom <= top:
+            raise UsageError(f"window {left}, {top}, {right}, {bottom} is empty; right and bottom must be larger")
+        check_canvas(right - left, bottom - top)
+        box, photo, colours = (left, top, right, bottom), self.photo, self._make_colours_once
+        shown = replace(
             photo,
-            pixels=np.ascontiguousarray(photo.pixels[part]),
-            deep=None if photo.deep is None else np.ascontiguousarray(photo.deep[part]),
-            alpha=None if photo.alpha is None else np.ascontiguousarray(photo.alpha[part]),
+            pixels=part(photo.pixels, box),
+            deep=None if photo.deep is None else part(photo.deep, box),
+            alpha=None if photo.alpha is None else part(photo.alpha, box),
         )
-        colours = self._make_colours_once
-        derived = self._derived(cropped, np.ascontiguousarray(self.alpha[part]), lambda: colours()[part])
-        if self._window is not None:
-            across, down = (self._window[2] - self._window[0]) / width, (self._window[3] - self._window[1]) / height
-            origin_left, origin_top = self._window[:2]
-            derived._window = (
-                origin_left + left * across,
-                origin_top + top * down,
-                origin_left + right * across,
-                origin_top + bottom * down,
-            )
+        derived = self._derived(shown, part(self.alpha, box), lambda: part(colours(), box))
+        height, width = self.size
+        inside = left >= 0 and top >= 0 and right <= width and bottom <= height
+        if self._window is None or not inside:
+            derived._window = None
+            return derived
+        across, down = (self._window[2] - self._window[0]) / width, (self._window[3] - self._window[1]) / height
+        origin_left, origin_top = self._window[:2]
+        derived._window = (
+            origin_left + left * across,
+            origin_top + top * down,
+            origin_left + right * across,
+            origin_top + bottom * down,
+        )
+        return derived
+
+    def resize(self, width: int, height: int) -> Cutout:
+        """The same cutout at width x height pixels; colours are weighted by alpha, so that none of the background gets in."""
+        check_canvas(width, height)
+        size = height, width
+        if size == self.size:
+            return self
+        photo, colours, alpha = self.photo, self._make_colours_once, self.alpha
+        box = (0, 0, alpha.shape[1], alpha.shape[0])
+        small = replace(
+            photo,
+            pixels=resized(photo.pixels, size),
+            deep=None if photo.deep is None else resized(photo.deep, size),
+            alpha=None if photo.alpha is None else scaled_alpha(photo.alpha, box, size),
+        )
+        derived = self._derived(small, scaled_alpha(alpha, box, size), lambda: scaled(colours(), alpha, box, size)[0])
+        if self._shadow:
+            derived._shadow = self._shadow.scaled(min(height / self.size[0], width / self.size[1]))
         return derived
 
     def canvas(
-        self, width: int, height: int, *, position: Position = "center", margin: int = 0, enlarge: bool = False
+        self,
+        width: int,
+        height: int,
+        *,
+        position: Position | tuple[float, float] = "center",
+        margin: int = 0,
+        enlarge: bool = False,
+        fill: float = 1.0,
     ) -> Cutout:
         """The subject on an empty canvas of width x height pixels, as for product shots.
 
-        It is made smaller until it fits with `margin` pixels on each side, larger only with `enlarge`. position: where it
-        goes: center, top, bottom, left, right, top-left, top-right, bottom-left or bottom-right.
+        It is made smaller until it fits with `margin` pixels on each side and takes at most the share `fill` of what is
+        between them; larger only with `enlarge`. position: where it goes: center, top, bottom, left, right, top-left,
+        top-right, bottom-left or bottom-right; or how much of the free space is left of it and above it, each 0..1.
         """
         _check_margin(margin)
         check_canvas(width, height)
-        if position not in get_args(Position):
-            raise UsageError(f"position is {position!r}; it must be one of {', '.join(get_args(Position))}")
+        if isinstance(position, str):
+            if position not in get_args(Position):
+                raise UsageError(f"position is {position!r}; it must be one of {', '.join(get_args(Position))}")
+        elif len(position) != 2 or not all(0 <= share <= 1 for share in position):
+            raise UsageError(f"position is {position!r}; as a pair it must be two shares from 0 to 1")
+        if not 0 < fill <= 1:
+            raise UsageError(f"fill is {fill}; it must be above 0, up to 1")
         colours = np.zeros((height, width, 3), self._colours.dtype)
         alpha = np.zeros((height, width), np.uint8)
         shadow = self._shadow
         if self.box is not None:
             box = shadow.around(self.box) if shadow else self.box
-            place = placement(box, width, height, position=position, margin=margin, enlarge=enlarge)
+            place = placement(box, width, height, position=position, margin=margin, enlarge=enlarge, fill=fill)
             rows = slice(place.top, place.top + place.height)
             columns = slice(place.left, place.left + place.width)
             colours[rows, columns], alpha[rows, columns] = scaled(
@@ -286,8 +335,8 @@ class Cutout:
     ) -> bytes:
         """Bytes of a picture file: png, webp, avif, tiff or jpeg. quality: 1..100. background: as for `over`."""
         kind = format_of(format)
-        if background is None and not kind.alpha:
-            background = "white"
+        if not kind.alpha:
+            background = _opaque(background, kind.name)
         levels = self.levels if background is None else self.composite(background)
         photo = self.photo
         return encode(levels, kind, quality=quality, icc=photo.icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi)
@@ -324,7 +373,10 @@ class Cutout:
     def _behind(self, background: Background) -> UInt8:
         """uint8 [H, W, 3], or [3] for a colour, in the photo's colour space."""
         if isinstance(background, tuple):
-            return self._own(_checked(background, "background"))
+            if len(background) != 3:
+                raise UsageError(f"background is {background!r}; as a tuple it must be (r, g, b) or (r, g, b, a)")
+            _check_levels(background, "background")
+            return self._own(background)
         if isinstance(background, str):
             colour = backgrounds.parse_colour(background)
             if colour is not None:
@@ -370,10 +422,31 @@ def _foreground(photo: Photo, alpha: UInt8, make_rgba: Callable[[UInt8, UInt8], 
     return np.where(moved == 0, photo.deep, (photo.deep + moved * 257).clip(0, 65535)).astype(np.uint16)
 
 
-def _checked(colour: tuple[int, int, int], where: str) -> tuple[int, int, int]:
-    if len(colour) != 3 or not all(isinstance(level, int | np.integer) and 0 <= level <= 255 for level in colour):
-        raise UsageError(f"{where} {colour!r} is not three levels from 0 to 255")
-    return colour
+def _with_channel(colours: Levels, alpha: UInt8) -> Levels:
+    """[H, W, 4] of the kind of `colours`: straight alpha, zero where alpha is."""
+    levels = np.empty((*alpha.shape, 4), colours.dtype)
+    levels[..., :3] = colours
+    levels[..., 3] = alpha if colours.dtype == np.uint8 else to_16_bit(alpha)
+    levels[alpha == 0] = 0
+    return levels
+
+
+def _opaque(background: Background | None, format_name: str) -> Background:
+    """A background for a format without transparency: white where there is none. Raises UsageError for a transparent one."""
+    if background is None:
+        return "white"
+    if isinstance(background, tuple) and len(background) == 4:
+        if background[3] != 255:
+            raise UsageError(
+                f"background {background!r} is transparent, and {format_name} has no transparency; choose png"
+            )
+        return background[:3]
+    return background
+
+
+def _check_levels(colour: tuple[int, ...], where: str) -> None:
+    if not all(isinstance(level, int | np.integer) and 0 <= level <= 255 for level in colour):
+        raise UsageError(f"{where} {colour!r}: each level must be from 0 to 255")
 
 
 def _check_margin(margin: int) -> None:

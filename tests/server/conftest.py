@@ -21,6 +21,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from liftout.cli.serve import serve
+from liftout.images import decode, encode, format_of
 from liftout.server.run import listen, prepare
 from liftout.server.settings import Settings
 from liftout.weights.add import add_onnx
@@ -264,3 +265,10 @@ def client(server: Server) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def cat(examples: Path) -> bytes:
     return (examples / "cat.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def deep_cat(cat: bytes) -> bytes:
+    """The same photo as a 16-bit PNG, with levels that 8 bits do not hold."""
+    levels = decode(cat).pixels.astype(np.uint16)
+    return encode(levels * 256 + 77, format_of("png"))

@@ -21,9 +21,10 @@ from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from liftout.catalog.names import DEFAULT_MODEL
+from liftout.compose.smoothing import smoothed
 from liftout.cutout import Cutout
 from liftout.errors import UnknownModel, UsageError
 from liftout.images import encode, format_of
@@ -149,11 +150,11 @@ def remove(
     edges: Edges = "plain" if putalpha else "refined" if alpha_matting or vitmatte else "auto"
     cutout = session.cut(data, edges, cc or cloth_category)
     if post_process_mask:
-        cutout = cutout.with_alpha(_post_processed(cutout.alpha))
+        cutout = cutout.with_alpha(smoothed(cutout.alpha))
     if only_mask:
         levels = cutout.alpha
     elif colour is not None:
-        levels = _over(cutout, colour)
+        levels = cutout.composite(colour)
     else:
         levels = cutout.levels
     if force_return_bytes or isinstance(data, bytes | bytearray | str | os.PathLike):
@@ -217,38 +218,6 @@ def _colour(bgcolor: Sequence[int]) -> tuple[int, int, int, int]:
         raise UsageError(f"bgcolor is {bgcolor!r}; it must be (r, g, b, a), each from 0 to 255")
     red, green, blue, opacity = (int(level) for level in (*levels, 255)[:4])
     return red, green, blue, opacity
-
-
-def _post_processed(alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Grey opening by a cross of five pixels, a Gaussian of two, and a threshold: small spots and notches go."""
-    opened = _extreme(_extreme(alpha, np.minimum), np.maximum)
-    blurred = np.asarray(Image.fromarray(opened).filter(ImageFilter.GaussianBlur(2)))
-    return np.where(blurred < 127, 0, 255).astype(np.uint8)
-
-
-def _extreme(plane: npt.NDArray[np.uint8], pick: np.ufunc) -> npt.NDArray[np.uint8]:
-    """The least or greatest of each pixel and its four neighbours."""
-    found = plane.copy()
-    pick(found[1:], plane[:-1], out=found[1:])
-    pick(found[:-1], plane[1:], out=found[:-1])
-    pick(found[:, 1:], plane[:, :-1], out=found[:, 1:])
-    pick(found[:, :-1], plane[:, 1:], out=found[:, :-1])
-    return found
-
-
-def _over(cutout: Cutout, colour: tuple[int, int, int, int]) -> Array:
-    """Straight RGBA of the cutout over a colour that may be transparent itself."""
-    solid = cutout.composite(colour[:3])
-    top = np.iinfo(solid.dtype).max
-    alpha = cutout.alpha[..., None].astype(np.float32) / 255
-    behind = (1 - alpha) * np.float32(colour[3] / 255)
-    total = alpha + behind
-    if colour[3] < 255:
-        share = np.divide(alpha, total, out=np.zeros_like(total), where=total > 0)
-        alone = cutout.levels[..., :3].astype(np.float32)
-        plain = cutout.with_alpha(np.zeros_like(cutout.alpha)).composite(colour[:3])
-        solid = np.rint(plain + (alone - plain) * share).astype(solid.dtype)
-    return np.dstack([solid, np.rint(total * top).astype(solid.dtype)])
 
 
 def _png(cutout: Cutout, levels: Array) -> bytes:
