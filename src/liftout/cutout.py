@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, cast, get_args
+from typing import IO, Any, TypeAlias, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ UInt8 = npt.NDArray[np.uint8]
 Levels = npt.NDArray[Any]
 Background: TypeAlias = str | tuple[int, int, int] | tuple[int, int, int, int] | ImageInput
 Box = tuple[int, int, int, int]
+
+_NOTEBOOK_SIDE = 800
 
 
 class Cutout:
@@ -307,24 +309,56 @@ class Cutout:
         """The same cutout without EXIF and XMP; the colour profile, which its colours need, and the resolution stay."""
         return self._derived(replace(self.photo, exif=None, xmp=None), self.alpha, self._make_colours_once)
 
+    @overload
     def save(
         self,
         path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        quality: int | None = None,
+        background: Background | None = None,
+        overwrite: bool = True,
+    ) -> Path: ...
+
+    @overload
+    def save(
+        self,
+        path: IO[bytes],
+        *,
+        format: str | None = None,
+        quality: int | None = None,
+        background: Background | None = None,
+    ) -> None: ...
+
+    def save(
+        self,
+        path: str | os.PathLike[str] | IO[bytes],
         *,
         format: str | None = None,  # noqa: A002
         quality: int | None = None,
         background: Background | None = None,
         overwrite: bool = True,
-    ) -> Path:
+    ) -> Path | None:
         """Write the cutout; the suffix chooses the format unless `format` does. JPEG has no alpha: it goes over white.
 
-        background: as for `over`. The photo's profile, EXIF, XMP and resolution go along. The file appears whole or not at
-        all. Returns its path. Raises UnknownFormat, UsageError, OutputError, OutputExists.
+        path: a path, which is returned, or a binary file that is open for writing (png unless its name or `format` says
+        otherwise). quality: 1..100 for webp, avif and jpeg. background: as for `over`. The photo's profile, EXIF, XMP and
+        resolution go along. A file by path appears whole or not at all.
+        Raises UnknownFormat, UsageError, OutputError, OutputExists (where `overwrite` is false).
         """
-        target = Path(path)
-        content = self.to_bytes(format or target.name, quality=quality, background=background)
-        write_whole(target, content, overwrite=overwrite)
-        return target
+        if isinstance(path, str | os.PathLike):
+            target = Path(path)
+            content = self.to_bytes(format or target.name, quality=quality, background=background)
+            write_whole(target, content, overwrite=overwrite)
+            return target
+        if not hasattr(path, "write"):
+            raise UsageError(f"path is a {type(path).__name__}; give a path or a binary file that is open for writing")
+        content = self.to_bytes(format or _format_of_stream(path), quality=quality, background=background)
+        try:
+            path.write(content)
+        except TypeError:
+            raise UsageError("the file is open as text; open it with mode 'wb'") from None
+        return None
 
     def to_bytes(
         self,
@@ -404,6 +438,25 @@ class Cutout:
             image.info["dpi"] = self.photo.dpi
         return image
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """`rgba`, for numpy.asarray(cutout)."""
+        return np.array(self.rgba, dtype, copy=copy)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the cutout, at most 800 pixels wide and high."""
+        height, width = self.size
+        shrink = min(1.0, _NOTEBOOK_SIDE / max(height, width))
+        return (
+            self.resize(max(1, round(width * shrink)), max(1, round(height * shrink)))
+            .without_metadata()
+            .to_bytes("png")
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle: with its colours computed, so that it needs no model where it is read."""
+        fixed = {name: self.__dict__[name] for name in ("photo", "alpha", "_shadow", "_scene", "_window")}
+        return {**fixed, "_made": self._made}
+
     def __repr__(self) -> str:
         height, width = self.size
         return f"<Cutout of {self.photo.name}, {width} x {height}, {float(self.alpha.mean()) / 255:.0%} subject>"
@@ -429,6 +482,11 @@ def _with_channel(colours: Levels, alpha: UInt8) -> Levels:
     levels[..., 3] = alpha if colours.dtype == np.uint8 else to_16_bit(alpha)
     levels[alpha == 0] = 0
     return levels
+
+
+def _format_of_stream(stream: IO[bytes]) -> str:
+    name = getattr(stream, "name", None)
+    return name if isinstance(name, str) and Path(name).suffix else "png"
 
 
 def _opaque(background: Background | None, format_name: str) -> Background:

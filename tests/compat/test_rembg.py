@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from scipy import ndimage
 from liftout import Remover
 from liftout.compat import rembg
 from liftout.compat.rembg import new_session, remove
-from liftout.errors import UnknownModel, UsageError
+from liftout.errors import ModelMissing, UnknownModel, UsageError
 from tests.images import pictures
 
 
@@ -230,6 +231,80 @@ def test_models_by_their_names_in_rembg(shared: Path, photo: Path, monkeypatch: 
     for name in ("sam", "no-such-model"):
         with pytest.raises(UnknownModel):
             new_session(name)
+
+
+HOMES = {
+    "U2NET_HOME": "u2netp.onnx",
+    "U2NET_HOME ": "models/u2netp/u2netp.onnx",
+    "REMBG_HOME": "models/u2netp/u2netp.onnx",
+    "XDG_DATA_HOME": ".u2net/u2netp.onnx",
+    "XDG_DATA_HOME ": "rembg/models/u2netp/u2netp.onnx",
+    "HOME": ".u2net/u2netp.onnx",
+    "HOME ": ".rembg/models/u2netp/u2netp.onnx",
+}
+"""Settings of rembg, and where it then keeps a model."""
+
+
+@pytest.fixture
+def published(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A real network, which the catalogue here takes for the published u2netp."""
+    file = shared / "data/weights/u2netp.onnx"
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    facts = f'role = "onnx"\nname = "u2netp.onnx"\nbytes = {file.stat().st_size}\nsha256 = "{sha256}"\n'
+    (folder / "published.toml").write_text(f"[[u2netp.files]]\n{facts}")
+    monkeypatch.setenv("LIFTOUT_CATALOG", str(folder))
+    return file
+
+
+@pytest.mark.parametrize("setting", HOMES)
+def test_model_files_that_rembg_downloaded_are_used(
+    published: Path, tmp_path: Path, photo: Path, own_home: Path, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    for name in ("U2NET_HOME", "REMBG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(setting.strip(), str(tmp_path / "rembg"))
+    file = tmp_path / "rembg" / HOMES[setting]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(published.read_bytes())
+    before = file.stat().st_mtime_ns
+    session = new_session("u2netp")
+    assert np.asarray(session.predict(Image.open(photo))[0]).max() > 200
+    assert file.stat().st_mtime_ns == before
+    assert (own_home / "models" / "u2netp" / "u2netp.onnx").stat().st_ino == file.stat().st_ino
+
+
+def test_a_file_that_is_not_the_published_one_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    (tmp_path / "u2netp.onnx").write_bytes(b"another network")
+    with pytest.warns(RuntimeWarning, match=r"u2netp.onnx is not used"), pytest.raises(ModelMissing):
+        new_session("u2netp")
+
+
+def test_a_session_opens_onnxruntime_for_those_who_use_it(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    monkeypatch.setenv("U2NET_HOME", str(published.parent))
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = new_session("u2netp", settings)
+    inner = session.inner_session
+    assert inner is session.inner_session
+    assert inner.get_providers() == ["CPUExecutionProvider"]
+    assert inner.get_session_options().intra_op_num_threads == 1
+    name = inner.get_inputs()[0].name
+    assert inner.run(None, {name: np.zeros((1, 3, 320, 320), np.float32)})[0].shape == (1, 1, 320, 320)
+    with pytest.raises(UsageError, match=r"providers=\[\.\.\.\]"):
+        new_session("u2netp", ["CPUExecutionProvider"])
+
+
+def test_a_binary_file_gives_bytes(photo: Path, session: rembg.Session) -> None:
+    expected = remove(photo.read_bytes(), session=session)
+    assert remove(io.BytesIO(photo.read_bytes()), session=session) == expected
+    with photo.open("rb") as file:
+        assert remove(file, session=session) == expected
 
 
 def test_a_session_is_kept_between_calls_without_one(photo: Path) -> None:
