@@ -179,7 +179,9 @@ def test_16_bits_profile_and_resolution_survive(photo: Path, session: rembg.Sess
     content = encode(levels.clip(0, 65535).astype(np.uint16), format_of("png"), icc=pictures.profile(), dpi=(300, 300))
     found = decode(remove(content, session=session))
     assert (
-        found.deep is not None and found.icc == pictures.profile() and found.dpi == pytest.approx((300, 300), abs=0.1)
+        found.pixels16 is not None
+        and found.icc == pictures.profile()
+        and found.dpi == pytest.approx((300, 300), abs=0.1)
     )
     assert remove(levels, session=session).dtype == np.uint16
     half = remove(levels, session=session, bgcolor=(10, 200, 30, 128))

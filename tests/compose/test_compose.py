@@ -159,7 +159,7 @@ def test_a_16_bit_cutout_is_composited_in_16_bits() -> None:
     share = alpha[..., None] / 255
     expected = levels * share + np.array((10, 20, 30)) * 257 * (1 - share)
     assert np.abs(cutout.composite((10, 20, 30)) - expected).max() <= 1
-    assert decode(cutout.to_bytes("png", background=(10, 20, 30))).deep is not None
+    assert decode(cutout.to_bytes("png", background=(10, 20, 30))).pixels16 is not None
 
 
 def test_a_colour_behind_a_wide_gamut_photo_is_that_colour() -> None:
@@ -235,11 +235,11 @@ def test_a_photo_that_is_all_subject_still_has_a_blurred_background() -> None:
 
 def test_crop_keeps_depth_profile_and_what_the_photo_says() -> None:
     photo = Photo(
-        pixels=pictures.noise((60, 80, 3)), deep=pictures.noise((60, 80, 3), np.uint16), icc=pictures.profile(),
+        pixels=pictures.noise((60, 80, 3)), pixels16=pictures.noise((60, 80, 3), np.uint16), icc=pictures.profile(),
         exif=b"Exif\0\0", xmp=b"<x/>", dpi=(300.0, 300.0), name="a photo",
     )  # fmt: skip
     cropped = Cutout(photo, disc(60, 80, (30, 40), 10), make_rgba=plain).crop(3).photo
-    assert cropped.deep.shape == cropped.pixels.shape
+    assert cropped.pixels16.shape == cropped.pixels.shape
     assert (cropped.icc, cropped.exif, cropped.xmp, cropped.dpi) == (photo.icc, photo.exif, photo.xmp, photo.dpi)
 
 
@@ -390,7 +390,7 @@ def test_a_rendered_background_keeps_profile_and_depth() -> None:
     photo = decode(encode(pictures.noise((20, 30, 3), np.uint16), format_of("png"), icc=pictures.profile()))
     rendered = render(Cutout(photo, np.full((20, 30), 255, np.uint8)), ResultOptions(background="white"))
     again = decode(rendered.content)
-    np.testing.assert_array_equal(again.deep, photo.deep)
+    np.testing.assert_array_equal(again.pixels16, photo.pixels16)
     assert again.icc == pictures.profile()
 
 
@@ -409,7 +409,7 @@ def test_over_a_colour_with_transparency_the_result_is_rgba(dtype: type, colour:
     assert np.abs(found[..., 3] - total * 255 * unit).max() <= unit / 2 + 1e-3
     assert np.abs(found[..., :3] - expected)[found[..., 3] > 0].max() <= 0.51 + unit / 250
     assert cutout.over(colour).mode == "RGBA"
-    assert (decode(cutout.to_bytes("png", background=colour)).deep is not None) == (dtype == np.uint16)
+    assert (decode(cutout.to_bytes("png", background=colour)).pixels16 is not None) == (dtype == np.uint16)
 
 
 def test_a_transparent_background_includes_the_shadow() -> None:
@@ -462,7 +462,7 @@ def test_a_16_bit_cutout_stays_16_bit_at_another_size() -> None:
     levels = np.full((60, 60, 3), 12_345, np.uint16)
     small = Cutout(decode(levels), disc(60, 60, (30, 30), 28), make_rgba=plain).resize(30, 30)
     assert small.levels.dtype == np.uint16 and abs(int(small.levels[15, 15, 0]) - 12_345) <= 1
-    assert small.photo.deep.shape == (30, 30, 3)
+    assert small.photo.pixels16.shape == (30, 30, 3)
 
 
 def test_a_subject_takes_a_share_of_the_canvas_and_of_the_space_around_it() -> None:

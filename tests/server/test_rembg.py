@@ -116,7 +116,7 @@ def test_pixels_that_smoothing_adds_show_the_photo(client: httpx.Client, cat: by
 @pytest.mark.parametrize("given", [{}, {"bgc": "10,200,30,255"}, {"bgc": "10,200,30,128"}, {"ppm": "true"}])
 def test_16_bits_stay_16_bits(client: httpx.Client, deep_cat: bytes, given: dict[str, str]) -> None:
     answer = client.post("/api/remove", files={"file": deep_cat}, data=given)
-    assert decode(answer.content).deep is not None
+    assert decode(answer.content).pixels16 is not None
 
 
 def test_plain_edges_keep_the_colours_of_the_photo(launch: Callable[..., object], cat: bytes) -> None:

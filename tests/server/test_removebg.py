@@ -179,7 +179,7 @@ def test_a_transparent_colour_stays_transparent(client: httpx.Client, cat: bytes
 )
 def test_16_bits_stay_16_bits(client: httpx.Client, deep_cat: bytes, given: dict[str, str]) -> None:
     answer = client.post(PATH, files={"image_file": deep_cat}, data={**given, "format": "png"})
-    assert decode(answer.content).deep is not None
+    assert decode(answer.content).pixels16 is not None
 
 
 def test_plain_edges_keep_the_colours_of_the_photo(launch: Callable[..., object], cat: bytes) -> None:

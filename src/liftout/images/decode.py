@@ -160,7 +160,7 @@ def _photo(found: Channels, called: str, image: Image.Image, *, said: int, still
     return Photo(
         pixels=_upright(found.pixels, still),
         alpha=None if found.alpha is None else _upright(found.alpha, still),
-        deep=None if found.deep is None else _upright(found.deep, still),
+        pixels16=None if found.pixels16 is None else _upright(found.pixels16, still),
         icc=found.icc,
         exif=exif,
         xmp=xmp,
@@ -185,7 +185,7 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int, called: str) -> Photo:
     elif planes.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{called}: arrays of {planes.dtype} are not photos; give uint8, uint16 or float in [0, 1]")
     found = split_channels(planes, None, None)
-    return Photo(pixels=found.pixels, alpha=found.alpha, deep=found.deep, name=called)
+    return Photo(pixels=found.pixels, alpha=found.alpha, pixels16=found.pixels16, name=called)
 
 
 def _check_size(height: int, width: int, max_pixels: int, called: str) -> None:
