@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, cast, get_args
+from typing import IO, Any, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,24 +15,28 @@ from PIL import Image
 
 from liftout import graphs
 from liftout.compose import background as backgrounds
-from liftout.compose.blend import blend, with_shadow
-from liftout.compose.canvas import placement, scaled
+from liftout.compose.background import Background, Scene
+from liftout.compose.blend import blend, over_layer
+from liftout.compose.canvas import placement
 from liftout.compose.feather import feathered, spread_colours
+from liftout.compose.foreground import EstimatedForeground, Foreground, with_alpha
+from liftout.compose.geometry import Box, part, resized, resized_alpha, resized_colours
 from liftout.compose.holes import fill_holes
 from liftout.compose.shadow import Shadow, cast_shadow, default_lengths
 from liftout.compose.subjects import largest_subject, subject_box
 from liftout.errors import UsageError
 from liftout.files import write_whole
-from liftout.images import ImageInput, Photo, decode, encode, format_of
-from liftout.images.colour import from_srgb
+from liftout.images import Photo, encode, format_of
 from liftout.images.levels import to_8_bit, to_16_bit
 from liftout.images.metadata import without_location
 from liftout.options import Position, check_canvas
 
+__all__ = ["Background", "Cutout"]
+
 UInt8 = npt.NDArray[np.uint8]
 Levels = npt.NDArray[Any]
-Background: TypeAlias = str | tuple[int, int, int] | ImageInput
-Box = tuple[int, int, int, int]
+
+_NOTEBOOK_SIDE = 800
 
 
 class Cutout:
@@ -44,20 +48,29 @@ class Cutout:
     cutout.crop(margin=20).save("tight.webp")
     cutout.largest().shadow().canvas(1200, 1200, position="bottom", margin=60).save("shop.jpg", background="#f4f4f4")
 
-    Every method that changes something gives a new Cutout. A 16-bit photo stays 16-bit as far as the format can hold it.
+    A cutout never changes: every method that edits gives a new one. A 16-bit photo stays 16-bit as far as the format can
+    hold it. `photo` is the decoded photo, `alpha` the subject's opacity, uint8 [H, W], 255 is subject.
     """
 
     def __init__(
-        self, photo: Photo, alpha: UInt8, *, make_rgba: Callable[[UInt8, UInt8], UInt8] = graphs.cutout
+        self,
+        photo: Photo,
+        alpha: UInt8,
+        *,
+        make_rgba: Callable[[UInt8, UInt8], UInt8] = graphs.cutout,
+        foreground: Foreground | None = None,
+        shadow: Shadow | None = None,
+        scene: Scene | None = None,
     ) -> None:
         """photo: the decoded photo. alpha: uint8 [H, W], the subject's opacity (the photo's own alpha included).
-        make_rgba: photo and alpha to straight-alpha RGBA, uint8 [H, W, 4], zero where alpha is zero."""
+        make_rgba: pixels and alpha to straight-alpha RGBA, uint8 [H, W, 4], zero where alpha is zero.
+        foreground, shadow, scene: the subject's colours, the shadow it casts, and the photo behind it, where they come from
+        another cutout; by default `make_rgba` gives the colours, there is no shadow, and the photo is the scene."""
         self.photo = photo
         self.alpha = alpha
-        self._make: Callable[[], Levels] = lambda: _foreground(photo, alpha, make_rgba)
-        self._shadow: Shadow | None = None
-        self._scene = (photo, alpha)
-        self._window: backgrounds.Window | None = (0, 0, alpha.shape[1], alpha.shape[0])
+        self._foreground = foreground or EstimatedForeground(photo, alpha, make_rgba)
+        self._shadow = shadow
+        self._scene = scene or Scene(photo.pixels, alpha, (0, 0, alpha.shape[1], alpha.shape[0]))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,22 +80,15 @@ class Cutout:
     @cached_property
     def rgba(self) -> UInt8:
         """uint8 [H, W, 4]: straight alpha, in the photo's own colour space; colour is zero where alpha is zero."""
-        return to_8_bit(self.levels) if self.levels.dtype != np.uint8 else self.levels
+        return to_8_bit(self.levels)
 
     @cached_property
     def levels(self) -> Levels:
-        """`rgba` as deep as the photo: uint16 [H, W, 4] where that has 16 bits, uint8 elsewhere."""
-        if self._shadow is None and self._made.shape[2] == 4:
-            return self._made
-        colours, alpha = self._colours, self.alpha
-        if self._shadow is not None:
-            fallen = cast_shadow(alpha, self._shadow)
-            colours, alpha = with_shadow(colours, alpha, fallen, self._own(self._shadow.colour))
-        levels = np.empty((*alpha.shape, 4), colours.dtype)
-        levels[..., :3] = colours
-        levels[..., 3] = alpha if colours.dtype == np.uint8 else to_16_bit(alpha)
-        levels[alpha == 0] = 0
-        return levels
+        """`rgba` in as many bits as the photo: uint16 [H, W, 4] where that has 16, uint8 elsewhere."""
+        if self._shadow is None:
+            return self._foreground.rgba
+        opacity = cast_shadow(self.alpha, self._shadow)
+        return with_alpha(*over_layer(self._foreground.colours, self.alpha, opacity, self._own(self._shadow.colour)))
 
     @property
     def image(self) -> Image.Image:
@@ -106,44 +112,50 @@ class Cutout:
 
         background: a colour ("white", "#1e90ff", an (r, g, b) tuple); anything `remove` takes, scaled and cropped to cover;
         or "blur" or "blur:RADIUS", the photo itself out of focus. Colours are sRGB and brought into the photo's profile.
-        Raises UsageError for a background that is none of these.
+        Over an (r, g, b, a) tuple, which may be transparent, the image has mode RGBA.
+        Raises UsageError for a background that is none of these, InputError for a picture that cannot be read.
         """
         return self._pillow(to_8_bit(self.composite(background)))
 
     def composite(self, background: Background) -> Levels:
-        """Like `over`, as an array as deep as the photo: uint16 [H, W, 3] where that has 16 bits, uint8 elsewhere."""
-        colours = self._colours
-        behind: Levels = self._behind(background)
+        """Like `over`, as an array in as many bits as the photo: uint16 [H, W, 3] where that has 16, uint8 elsewhere; over an
+        (r, g, b, a) tuple [H, W, 4]."""
+        if isinstance(background, tuple) and len(background) == 4:
+            backgrounds.check_levels(background, "background")
+            alpha = to_8_bit(self.levels[..., 3])
+            layer, opacity = self._own(background[:3]), background[3] / 255
+            return with_alpha(*over_layer(self.levels[..., :3], alpha, opacity, layer))
+        colours = self._foreground.colours
+        behind: Levels = backgrounds.read_background(background, self._scene, self.size, self.photo.icc)
         if colours.dtype == np.uint16:
             behind = to_16_bit(behind)
         if self._shadow is None:
             return blend(colours, self.alpha, behind)
-        fallen = cast_shadow(self.alpha, self._shadow)
-        return blend(colours, self.alpha, behind, fallen, self._own(self._shadow.colour))
+        return blend(colours, self.alpha, behind, cast_shadow(self.alpha, self._shadow), self._own(self._shadow.colour))
 
     def with_alpha(self, alpha: UInt8) -> Cutout:
         """The same photo under another alpha, uint8 [H, W]: a mask edited by hand, for example.
 
-        What was empty and is subject now shows the photo's own colours.
+        What was empty and is subject now shows the photo's own colours. Raises UsageError for another shape or type.
         """
         if alpha.dtype != np.uint8 or alpha.shape != self.alpha.shape:
             raise UsageError(f"alpha is {alpha.dtype} {list(alpha.shape)}; it must be uint8 {list(self.alpha.shape)}")
-        return self._with_alpha(alpha, self._patched(self.alpha == 0))
+        return self._derived(alpha=alpha, colours=self._colours_with_photo(self.alpha == 0))
 
     def threshold(self, level: int) -> Cutout:
         """Opaque from alpha `level` (1..255) up, empty below: a hard edge."""
         if not 1 <= level <= 255:
             raise UsageError(f"threshold is {level}; it must be an alpha from 1 to 255")
-        return self._with_alpha(np.where(self.alpha >= level, 255, 0).astype(np.uint8))
+        return self._derived(alpha=np.where(self.alpha >= level, 255, 0).astype(np.uint8))
 
     def largest(self) -> Cutout:
         """Only the largest of several subjects that stand apart."""
-        return self._with_alpha(largest_subject(self.alpha))
+        return self._derived(alpha=largest_subject(self.alpha))
 
     def without_holes(self) -> Cutout:
-        """What the subject encloses becomes subject, with the photo's own colours."""
+        """Holes inside the subject are filled with the photo's own colours."""
         filled = fill_holes(self.alpha)
-        return self._with_alpha(filled, self._patched(filled != self.alpha))
+        return self._derived(alpha=filled, colours=self._colours_with_photo(filled != self.alpha))
 
     def feather(self, radius: float) -> Cutout:
         """A softer edge: alpha blurred by a Gaussian of `radius` pixels, over the subject's own colours."""
@@ -151,8 +163,10 @@ class Cutout:
             raise UsageError(f"feather is {radius}; it must be a radius of 0 or more pixels")
         if radius == 0:
             return self
-        colours = self._make_colours_once
-        return self._with_alpha(feathered(self.alpha, radius), lambda: spread_colours(colours(), self.alpha, radius))
+        foreground, alpha = self._foreground, self.alpha
+        return self._derived(
+            alpha=feathered(alpha, radius), colours=lambda: spread_colours(foreground.colours, alpha, radius)
+        )
 
     def shadow(
         self,
@@ -164,25 +178,24 @@ class Cutout:
     ) -> Cutout:
         """A soft drop shadow behind the subject.
 
-        opacity: 0..1. offset: pixels to the right and down; blur: standard deviation in pixels; both suit the subject's
-        size by default. colour: sRGB. `crop` and `canvas` make room for it.
+        opacity: 0..1. offset: pixels to the right and down; blur: standard deviation in pixels; by default both follow from
+        the subject's size. colour: sRGB. `crop` and `canvas` make room for it.
         """
         if not 0 <= opacity <= 1:
             raise UsageError(f"shadow: opacity is {opacity}; it must be from 0 to 1")
         if blur is not None and not 0 <= blur <= 10_000:
             raise UsageError(f"shadow: blur is {blur}; it must be 0 or more pixels")
-        shown = backgrounds.parse_colour(colour) if isinstance(colour, str) else colour
-        if shown is None:
+        parsed = backgrounds.parse_colour(colour) if isinstance(colour, str) else colour
+        if parsed is None:
             raise UsageError(f"shadow: `{colour}` is no colour; try black or '#333'")
-        usual_offset, usual_blur = default_lengths(self.box or (0, 0, *self.size))
-        derived = self._derived(self.photo, self.alpha, self._make_colours_once)
-        derived._shadow = Shadow(
-            colour=_checked(shown, "shadow"),
+        default_offset, default_blur = default_lengths(self.box or (0, 0, *self.size))
+        shadow = Shadow(
+            colour=backgrounds.checked_colour(parsed, "shadow"),
             opacity=opacity,
-            offset=usual_offset if offset is None else offset,
-            blur=usual_blur if blur is None else blur,
+            offset=default_offset if offset is None else offset,
+            blur=default_blur if blur is None else blur,
         )
-        return derived
+        return self._derived(foreground=self._foreground, shadow=shadow)
 
     def crop(self, margin: int = 0) -> Cutout:
         """The cutout around its subject, with `margin` pixels more on each side where the photo has them.
@@ -195,87 +208,150 @@ class Cutout:
         height, width = self.size
         left, top, right, bottom = self._shadow.around(self.box) if self._shadow else self.box
         left, top = max(0, left - margin), max(0, top - margin)
-        right, bottom = min(width, right + margin), min(height, bottom + margin)
-        part = slice(top, bottom), slice(left, right)
-        photo = self.photo
-        cropped = replace(
-            photo,
-            pixels=np.ascontiguousarray(photo.pixels[part]),
-            deep=None if photo.deep is None else np.ascontiguousarray(photo.deep[part]),
-            alpha=None if photo.alpha is None else np.ascontiguousarray(photo.alpha[part]),
+        return self.window(left, top, min(width, right + margin), min(height, bottom + margin))
+
+    def window(self, left: int, top: int, right: int, bottom: int) -> Cutout:
+        """The part of the picture from column `left` and row `top` up to column `right` and row `bottom`, these excluded.
+
+        It may reach beyond the picture: there, nothing is visible.
+        """
+        if right <= left or bottom <= top:
+            raise UsageError(f"window {left}, {top}, {right}, {bottom} is empty; right and bottom must be larger")
+        check_canvas(right - left, bottom - top)
+        box, photo, foreground = (left, top, right, bottom), self.photo, self._foreground
+        return self._derived(
+            photo=replace(
+                photo,
+                pixels=part(photo.pixels, box),
+                pixels16=None if photo.pixels16 is None else part(photo.pixels16, box),
+                alpha=None if photo.alpha is None else part(photo.alpha, box),
+            ),
+            alpha=part(self.alpha, box),
+            colours=lambda: part(foreground.colours, box),
+            scene=self._scene.part(box, self.size),
         )
-        colours = self._make_colours_once
-        derived = self._derived(cropped, np.ascontiguousarray(self.alpha[part]), lambda: colours()[part])
-        if self._window is not None:
-            across, down = (self._window[2] - self._window[0]) / width, (self._window[3] - self._window[1]) / height
-            origin_left, origin_top = self._window[:2]
-            derived._window = (
-                origin_left + left * across,
-                origin_top + top * down,
-                origin_left + right * across,
-                origin_top + bottom * down,
-            )
-        return derived
+
+    def resize(self, width: int, height: int) -> Cutout:
+        """The same cutout at width x height pixels; colours are weighted by alpha, so that no background gets into its edges."""
+        check_canvas(width, height)
+        size = height, width
+        if size == self.size:
+            return self
+        photo, foreground, alpha = self.photo, self._foreground, self.alpha
+        scale = min(height / self.size[0], width / self.size[1])
+        return self._derived(
+            photo=replace(
+                photo,
+                pixels=resized(photo.pixels, size),
+                pixels16=None if photo.pixels16 is None else resized(photo.pixels16, size),
+                alpha=None if photo.alpha is None else resized_alpha(photo.alpha, size),
+            ),
+            alpha=resized_alpha(alpha, size),
+            colours=lambda: resized_colours(foreground.colours, alpha, size),
+            shadow=self._shadow.scaled(scale) if self._shadow else None,
+        )
 
     def canvas(
-        self, width: int, height: int, *, position: Position = "center", margin: int = 0, enlarge: bool = False
+        self,
+        width: int,
+        height: int,
+        *,
+        position: Position | tuple[float, float] = "center",
+        margin: int = 0,
+        enlarge: bool = False,
+        fill: float = 1.0,
     ) -> Cutout:
         """The subject on an empty canvas of width x height pixels, as for product shots.
 
-        It is made smaller until it fits with `margin` pixels on each side, larger only with `enlarge`. position: where it
-        goes: center, top, bottom, left, right, top-left, top-right, bottom-left or bottom-right.
+        It is made smaller until it fits with `margin` pixels on each side and takes at most the share `fill` of what is
+        between them; larger only with `enlarge`. position: where it goes: center, top, bottom, left, right, top-left,
+        top-right, bottom-left or bottom-right; or how much of the free space is left of it and above it, each 0..1.
         """
         _check_margin(margin)
         check_canvas(width, height)
-        if position not in get_args(Position):
-            raise UsageError(f"position is {position!r}; it must be one of {', '.join(get_args(Position))}")
-        colours = np.zeros((height, width, 3), self._colours.dtype)
+        _check_position(position)
+        if not 0 < fill <= 1:
+            raise UsageError(f"fill is {fill}; it must be above 0, up to 1")
+        colours = np.zeros((height, width, 3), self._foreground.colours.dtype)
         alpha = np.zeros((height, width), np.uint8)
         shadow = self._shadow
         if self.box is not None:
             box = shadow.around(self.box) if shadow else self.box
-            place = placement(box, width, height, position=position, margin=margin, enlarge=enlarge)
+            place = placement(box, width, height, position=position, margin=margin, enlarge=enlarge, fill=fill)
             rows = slice(place.top, place.top + place.height)
             columns = slice(place.left, place.left + place.width)
-            colours[rows, columns], alpha[rows, columns] = scaled(
-                self._colours, self.alpha, box, (place.height, place.width)
-            )
+            size, visible = (place.height, place.width), part(self.alpha, box)
+            colours[rows, columns] = resized_colours(part(self._foreground.colours, box), visible, size)
+            alpha[rows, columns] = resized_alpha(visible, size)
             shadow = shadow.scaled(place.scale) if shadow else None
-        photo = replace(
-            self.photo, pixels=to_8_bit(colours), deep=colours if colours.dtype == np.uint16 else None, alpha=None
+        pixels16 = colours if colours.dtype == np.uint16 else None
+        return self._derived(
+            photo=replace(self.photo, pixels=to_8_bit(colours), pixels16=pixels16, alpha=None),
+            alpha=alpha,
+            colours=lambda: colours,
+            shadow=shadow,
+            scene=replace(self._scene, window=None),
         )
-        derived = self._derived(photo, alpha, lambda: colours)
-        derived._shadow = shadow
-        derived._window = None
-        return derived
 
     def without_location(self) -> Cutout:
         """The same cutout, whose EXIF and XMP do not say where the photo was taken."""
         exif, xmp = without_location(self.photo.exif, self.photo.xmp)
-        return self._derived(replace(self.photo, exif=exif, xmp=xmp), self.alpha, self._make_colours_once)
+        return self._derived(photo=replace(self.photo, exif=exif, xmp=xmp), foreground=self._foreground)
 
     def without_metadata(self) -> Cutout:
         """The same cutout without EXIF and XMP; the colour profile, which its colours need, and the resolution stay."""
-        return self._derived(replace(self.photo, exif=None, xmp=None), self.alpha, self._make_colours_once)
+        return self._derived(photo=replace(self.photo, exif=None, xmp=None), foreground=self._foreground)
 
+    @overload
     def save(
         self,
         path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        quality: int | None = None,
+        background: Background | None = None,
+        overwrite: bool = True,
+    ) -> Path: ...
+
+    @overload
+    def save(
+        self,
+        path: IO[bytes],
+        *,
+        format: str | None = None,
+        quality: int | None = None,
+        background: Background | None = None,
+    ) -> None: ...
+
+    def save(
+        self,
+        path: str | os.PathLike[str] | IO[bytes],
         *,
         format: str | None = None,  # noqa: A002
         quality: int | None = None,
         background: Background | None = None,
         overwrite: bool = True,
-    ) -> Path:
+    ) -> Path | None:
         """Write the cutout; the suffix chooses the format unless `format` does. JPEG has no alpha: it goes over white.
 
-        background: as for `over`. The photo's profile, EXIF, XMP and resolution go along. The file appears whole or not at
-        all. Returns its path. Raises UnknownFormat, UsageError, OutputError, OutputExists.
+        path: a path, which is returned, or a binary file that is open for writing (png unless its name or `format` says
+        otherwise). quality: 1..100 for webp, avif and jpeg. background: as for `over`. The photo's profile, EXIF, XMP and
+        resolution go along. A file by path appears whole or not at all.
+        Raises UnknownFormat, UsageError, OutputError, OutputExists (where `overwrite` is false).
         """
-        target = Path(path)
-        content = self.to_bytes(format or target.name, quality=quality, background=background)
-        write_whole(target, content, overwrite=overwrite)
-        return target
+        if isinstance(path, str | os.PathLike):
+            target = Path(path)
+            content = self.to_bytes(format or target.name, quality=quality, background=background)
+            write_whole(target, content, overwrite=overwrite)
+            return target
+        if not hasattr(path, "write"):
+            raise UsageError(f"path is a {type(path).__name__}; give a path or a binary file that is open for writing")
+        content = self.to_bytes(format or _format_of_stream(path), quality=quality, background=background)
+        try:
+            path.write(content)
+        except TypeError:
+            raise UsageError("the file is open as text; open it with mode 'wb'") from None
+        return None
 
     def to_bytes(
         self,
@@ -286,63 +362,45 @@ class Cutout:
     ) -> bytes:
         """Bytes of a picture file: png, webp, avif, tiff or jpeg. quality: 1..100. background: as for `over`."""
         kind = format_of(format)
-        if background is None and not kind.alpha:
-            background = "white"
+        if not kind.alpha:
+            background = _opaque(background, kind.name)
         levels = self.levels if background is None else self.composite(background)
         photo = self.photo
         return encode(levels, kind, quality=quality, icc=photo.icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi)
 
-    @cached_property
-    def _made(self) -> Levels:
-        """The subject's colours, uint8 or uint16 [H, W, 3]; or uint8 [H, W, 4] where `levels` is known at once."""
-        return self._make()
+    def _derived(
+        self,
+        *,
+        photo: Photo | None = None,
+        alpha: UInt8 | None = None,
+        colours: Callable[[], Levels] | None = None,
+        foreground: Foreground | None = None,
+        shadow: Shadow | None = None,
+        scene: Scene | None = None,
+    ) -> Cutout:
+        """A cutout that is like this one except for what is given. Its colours are computed when first needed: by `colours`,
+        or as this one's."""
+        alpha = self.alpha if alpha is None else alpha
+        if foreground is None:
+            own = self._foreground
+            foreground = Foreground(colours or (lambda: own.colours), alpha)
+        return Cutout(
+            photo or self.photo,
+            alpha,
+            foreground=foreground,
+            shadow=shadow or self._shadow,
+            scene=scene or self._scene,
+        )
 
-    @property
-    def _colours(self) -> Levels:
-        """The subject's colours, uint8 or uint16 [H, W, 3]; of no meaning where alpha is zero."""
-        return self._made[..., :3]
-
-    @property
-    def _make_colours_once(self) -> Callable[[], Levels]:
-        """For a cutout derived from this one: its colours, computed when first needed and by this one only."""
-        return lambda: self._colours
-
-    def _patched(self, where: npt.NDArray[np.bool_]) -> Callable[[], Levels]:
-        """This cutout's colours, those of the photo itself where bool [H, W] says so."""
-        own = self.photo.pixels if self.photo.deep is None else self.photo.deep
-        return lambda: np.where(where[..., None], own, self._colours)
-
-    def _with_alpha(self, alpha: UInt8, colours: Callable[[], Levels] | None = None) -> Cutout:
-        return self._derived(self.photo, alpha, colours or self._make_colours_once)
-
-    def _derived(self, photo: Photo, alpha: UInt8, colours: Callable[[], Levels]) -> Cutout:
-        derived = Cutout(photo, alpha)
-        derived._make = colours
-        derived._shadow, derived._scene, derived._window = self._shadow, self._scene, self._window
-        return derived
-
-    def _behind(self, background: Background) -> UInt8:
-        """uint8 [H, W, 3], or [3] for a colour, in the photo's colour space."""
-        if isinstance(background, tuple):
-            return self._own(_checked(background, "background"))
-        if isinstance(background, str):
-            colour = backgrounds.parse_colour(background)
-            if colour is not None:
-                return self._own(colour)
-            radius = backgrounds.parse_blur(background)
-            if radius is not None:
-                photo, alpha = self._scene
-                return backgrounds.blurred_scene(photo.pixels, alpha, self.size, self._window, radius)
-            if not Path(background).is_file():
-                raise UsageError(
-                    f"background `{background}` is neither a colour nor a file; try white, '#1e90ff', blur or photo.jpg"
-                )
-        return from_srgb(backgrounds.covering(decode(background), self.size), self.photo.icc)
+    def _colours_with_photo(self, where: npt.NDArray[np.bool_]) -> Callable[[], Levels]:
+        """This cutout's colours, and the photo's own where bool [H, W] says so."""
+        own, foreground = self.photo.pixels if self.photo.pixels16 is None else self.photo.pixels16, self._foreground
+        return lambda: np.where(where[..., None], own, foreground.colours)
 
     def _own(self, colour: tuple[int, int, int]) -> Levels:
-        """An sRGB colour in the photo's colour space and depth."""
-        levels = from_srgb(np.array([[colour]], np.uint8), self.photo.icc)[0, 0]
-        return levels if self.photo.deep is None else to_16_bit(levels)
+        """An sRGB colour in the photo's colour space, in as many bits as the photo."""
+        levels = backgrounds.in_colour_space(colour, self.photo.icc)
+        return levels if self.photo.pixels16 is None else to_16_bit(levels)
 
     def _pillow(self, pixels: UInt8) -> Image.Image:
         image = Image.fromarray(pixels)
@@ -352,30 +410,52 @@ class Cutout:
             image.info["dpi"] = self.photo.dpi
         return image
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """`rgba`, for numpy.asarray(cutout)."""
+        return np.array(self.rgba, dtype, copy=copy)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the cutout, at most 800 pixels wide and high."""
+        height, width = self.size
+        shrink = min(1.0, _NOTEBOOK_SIDE / max(height, width))
+        small = self.resize(max(1, round(width * shrink)), max(1, round(height * shrink)))
+        return small.without_metadata().to_bytes("png")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle: with its colours computed, so that it needs no model where it is read."""
+        return {name: self.__dict__[name] for name in ("photo", "alpha", "_foreground", "_shadow", "_scene")}
+
     def __repr__(self) -> str:
         height, width = self.size
         return f"<Cutout of {self.photo.name}, {width} x {height}, {float(self.alpha.mean()) / 255:.0%} subject>"
 
 
-def _foreground(photo: Photo, alpha: UInt8, make_rgba: Callable[[UInt8, UInt8], UInt8]) -> Levels:
-    """RGBA, uint8 [H, W, 4]; of a 16-bit photo the subject's colours, uint16 [H, W, 3], its own levels moved by as much as the
-    8-bit ones were."""
-    if photo.alpha is not None:
-        # it has the subject's own colours already, and what hides under its alpha must not be read
-        make_rgba = graphs.plain
-    rgba = make_rgba(photo.pixels, alpha)
-    if photo.deep is None:
-        return rgba
-    moved = rgba[..., :3].astype(np.int32) - photo.pixels
-    return np.where(moved == 0, photo.deep, (photo.deep + moved * 257).clip(0, 65535)).astype(np.uint16)
+def _format_of_stream(stream: IO[bytes]) -> str:
+    name = getattr(stream, "name", None)
+    return name if isinstance(name, str) and Path(name).suffix else "png"
 
 
-def _checked(colour: tuple[int, int, int], where: str) -> tuple[int, int, int]:
-    if len(colour) != 3 or not all(isinstance(level, int | np.integer) and 0 <= level <= 255 for level in colour):
-        raise UsageError(f"{where} {colour!r} is not three levels from 0 to 255")
-    return colour
+def _opaque(background: Background | None, format_name: str) -> Background:
+    """A background for a format without transparency: white where there is none. Raises UsageError for a transparent one."""
+    if background is None:
+        return "white"
+    if isinstance(background, tuple) and len(background) == 4:
+        if background[3] != 255:
+            raise UsageError(
+                f"background {background!r} is transparent, and {format_name} has no transparency; choose png"
+            )
+        return background[:3]
+    return background
 
 
 def _check_margin(margin: int) -> None:
     if margin < 0:
         raise UsageError(f"margin is {margin}; it must be 0 or more pixels")
+
+
+def _check_position(position: Position | tuple[float, float]) -> None:
+    if isinstance(position, str):
+        if position not in get_args(Position):
+            raise UsageError(f"position is {position!r}; it must be one of {', '.join(get_args(Position))}")
+    elif len(position) != 2 or not all(0 <= share <= 1 for share in position):
+        raise UsageError(f"position is {position!r}; as a pair it must be two shares from 0 to 1")

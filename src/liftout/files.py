@@ -33,6 +33,8 @@ def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
         sync_folder(target.parent)
     except FileExistsError:
         raise OutputExists(f"{target} is there already; give --overwrite to replace it, or another -o") from None
+    except FileNotFoundError:
+        raise OutputError(f"{target}: the folder {target.parent} does not exist; make it first") from None
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror}") from None
     finally:

@@ -159,7 +159,7 @@ def test_a_16_bit_cutout_is_composited_in_16_bits() -> None:
     share = alpha[..., None] / 255
     expected = levels * share + np.array((10, 20, 30)) * 257 * (1 - share)
     assert np.abs(cutout.composite((10, 20, 30)) - expected).max() <= 1
-    assert decode(cutout.to_bytes("png", background=(10, 20, 30))).deep is not None
+    assert decode(cutout.to_bytes("png", background=(10, 20, 30))).pixels16 is not None
 
 
 def test_a_colour_behind_a_wide_gamut_photo_is_that_colour() -> None:
@@ -235,11 +235,11 @@ def test_a_photo_that_is_all_subject_still_has_a_blurred_background() -> None:
 
 def test_crop_keeps_depth_profile_and_what_the_photo_says() -> None:
     photo = Photo(
-        pixels=pictures.noise((60, 80, 3)), deep=pictures.noise((60, 80, 3), np.uint16), icc=pictures.profile(),
+        pixels=pictures.noise((60, 80, 3)), pixels16=pictures.noise((60, 80, 3), np.uint16), icc=pictures.profile(),
         exif=b"Exif\0\0", xmp=b"<x/>", dpi=(300.0, 300.0), name="a photo",
     )  # fmt: skip
     cropped = Cutout(photo, disc(60, 80, (30, 40), 10), make_rgba=plain).crop(3).photo
-    assert cropped.deep.shape == cropped.pixels.shape
+    assert cropped.pixels16.shape == cropped.pixels.shape
     assert (cropped.icc, cropped.exif, cropped.xmp, cropped.dpi) == (photo.icc, photo.exif, photo.xmp, photo.dpi)
 
 
@@ -390,5 +390,86 @@ def test_a_rendered_background_keeps_profile_and_depth() -> None:
     photo = decode(encode(pictures.noise((20, 30, 3), np.uint16), format_of("png"), icc=pictures.profile()))
     rendered = render(Cutout(photo, np.full((20, 30), 255, np.uint8)), ResultOptions(background="white"))
     again = decode(rendered.content)
-    np.testing.assert_array_equal(again.deep, photo.deep)
+    np.testing.assert_array_equal(again.pixels16, photo.pixels16)
     assert again.icc == pictures.profile()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("colour", [(10, 20, 30, 255), (200, 100, 50, 128), (9, 9, 9, 0)])
+def test_over_a_colour_with_transparency_the_result_is_rgba(dtype: type, colour: tuple[int, int, int, int]) -> None:
+    levels, alpha = pictures.noise((40, 50, 3), dtype), pictures.noise((40, 50), seed=3)
+    cutout = Cutout(decode(levels), alpha, make_rgba=plain)
+    unit = np.iinfo(dtype).max // 255
+    share, behind = alpha / 255, colour[3] / 255
+    total = share + behind * (1 - share)
+    below = np.array(colour[:3]) * unit * (behind * (1 - share))[..., None]
+    expected = (levels * share[..., None] + below) / np.maximum(total, 1e-9)[..., None]
+    found = cutout.composite(colour).astype(float)
+    assert found.shape == (40, 50, 4)
+    assert np.abs(found[..., 3] - total * 255 * unit).max() <= unit / 2 + 1e-3
+    assert np.abs(found[..., :3] - expected)[found[..., 3] > 0].max() <= 0.51 + unit / 250
+    assert cutout.over(colour).mode == "RGBA"
+    assert (decode(cutout.to_bytes("png", background=colour)).pixels16 is not None) == (dtype == np.uint16)
+
+
+def test_a_transparent_background_includes_the_shadow() -> None:
+    cutout = cutout_of(disc(60, 60, (30, 30), 12)).shadow(offset=(0, 15), blur=2, opacity=1.0)
+    under = np.asarray(cutout.over((255, 255, 255, 0)))[50, 30]
+    assert under[3] > 200 and under[:3].max() < 20
+
+
+def test_a_transparent_background_needs_a_format_with_transparency() -> None:
+    cutout = cutout_of(disc(20, 20, (10, 10), 5))
+    with pytest.raises(UsageError, match="jpeg has no transparency"):
+        cutout.to_bytes("jpeg", background=(1, 2, 3, 100))
+    assert cutout.to_bytes("jpeg", background=(1, 2, 3, 255)) == cutout.to_bytes("jpeg", background=(1, 2, 3))
+
+
+@pytest.mark.parametrize("colour", [(1, 2), (1, 2, 3, 256), (-1, 2, 3), (1.5, 2, 3, 4), (1, 2, 3, 4, 5)])
+def test_a_tuple_that_is_no_colour_is_refused(colour: tuple) -> None:
+    with pytest.raises(UsageError, match="background"):
+        cutout_of(disc(20, 20, (10, 10), 5)).over(colour)
+
+
+def test_a_window_shows_a_part_and_nothing_beyond_the_photo() -> None:
+    cutout = cutout_of(disc(60, 80, (30, 40), 25))
+    inside = cutout.window(10, 5, 70, 40)
+    np.testing.assert_array_equal(inside.rgba, cutout.rgba[5:40, 10:70])
+    wide = cutout.window(-3, 50, 90, 64)
+    assert wide.size == (14, 93)
+    np.testing.assert_array_equal(wide.rgba[:10, 3:83], cutout.rgba[50:])
+    assert not wide.rgba[10:].any() and not wide.rgba[:, :3].any() and not wide.rgba[:, 83:].any()
+    assert not cutout.window(100, 100, 110, 110).rgba.any()
+    with pytest.raises(UsageError, match="empty"):
+        cutout.window(10, 10, 10, 20)
+
+
+def test_a_smaller_cutout_has_no_background_in_its_edge_and_its_shadow_shrinks() -> None:
+    alpha = disc(300, 400, (150, 200), 100)
+    pixels = np.full((300, 400, 3), (0, 0, 255), np.uint8)
+    pixels[alpha > 0] = (200, 100, 0)
+    cutout = Cutout(Photo(pixels=pixels), alpha, make_rgba=plain)
+    small = cutout.resize(100, 75)
+    expected = np.asarray(Image.fromarray(alpha).resize((100, 75), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(small.alpha - expected).max() <= 3  # Pillow rounds and clips 8 bits between its two passes
+    assert np.abs(small.rgba[small.alpha > 8][:, :3].astype(int) - (200, 100, 0)).max() <= 2
+    assert small.photo.pixels.shape == (75, 100, 3)
+    fallen = cutout.shadow(offset=(0, 80), blur=4, opacity=1.0).resize(100, 75)
+    assert fallen.rgba[68, 50, 3] > 200
+
+
+def test_a_16_bit_cutout_stays_16_bit_at_another_size() -> None:
+    levels = np.full((60, 60, 3), 12_345, np.uint16)
+    small = Cutout(decode(levels), disc(60, 60, (30, 30), 28), make_rgba=plain).resize(30, 30)
+    assert small.levels.dtype == np.uint16 and abs(int(small.levels[15, 15, 0]) - 12_345) <= 1
+    assert small.photo.pixels16.shape == (30, 30, 3)
+
+
+def test_a_subject_takes_a_share_of_the_canvas_and_of_the_space_around_it() -> None:
+    alpha = np.zeros((100, 100), np.uint8)
+    alpha[40:60, 30:70] = 255
+    canvas = cutout_of(alpha).canvas(200, 100, position=(1.0, 0.25), enlarge=True, fill=0.5)
+    assert canvas.box == (100, 12, 200, 62)
+    for wrong in ({"position": (1.5, 0)}, {"position": (1,)}, {"fill": 0}, {"fill": 1.5}):
+        with pytest.raises(UsageError):
+            cutout_of(alpha).canvas(200, 100, **wrong)

@@ -181,7 +181,8 @@ def test_the_command_says_what_is_wrong(
         (("u2netp", "--checkpoint", checkpoint, "--batch", "0"), 2, "batch"),
         (("u2netp", "--checkpoint", tmp_path / "gone.pth"), 3, "gone.pth"),
         (("u2net", "--checkpoint", checkpoint), 3, "not of architecture u2net"),
-        (("silueta",), 3, "no checkpoint"),
+        (("silueta",), 3, "licence unknown"),
+        (("silueta", "--accept-license", "silueta"), 3, "no checkpoint"),
         (("birefnet-general",), 3, "LIFTOUT_OFFLINE"),
         (("rmbg-1.4", "--checkpoint", checkpoint), 3, "--accept-license"),
     ]

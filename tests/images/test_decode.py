@@ -49,7 +49,7 @@ def test_16_bit_files_are_turned_upright(orientation: int) -> None:
     png = pictures.raw_png(9, 7, 16, 2, pictures.unfiltered(stored), before=block)
     tiff = pictures.raw_tiff(stored, tags={274: (3, (orientation,))})
     for content in (png, tiff):
-        np.testing.assert_array_equal(decode(content).deep, TURNS[orientation](stored))
+        np.testing.assert_array_equal(decode(content).pixels16, TURNS[orientation](stored))
 
 
 def test_one_bit() -> None:

@@ -88,8 +88,8 @@ def test_16_bit_png_is_read_whole(channels: int, interlace: int) -> None:
     levels = pictures.noise((21, 34, channels), np.uint16)
     rows = pictures.interlaced(levels) if interlace else pictures.unfiltered(levels)
     photo = decode(pictures.raw_png(34, 21, 16, 2 if channels == 3 else 6, rows, interlace=interlace))
-    assert photo.deep is not None
-    np.testing.assert_array_equal(photo.deep, levels[..., :3])
+    assert photo.pixels16 is not None
+    np.testing.assert_array_equal(photo.pixels16, levels[..., :3])
     assert np.abs(photo.pixels - levels[..., :3] / 257).max() <= 0.5
     assert (photo.alpha is None) == (channels == 3)
 
@@ -97,7 +97,7 @@ def test_16_bit_png_is_read_whole(channels: int, interlace: int) -> None:
 def test_16_bit_png_with_filters_is_read_whole() -> None:
     levels = pictures.noise((40, 30, 3), np.uint16) // 64 * 64 + np.arange(30, dtype=np.uint16)[:, None]
     photo = decode(cv2.imencode(".png", levels[..., ::-1], [cv2.IMWRITE_PNG_STRATEGY, 1])[1].tobytes())
-    np.testing.assert_array_equal(photo.deep, levels)
+    np.testing.assert_array_equal(photo.pixels16, levels)
 
 
 def test_16_bit_greys_with_and_without_alpha_are_read_whole() -> None:
@@ -105,7 +105,7 @@ def test_16_bit_greys_with_and_without_alpha_are_read_whole() -> None:
     both = decode(pictures.raw_png(34, 21, 16, 4, pictures.unfiltered(levels)))
     grey = decode(pictures.raw_png(34, 21, 16, 0, pictures.unfiltered(levels[..., :1])))
     for photo in (both, grey):
-        np.testing.assert_array_equal(photo.deep, np.repeat(levels[..., :1], 3, axis=2))
+        np.testing.assert_array_equal(photo.pixels16, np.repeat(levels[..., :1], 3, axis=2))
     assert grey.alpha is None and both.alpha is not None
     assert np.abs(both.alpha - levels[..., 1] / 257).max() <= 0.5
 
@@ -123,7 +123,7 @@ def test_16_bit_tiff_is_read_whole(compression: str | None, order: str, planes: 
         rowsperstrip=7, metadata=None,
     )  # fmt: skip
     photo = decode(stream.getvalue())
-    np.testing.assert_array_equal(photo.deep, levels[..., :3])
+    np.testing.assert_array_equal(photo.pixels16, levels[..., :3])
     if channels == 4:
         assert np.abs(photo.alpha - levels[..., 3] / 257).max() <= 0.5
 
@@ -132,7 +132,7 @@ def test_tiled_16_bit_tiff_is_read_whole() -> None:
     levels = pictures.noise((50, 70, 3), np.uint16)
     stream = io.BytesIO()
     tifffile.imwrite(stream, levels, photometric="rgb", tile=(16, 32), compression="zlib")
-    np.testing.assert_array_equal(decode(stream.getvalue()).deep, levels)
+    np.testing.assert_array_equal(decode(stream.getvalue()).pixels16, levels)
 
 
 def test_premultiplied_16_bit_tiff_becomes_straight() -> None:
@@ -140,7 +140,7 @@ def test_premultiplied_16_bit_tiff_becomes_straight() -> None:
     premultiplied = straight.copy()
     premultiplied[..., :3] = np.rint(straight[..., :3] * (20_000 / 65_535))
     photo = decode(pictures.raw_tiff(premultiplied, extra=(1,)))
-    assert np.abs(photo.deep.astype(int) - straight[..., :3]).max() <= 2
+    assert np.abs(photo.pixels16.astype(int) - straight[..., :3]).max() <= 2
     assert set(np.unique(photo.alpha)) == {78}
 
 
@@ -160,7 +160,7 @@ def test_a_16_bit_photo_gives_a_16_bit_cutout(suffix: str) -> None:
 def test_a_16_bit_array_and_its_file_give_the_same_photo() -> None:
     levels = pictures.noise((12, 14, 4), np.uint16)
     from_array, from_file = decode(levels), decode(encode(levels, format_of("tiff")))
-    for field in ("pixels", "alpha", "deep"):
+    for field in ("pixels", "alpha", "pixels16"):
         np.testing.assert_array_equal(getattr(from_array, field), getattr(from_file, field))
 
 
@@ -306,7 +306,7 @@ def test_a_grey_photo_goes_through_its_profile_in_8_and_16_bits() -> None:
     whole = decode(pictures.raw_png(256, 1, 16, 0, pictures.unfiltered(deep[..., None]), before=icc))
     expected = 255 * _srgb_curve((ramp[0] / 255) ** 1.8)
     assert np.abs(shallow.pixels[0, :, 0] - expected).max() <= 1.5  # LittleCMS rounds greys twice
-    assert np.abs(whole.deep[0, :, 0] / 257 - expected).max() <= 1.5
+    assert np.abs(whole.pixels16[0, :, 0] / 257 - expected).max() <= 1.5
     assert shallow.icc is None and whole.icc is None
 
 

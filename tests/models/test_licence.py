@@ -12,7 +12,7 @@ from liftout.models.licence import consent
 RESTRICTED = ("rmbg-1.4", "rmbg-2.0")
 
 
-@pytest.mark.parametrize("name", ["pocket", "u2netp", "birefnet-general", "silueta"])
+@pytest.mark.parametrize("name", ["pocket", "u2netp", "birefnet-general", "u2net_cloth_seg"])
 def test_free_models_ask_for_nothing(name, own_home):
     consent(find(name))
     assert not own_home.exists()
@@ -28,6 +28,27 @@ def test_others_name_the_licence_its_address_and_the_option(name):
     assert "https://huggingface.co/briaai/RMBG-" in message
     assert f"--accept-license {name}" in message
     assert "\n" not in message
+
+
+def test_a_model_of_unknown_licence_asks_once_and_says_so(own_home):
+    with pytest.raises(LicenseNotAccepted, match=r"^silueta: licence unknown; ") as raised:
+        Remover("silueta")
+    assert "--accept-license silueta" in str(raised.value)
+    consent(find("silueta"), accept=True)
+    consent(find("silueta"))
+
+
+@pytest.mark.parametrize("like", ["u2netp", "rmbg-1.4"])
+def test_models_that_the_user_added_ask_for_nothing(like, own_home, tmp_path, monkeypatch):
+    (tmp_path / "own.toml").write_text('[mine]\narchitecture = "onnx"\ninput = { size = [64, 64] }\n')
+    monkeypatch.setenv("LIFTOUT_CATALOG", str(tmp_path))
+    consent(find("mine"))
+    # as `models add` of 0.1.0 wrote it
+    entry = own_home / "catalog" / "older.toml"
+    entry.parent.mkdir(parents=True)
+    entry.write_text(f'[older]\nlike = "{like}"\nsummary = "Added by you: file.onnx, like {like}"\n')
+    consent(find("older"))
+    assert find("older").added and not find(like).added
 
 
 def test_consent_is_remembered_for_this_model_alone():

@@ -22,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from liftout.cli.serve import serve
 from liftout.engines import run_once
+from liftout.images import decode, encode, format_of
 from liftout.models.add import add_onnx
 from liftout.server.run import listen, prepare
 from liftout.server.settings import Settings
@@ -265,3 +266,10 @@ def client(server: Server) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def cat(examples: Path) -> bytes:
     return (examples / "cat.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def deep_cat(cat: bytes) -> bytes:
+    """The same photo as a 16-bit PNG, with levels that 8 bits do not hold."""
+    levels = decode(cat).pixels.astype(np.uint16)
+    return encode(levels * 256 + 77, format_of("png"))

@@ -15,8 +15,10 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from liftout import Remover
+from liftout.images import decode
 
 
 def pixels(content: bytes) -> np.ndarray:
@@ -87,15 +89,44 @@ def test_the_background_colour_lies_under_the_subject(client: httpx.Client, cat:
     opaque = pixels(client.post("/api/remove", files={"file": cat}, data={"bgc": "10,200,30,255"}).content)
     blended = expected[..., :3] * alpha + np.array([10, 200, 30]) * (1 - alpha)
     assert np.abs(opaque[..., :3] - blended).max() <= 1
+    assert opaque.shape[2] == 4 and opaque[..., 3].min() == 255
     half = pixels(client.post("/api/remove", files={"file": cat}, params={"bgc": "10,200,30,128"}).content)
     over = alpha[..., 0] + 128 / 255 * (1 - alpha[..., 0])
     assert np.abs(half[..., 3] / 255 - over).max() <= 2 / 255
     assert half[expected[..., 3] == 0].reshape(-1, 4).max(axis=0).tolist() == [10, 200, 30, 128]
 
 
-def test_a_smoothed_mask_is_hard(client: httpx.Client, cat: bytes) -> None:
+def test_a_smoothed_mask_is_hard(client: httpx.Client, cat: bytes, expected: np.ndarray) -> None:
     mask = pixels(client.post("/api/remove", files={"file": cat}, data={"ppm": "true", "om": "true"}).content)
     assert set(np.unique(mask)) == {0, 255}
+    cross = ndimage.generate_binary_structure(2, 1)
+    opening = ndimage.grey_dilation(ndimage.grey_erosion(expected[..., 3], footprint=cross), footprint=cross)
+    assert np.array_equal(mask, np.where(ndimage.gaussian_filter(opening.astype(float), 2) < 127, 0, 255))
+
+
+def test_pixels_that_smoothing_adds_show_the_photo(client: httpx.Client, cat: bytes, expected: np.ndarray) -> None:
+    found = pixels(client.post("/api/remove", files={"file": cat}, data={"ppm": "true"}).content)
+    added = (found[..., 3] > 0) & (expected[..., 3] == 0)
+    kept = (found[..., 3] > 0) & (expected[..., 3] > 0)
+    with Image.open(io.BytesIO(cat)) as photo:
+        assert np.array_equal(found[added][:, :3], np.asarray(photo)[added])
+    assert np.array_equal(found[kept][:, :3], expected[kept][:, :3])
+
+
+@pytest.mark.parametrize("given", [{}, {"bgc": "10,200,30,255"}, {"bgc": "10,200,30,128"}, {"ppm": "true"}])
+def test_16_bits_stay_16_bits(client: httpx.Client, deep_cat: bytes, given: dict[str, str]) -> None:
+    answer = client.post("/api/remove", files={"file": deep_cat}, data=given)
+    assert decode(answer.content).pixels16 is not None
+
+
+def test_plain_edges_keep_the_colours_of_the_photo(launch: Callable[..., object], cat: bytes) -> None:
+    server = launch("--edges", "plain")
+    given = {"ppm": "true"}
+    answer = httpx.post(f"{server.url}/api/remove", files={"file": cat}, data=given, timeout=60, trust_env=False)
+    found = pixels(answer.content)
+    visible = found[..., 3] > 0
+    with Image.open(io.BytesIO(cat)) as photo:
+        assert np.array_equal(found[visible][:, :3], np.asarray(photo)[visible])
 
 
 def test_extras_are_arguments_of_remove(client: httpx.Client, cat: bytes, expected: np.ndarray) -> None:

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ import removebg.removebg as foreign
 from PIL import Image
 
 from liftout import Remover
+from liftout.images import decode
 
 PATH = "/v1.0/removebg"
 
@@ -162,6 +164,50 @@ def test_a_transparent_colour_stays_transparent(client: httpx.Client, cat: bytes
     answer = client.post(PATH, files={"image_file": cat}, data={"bg_color": "81d4fa77"})
     image = np.asarray(opened(answer.content))
     assert image[expected[..., 3] == 0].max(axis=0).tolist() == [0x81, 0xD4, 0xFA, 0x77]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"size": "small"},
+        {"size": "auto", "roi": "100px 10% 75% 200px"},
+        {"crop": "true", "crop_margin": "10px"},
+        {"scale": "50%", "position": "100% 0%"},
+        {"bg_color": "81d4fa"},
+        {"bg_color": "81d4fa77", "add_shadow": "true"},
+    ],
+)
+def test_16_bits_stay_16_bits(client: httpx.Client, deep_cat: bytes, given: dict[str, str]) -> None:
+    answer = client.post(PATH, files={"image_file": deep_cat}, data={**given, "format": "png"})
+    assert decode(answer.content).pixels16 is not None
+
+
+def test_plain_edges_keep_the_colours_of_the_photo(launch: Callable[..., object], cat: bytes) -> None:
+    server = launch("--edges", "plain")
+    pixels = np.asarray(opened(cat))
+    for given, part in (
+        ({"roi": "100px 10% 75% 200px"}, np.s_[:, :]),
+        ({"crop": "true"}, None),
+    ):
+        files, data = {"image_file": cat}, {**given, "size": "auto", "format": "png"}
+        answer = httpx.post(f"{server.url}{PATH}", files=files, data=data, timeout=60, trust_env=False)
+        found = np.asarray(opened(answer.content))
+        if part is None:
+            left, top = (int(answer.headers[f"x-foreground-{side}"]) for side in ("left", "top"))
+            assert (left, top) == (0, 0)
+            with Remover("tiny", edges="plain") as remover:
+                box = remover(cat).box
+            part = np.s_[box[1] : box[3], box[0] : box[2]]
+        visible = found[..., 3] > 0
+        assert visible.any()
+        assert np.array_equal(found[visible][:, :3], pixels[part][visible])
+
+
+def test_a_transparent_colour_lies_over_white_in_a_jpeg(client: httpx.Client, cat: bytes, expected: np.ndarray) -> None:
+    answer = client.post(PATH, files={"image_file": cat}, data={"bg_color": "81d4fa77", "format": "jpg"})
+    found = np.asarray(opened(answer.content)).astype(float)
+    colour = 255 + (np.array([0x81, 0xD4, 0xFA]) - 255) * 0x77 / 255
+    assert np.abs(found[expected[..., 3] == 0] - colour).mean() < 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import click
 from liftout.cli import exit_status, fetching
 from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, UsageError
 from liftout.models.catalog import all_models, find
-from liftout.models.licence import asks, remembered
+from liftout.models.licence import asks, is_unknown, remembered
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.models.verify import Part
 
@@ -299,6 +299,7 @@ def _file(spec: ModelSpec, file: FileSpec) -> list[tuple[str, str]]:
 def _commercial(spec: ModelSpec) -> str:
     if spec.license.commercial:
         return "commercial use allowed"
+    allowed = "licence unknown" if is_unknown(spec) else "no commercial use"
     if not asks(spec):
-        return "whether commercial use is allowed is not known"
-    return "no commercial use, " + ("accepted" if remembered(spec) else "not accepted yet")
+        return allowed
+    return f"{allowed}, " + ("accepted" if remembered(spec) else "not accepted yet")

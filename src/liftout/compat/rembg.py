@@ -9,26 +9,40 @@ Follows rembg 2.0.86 in names, arguments, defaults and types of results. Where i
 * `alpha_matting` and `vitmatte` both mean `edges="refined"`. The band that is matted is found from the alpha itself; the three
   `alpha_matting_...` numbers and `vitmatte_model` are checked and not needed.
 * Without a model name the built-in one runs, which is free for any use.
+* Model files that rembg has downloaded (`U2NET_HOME`, `~/.u2net`, `REMBG_HOME`, `~/.rembg`) are used where they are the
+  published ones by their hash.
 * An argument that neither knows is an error. Profile, EXIF, XMP and resolution survive in bytes, 16-bit input stays 16-bit.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import threading
+import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image
 
+from liftout.compose.smoothing import smoothed
 from liftout.cutout import Cutout
-from liftout.errors import UnknownModel, UsageError
+from liftout.errors import ModelFileCorrupt, UnknownModel, UsageError
 from liftout.images import encode, format_of
 from liftout.images.levels import to_8_bit
+from liftout.models import cache, hash_cache
+from liftout.models.catalog import find
+from liftout.models.resolve import is_path, locate, presence
+from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MODEL, Edges
 from liftout.remover import Remover
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 __all__ = ["Session", "new_session", "remove"]
 
@@ -46,12 +60,32 @@ _DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 class Session:
     """A loaded model, as `new_session` gives it. Safe to use from several threads."""
 
-    def __init__(self, model_name: str, remover: Remover, *, device: str, threads: int | None) -> None:
+    def __init__(
+        self,
+        model_name: str,
+        remover: Remover,
+        *,
+        device: str,
+        threads: int | None,
+        providers: Sequence[Any] | None = None,
+        sess_opts: Any = None,
+    ) -> None:
         self.model_name = model_name
         self._remover = remover
         self._options = {"device": device, "threads": threads}
+        self._inner = (providers or ["CPUExecutionProvider"], sess_opts)
         self._clothes: dict[str, Remover] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def inner_session(self) -> onnxruntime.InferenceSession:
+        """The model's graph in an ONNX Runtime session with the providers and options of `new_session`, opened when it is
+        first asked for. `predict` and `remove` do not go through it."""
+        import onnxruntime
+
+        providers, options = self._inner
+        graph = locate(self._remover.spec).file.path
+        return onnxruntime.InferenceSession(os.fspath(graph), sess_options=options, providers=list(providers))
 
     def predict(self, img: Image.Image) -> list[Image.Image]:
         """The subject's alpha as a list of one grey picture of the size of `img`, upright."""
@@ -76,12 +110,12 @@ class Session:
 
 
 def new_session(
-    model_name: str = "", *, providers: Sequence[Any] | None = None, sess_opts: object | None = None
+    model_name: str = "", sess_opts: object | None = None, *, providers: Sequence[Any] | None = None
 ) -> Session:
     """Load a model.
 
-    model_name: rembg's name or liftout's; empty is the built-in model. providers: ONNX Runtime's names, of which the first
-    decides where it runs. sess_opts: ONNX Runtime's SessionOptions, of which the number of threads is used.
+    model_name: rembg's name or liftout's; empty is the built-in model. sess_opts: ONNX Runtime's SessionOptions, of which the
+    number of threads is used. providers: ONNX Runtime's names, of which the first decides where it runs.
     Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
     """
     name = _NAMES.get(model_name, model_name) or DEFAULT_MODEL
@@ -92,11 +126,59 @@ def new_session(
     if name in _ELSEWHERE:
         raise UnknownModel(f"{name} is not among liftout's models; `liftout models list` shows them")
     device, threads = _device(providers), _threads(sess_opts)
-    return Session(name, Remover(name, device=device, threads=threads), device=device, threads=threads)
+    if not is_path(name):
+        _take_downloaded(model_name, find(name))
+    remover = Remover(name, device=device, threads=threads)
+    return Session(name, remover, device=device, threads=threads, providers=providers, sess_opts=sess_opts)
+
+
+def _take_downloaded(model_name: str, spec: ModelSpec) -> None:
+    """Give liftout the model file that rembg has downloaded, where liftout has none: a hard link where possible, else a copy.
+
+    Only a file with the hash of a published one is taken; of any other a RuntimeWarning says that it is not used.
+    """
+    path = next((path for path in _downloads(model_name) if path.is_file()), None)
+    if path is None or presence(spec) is not None:
+        return
+    published = [file for file in spec.files if file.role == "onnx" and cache.expectation(spec, file).pinned]
+    for file in published:
+        target = cache.path_of(spec, file)
+        try:
+            hash_cache.verified(path, cache.expectation(spec, file), model=spec.name)
+        except ModelFileCorrupt:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.{os.urandom(4).hex()}.partial")
+        try:
+            try:
+                os.link(path, partial)
+            except OSError:  # another file system, or one without hard links
+                shutil.copyfile(path, partial)
+            partial.replace(target)
+        except OSError as error:
+            warnings.warn(f"{path} cannot be taken over: {error.strerror}", RuntimeWarning, stacklevel=3)
+        finally:
+            partial.unlink(missing_ok=True)
+        return
+    warnings.warn(
+        f"{path} is not used: it does not have the hash of the published {spec.name}; to use a file of your own, add it with "
+        "`liftout models add NAME --onnx FILE --like MODEL`",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+def _downloads(model_name: str) -> list[Path]:
+    """Where rembg looks for a model's file: its folder per model, then the flat folder of earlier versions."""
+    data, flat = os.environ.get("XDG_DATA_HOME"), os.environ.get("U2NET_HOME")
+    own = flat or os.environ.get("REMBG_HOME") or (f"{data}/rembg" if data else "~/.rembg")
+    flat = flat or f"{data or '~'}/.u2net"
+    file = f"{model_name}.onnx"
+    return [Path(own).expanduser() / "models" / model_name / file, Path(flat).expanduser() / file]
 
 
 @overload
-def remove(data: bytes | bytearray | str | os.PathLike[str], *args: Any, **kwargs: Any) -> bytes: ...
+def remove(data: bytes | bytearray | str | os.PathLike[str] | IO[bytes], *args: Any, **kwargs: Any) -> bytes: ...
 
 
 @overload
@@ -108,7 +190,7 @@ def remove(data: Array, *args: Any, **kwargs: Any) -> Array | bytes: ...
 
 
 def remove(
-    data: bytes | bytearray | str | os.PathLike[str] | Image.Image | Array,
+    data: bytes | bytearray | str | os.PathLike[str] | IO[bytes] | Image.Image | Array,
     alpha_matting: bool = False,
     alpha_matting_foreground_threshold: int = 240,
     alpha_matting_background_threshold: int = 10,
@@ -131,7 +213,7 @@ def remove(
 ) -> bytes | Image.Image | Array:
     """Cut out one photo; arguments as in rembg, see this module's own words for the differences.
 
-    data: encoded bytes or a path (gives PNG bytes), a Pillow image (gives one), or an array (gives one). only_mask: the alpha
+    data: encoded bytes, a path or a binary file (gives PNG bytes), a Pillow image (gives one), or an array (gives one). only_mask: the alpha
     as a grey picture. post_process_mask: a hard, smoothed edge. bgcolor: (r, g, b) or (r, g, b, a), put behind the subject.
     cc, cloth_category: upper, lower, full or attire, for u2net_cloth_seg. model_name, providers, sess_opts: as for
     `new_session`, where no session is given; that session is kept for the next call.
@@ -148,18 +230,18 @@ def remove(
     edges: Edges = "plain" if putalpha else "refined" if alpha_matting or vitmatte else "auto"
     cutout = session.cut(data, edges, cc or cloth_category)
     if post_process_mask:
-        cutout = cutout.with_alpha(_post_processed(cutout.alpha))
+        cutout = cutout.with_alpha(smoothed(cutout.alpha))
     if only_mask:
         levels = cutout.alpha
     elif colour is not None:
-        levels = _over(cutout, colour)
+        levels = cutout.composite(colour)
     else:
         levels = cutout.levels
-    if force_return_bytes or isinstance(data, bytes | bytearray | str | os.PathLike):
-        return _png(cutout, levels)
-    if isinstance(data, Image.Image):
+    if not force_return_bytes and isinstance(data, np.ndarray):
+        return levels
+    if not force_return_bytes and isinstance(data, Image.Image):
         return Image.fromarray(levels) if only_mask else _pillow(cutout, levels)
-    return levels
+    return _png(cutout, levels)
 
 
 _kept: dict[tuple[object, ...], Session] = {}
@@ -189,6 +271,10 @@ def _device(providers: Sequence[Any] | None) -> str:
 
 
 def _threads(sess_opts: object | None) -> int | None:
+    if sess_opts is not None and not hasattr(sess_opts, "intra_op_num_threads"):
+        raise UsageError(
+            f"sess_opts is {sess_opts!r}; it must be onnxruntime.SessionOptions, and providers are given by name: providers=[...]"
+        )
     asked = getattr(sess_opts, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "")
     try:
         return int(asked) if asked else None
@@ -216,38 +302,6 @@ def _colour(bgcolor: Sequence[int]) -> tuple[int, int, int, int]:
         raise UsageError(f"bgcolor is {bgcolor!r}; it must be (r, g, b, a), each from 0 to 255")
     red, green, blue, opacity = (int(level) for level in (*levels, 255)[:4])
     return red, green, blue, opacity
-
-
-def _post_processed(alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Grey opening by a cross of five pixels, a Gaussian of two, and a threshold: small spots and notches go."""
-    opened = _extreme(_extreme(alpha, np.minimum), np.maximum)
-    blurred = np.asarray(Image.fromarray(opened).filter(ImageFilter.GaussianBlur(2)))
-    return np.where(blurred < 127, 0, 255).astype(np.uint8)
-
-
-def _extreme(plane: npt.NDArray[np.uint8], pick: np.ufunc) -> npt.NDArray[np.uint8]:
-    """The least or greatest of each pixel and its four neighbours."""
-    found = plane.copy()
-    pick(found[1:], plane[:-1], out=found[1:])
-    pick(found[:-1], plane[1:], out=found[:-1])
-    pick(found[:, 1:], plane[:, :-1], out=found[:, 1:])
-    pick(found[:, :-1], plane[:, 1:], out=found[:, :-1])
-    return found
-
-
-def _over(cutout: Cutout, colour: tuple[int, int, int, int]) -> Array:
-    """Straight RGBA of the cutout over a colour that may be transparent itself."""
-    solid = cutout.composite(colour[:3])
-    top = np.iinfo(solid.dtype).max
-    alpha = cutout.alpha[..., None].astype(np.float32) / 255
-    behind = (1 - alpha) * np.float32(colour[3] / 255)
-    total = alpha + behind
-    if colour[3] < 255:
-        share = np.divide(alpha, total, out=np.zeros_like(total), where=total > 0)
-        alone = cutout.levels[..., :3].astype(np.float32)
-        plain = cutout.with_alpha(np.zeros_like(cutout.alpha)).composite(colour[:3])
-        solid = np.rint(plain + (alone - plain) * share).astype(solid.dtype)
-    return np.dstack([solid, np.rint(total * top).astype(solid.dtype)])
 
 
 def _png(cutout: Cutout, levels: Array) -> bytes:

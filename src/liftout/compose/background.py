@@ -1,20 +1,28 @@
-"""What lies behind a subject: a colour, a picture, or the photo itself, blurred."""
+"""What lies behind a subject: a colour, a picture, or the photo itself out of focus."""
 
 from __future__ import annotations
 
 import math
-from typing import cast
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageFilter
 
+from liftout.compose.geometry import Box
 from liftout.errors import UsageError
-from liftout.images import Photo
+from liftout.images import ImageInput, Photo, decode
+from liftout.images.colour import from_srgb
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 Window = tuple[float, float, float, float]
+Colour = tuple[int, int, int]
+TransparentColour = tuple[int, int, int, int]
+Background: TypeAlias = str | Colour | TransparentColour | ImageInput
+"""A colour, a picture, or `blur`."""
 
 BLUR = "blur"
 _BLUR_SHARE = 0.02
@@ -25,6 +33,75 @@ _TOUCHED = 8
 _WHOLE = 0.999
 _FILL_FACTOR = 4
 """The subject is painted over at a quarter of the resolution, or less: what is painted is smooth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The photo that a cutout was made of, and which part of it the cutout shows.
+
+    pixels: uint8 [H, W, 3]. alpha: uint8 [H, W], the subject. window: (left, top, right, bottom) in pixels of the photo;
+    None where the cutout shows no part of it, as on a canvas.
+    """
+
+    pixels: UInt8
+    alpha: UInt8
+    window: Window | None
+
+    def part(self, box: Box, size: tuple[int, int]) -> Scene:
+        """The scene of a part of a cutout. box: the part, in pixels of the cutout; size: [height, width] of the cutout."""
+        left, top, right, bottom = box
+        height, width = size
+        if self.window is None or left < 0 or top < 0 or right > width or bottom > height:
+            return replace(self, window=None)
+        first, above, last, below = self.window
+        across, down = (last - first) / width, (below - above) / height
+        window = (first + left * across, above + top * down, first + right * across, above + bottom * down)
+        return replace(self, window=window)
+
+    def blurred(self, size: tuple[int, int], radius: float) -> UInt8:
+        """`blurred_scene` of this one."""
+        return blurred_scene(self.pixels, self.alpha, size, self.window, radius)
+
+
+def read_background(background: Background, scene: Scene, size: tuple[int, int], icc: bytes | None) -> UInt8:
+    """What lies behind a cutout of `size` [height, width], in the colour space of `icc`: uint8 [H, W, 3], or [3] for a colour.
+
+    Raises UsageError where it is neither a colour nor `blur` nor a picture, InputError for a picture that cannot be read.
+    """
+    if isinstance(background, tuple):
+        return in_colour_space(checked_colour(background, "background"), icc)
+    if isinstance(background, str):
+        colour = parse_colour(background)
+        if colour is not None:
+            return in_colour_space(colour, icc)
+        radius = parse_blur(background)
+        if radius is not None:
+            return scene.blurred(size, radius)
+        if not Path(background).is_file():
+            raise UsageError(
+                f"background `{background}` is neither a colour nor a file; try white, '#1e90ff', blur or photo.jpg"
+            )
+    return from_srgb(covering(decode(background), size), icc)
+
+
+def in_colour_space(colour: Colour, icc: bytes | None) -> UInt8:
+    """An sRGB colour in the colour space of `icc`, uint8 [3]."""
+    levels: UInt8 = from_srgb(np.array([[colour]], np.uint8), icc)[0, 0]
+    return levels
+
+
+def checked_colour(colour: tuple[int, ...], where: str) -> Colour:
+    """(r, g, b), as it is. where: what the message calls it. Raises UsageError where it is none."""
+    if len(colour) != 3:
+        raise UsageError(f"{where} is {colour!r}; a colour as a tuple must be (r, g, b)")
+    check_levels(colour, where)
+    return colour
+
+
+def check_levels(colour: tuple[int, ...], where: str) -> None:
+    """Raise UsageError where a level of a colour is none of 0..255. where: what the message calls it."""
+    if not all(isinstance(level, int | np.integer) and 0 <= level <= 255 for level in colour):
+        raise UsageError(f"{where} is {colour!r}; each level must be from 0 to 255")
 
 
 def parse_colour(text: str) -> tuple[int, int, int] | None:

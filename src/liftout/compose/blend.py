@@ -50,22 +50,25 @@ def _blend_strip(colours: npt.NDArray[Any], alpha: UInt8, behind: npt.NDArray[An
     out[soft] = np.rint(below + (colours[soft] - below.astype(np.float32)) * opacity)
 
 
-def with_shadow(
-    colours: npt.NDArray[Any], alpha: UInt8, shadow: Float32, shadow_colour: npt.NDArray[Any]
+def over_layer(
+    colours: npt.NDArray[Any], alpha: UInt8, opacity: Float32 | float, layer: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], UInt8]:
-    """Straight colours and alpha of a subject together with its shadow, for a picture without background.
+    """Straight colours and alpha of a subject together with a layer of one colour behind it, such as its shadow.
 
-    Porter and Duff 1984, "Compositing digital images", doi:10.1145/800031.808606: subject over shadow.
+    colours: uint8 or uint16 [H, W, 3], straight. alpha: uint8 [H, W]. opacity: of the layer, 0..1, float32 [H, W] or the
+    same everywhere. layer: its colour, [3], of the same kind as `colours`. Colours are zero where the result is empty.
+
+    Porter and Duff 1984, "Compositing digital images", doi:10.1145/800031.808606: subject over layer.
     """
     result, total = np.empty_like(colours), np.empty_like(alpha)
+    everywhere = np.broadcast_to(np.asarray(opacity, np.float32), alpha.shape)
     rows = max(1, _STRIP_PIXELS // alpha.shape[1])
     for first in range(0, alpha.shape[0], rows):
         strip = slice(first, first + rows)
-        opacity = alpha[strip].astype(np.float32) * np.float32(1 / 255)
-        fallen = shadow[strip] * (1 - opacity)
-        both = opacity + fallen
-        share = np.divide(opacity, both, out=np.zeros_like(both), where=both > 0)[..., None]
-        result[strip] = np.rint(shadow_colour + (colours[strip] - shadow_colour.astype(np.float32)) * share)
+        subject = alpha[strip].astype(np.float32) * np.float32(1 / 255)
+        both = subject + everywhere[strip] * (1 - subject)
+        share = np.divide(subject, both, out=np.zeros_like(both), where=both > 0)[..., None]
+        result[strip] = np.rint(layer + (colours[strip] - layer.astype(np.float32)) * share)
         total[strip] = np.rint(both * 255)
     result[total == 0] = 0
     return result, total

@@ -19,11 +19,11 @@ UInt16 = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Channels:
-    """pixels: uint8 [H, W, 3]. alpha: uint8 [H, W], None where opaque. deep: uint16 [H, W, 3] of a 16-bit image."""
+    """pixels: uint8 [H, W, 3]. alpha: uint8 [H, W], None where opaque. pixels16: uint16 [H, W, 3] of a 16-bit image."""
 
     pixels: UInt8
     alpha: UInt8 | None = None
-    deep: UInt16 | None = None
+    pixels16: UInt16 | None = None
     icc: bytes | None = None
     """Profile that the pixels are still in; None means sRGB."""
 
@@ -41,10 +41,12 @@ def split_channels(planes: npt.NDArray[Any], icc: bytes | None, transparent: obj
         alpha = np.where((colours == np.array(transparent)).all(axis=2), 0, 255).astype(np.uint8)
     if alpha is not None and alpha.min() == 255:
         alpha = None
-    deep = colours if colours.dtype == np.uint16 else None
+    pixels16 = colours if colours.dtype == np.uint16 else None
     if colours.shape[2] == 1:
         return _from_grey(colours[..., 0], alpha, icc)
-    return Channels(pixels=to_8_bit(colours), alpha=alpha, deep=deep, icc=icc if icc and colour.is_rgb(icc) else None)
+    return Channels(
+        pixels=to_8_bit(colours), alpha=alpha, pixels16=pixels16, icc=icc if icc and colour.is_rgb(icc) else None
+    )
 
 
 def channels_of(image: Image.Image, called: str) -> Channels:
@@ -76,12 +78,12 @@ def _from_grey(grey: npt.NDArray[Any], alpha: UInt8 | None, icc: bytes | None) -
         ramp = np.asarray(colour.image_to_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), icc))[0]
         pixels = ramp[shallow]
         curve = ramp[:, 0].astype(np.float64) * 257
-        deep = np.rint(np.interp(grey, np.arange(256) * 257, curve)).astype(np.uint16)
+        levels = np.rint(np.interp(grey, np.arange(256) * 257, curve)).astype(np.uint16)
     else:
-        pixels, deep = np.repeat(shallow[..., None], 3, axis=2), grey
+        pixels, levels = np.repeat(shallow[..., None], 3, axis=2), grey
     if grey.dtype != np.uint16:
         return Channels(pixels=pixels, alpha=alpha)
-    return Channels(pixels=pixels, alpha=alpha, deep=np.repeat(deep[..., None], 3, axis=2))
+    return Channels(pixels=pixels, alpha=alpha, pixels16=np.repeat(levels[..., None], 3, axis=2))
 
 
 def _grey_levels(levels: npt.NDArray[Any], called: str) -> npt.NDArray[Any]:

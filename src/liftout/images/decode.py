@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ ImageInput: TypeAlias = (
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000")
 _READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF or BMP"
+_URL = re.compile(r"(?i)(https?|ftp|file|data|s3|gs):/")
 _REDUCED_PAGE = 254  # TIFF tag NewSubfileType; bit 0 marks a smaller copy of another page
 
 
@@ -69,6 +71,8 @@ def _open(content: bytes) -> Image.Image:
 
 def _read(image: object, name: str | None) -> tuple[str, bytes]:
     if isinstance(image, str | os.PathLike):
+        if _URL.match(os.fspath(image)):
+            raise ImageUnreadable(f"{image}: URLs are not fetched; download the photo and give the file or its bytes")
         path = Path(image)
         try:
             content = path.read_bytes()
@@ -85,6 +89,10 @@ def _read(image: object, name: str | None) -> tuple[str, bytes]:
         called, content = name or str(getattr(image, "name", "stream")), image.read()
         if not isinstance(content, bytes):
             raise ImageUnreadable(f"{called}: is open as text; open it with mode 'rb'")
+    elif type(image).__module__.partition(".")[0] == "torch":
+        raise InputError(
+            "a torch tensor is not taken; give an array with channels last: tensor.permute(1, 2, 0).cpu().numpy()"
+        )
     else:
         raise InputError(
             f"an image is a path, bytes, a binary file, a Pillow image or an array, not {type(image).__name__}"
@@ -152,7 +160,7 @@ def _photo(found: Channels, called: str, image: Image.Image, *, said: int, still
     return Photo(
         pixels=_upright(found.pixels, still),
         alpha=None if found.alpha is None else _upright(found.alpha, still),
-        deep=None if found.deep is None else _upright(found.deep, still),
+        pixels16=None if found.pixels16 is None else _upright(found.pixels16, still),
         icc=found.icc,
         exif=exif,
         xmp=xmp,
@@ -163,6 +171,10 @@ def _photo(found: Channels, called: str, image: Image.Image, *, said: int, still
 
 def _from_array(array: npt.NDArray[Any], max_pixels: int, called: str) -> Photo:
     planes = array[..., None] if array.ndim == 2 else array
+    if planes.ndim == 3 and planes.shape[2] > 4 and planes.shape[0] in (1, 3, 4):
+        raise InputError(
+            f"{called}: shape {list(array.shape)} has its channels first; give [H, W, C]: array.transpose(1, 2, 0)"
+        )
     if planes.ndim != 3 or planes.shape[2] not in (1, 2, 3, 4):
         raise InputError(f"{called}: shape {list(array.shape)} is not a photo; give [H, W], [H, W, 3] or [H, W, 4]")
     _check_size(planes.shape[0], planes.shape[1], max_pixels, called)
@@ -173,7 +185,7 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int, called: str) -> Photo:
     elif planes.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{called}: arrays of {planes.dtype} are not photos; give uint8, uint16 or float in [0, 1]")
     found = split_channels(planes, None, None)
-    return Photo(pixels=found.pixels, alpha=found.alpha, deep=found.deep, name=called)
+    return Photo(pixels=found.pixels, alpha=found.alpha, pixels16=found.pixels16, name=called)
 
 
 def _check_size(height: int, width: int, max_pixels: int, called: str) -> None:

@@ -26,7 +26,7 @@ class Photo:
 
     pixels: UInt8
     alpha: UInt8 | None = None
-    deep: UInt16 | None = None
+    pixels16: UInt16 | None = None
     """uint16 [H, W, 3]: all levels of a 16-bit photo, of which `pixels` are the nearest 8-bit ones; else None."""
     icc: bytes | None = None
     """ICC profile of `pixels`; None means sRGB."""

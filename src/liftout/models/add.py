@@ -50,7 +50,8 @@ def add_onnx(
         raise UsageError(f"{onnx_file}: no such file")
     parent = find(like)
     output = dataclasses.replace(parent.output, index=parent.output.index if output_index is None else output_index)
-    spec = dataclasses.replace(parent, name=name, summary=f"Added by you: {onnx_file.name}, like {like}", output=output)
+    summary = f"Added by you: {onnx_file.name}, like {like}"
+    spec = dataclasses.replace(parent, name=name, summary=summary, output=output, added=True)
     file = NetworkFile(name=name, path=onnx_file, size=spec.input.size, output=output.index)
     _check(name, run(file, _noise(spec.input.size)), spec)
 
@@ -104,7 +105,12 @@ def add_folder(
         spec = _read_spec(name, facts["config.json"], facts["preprocessor_config.json"], folder)
     free_name(name, overwrite=overwrite)
     spec = dataclasses.replace(
-        spec, name=name, files=(), files_of="", summary=f"Added by you: {graph.name} of {folder.resolve().name}"
+        spec,
+        name=name,
+        files=(),
+        files_of="",
+        summary=f"Added by you: {graph.name} of {folder.resolve().name}",
+        added=True,
     )
     file = NetworkFile(name=name, path=graph, size=spec.input.size, output=spec.output.index or 0)
     prediction = run(file, _noise(spec.input.size))

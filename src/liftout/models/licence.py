@@ -1,4 +1,4 @@
-"""Consent to licences that restrict use: asked once, remembered under `LIFTOUT_HOME/state/consents`.
+"""Consent to licences that restrict use or are unknown: asked once, remembered under `LIFTOUT_HOME/state/consents`.
 
 consent(find("rmbg-1.4"), accept=True)
 """
@@ -15,11 +15,11 @@ from liftout.models.spec import ModelSpec
 
 
 def consent(spec: ModelSpec, *, accept: bool | Collection[str] = False) -> None:
-    """Go on if the model's licence asks for nothing or was accepted: now, in `LIFTOUT_ACCEPT_LICENSE`, or earlier.
+    """Return where the model's licence asks for nothing or was accepted: now, in `LIFTOUT_ACCEPT_LICENSE`, or earlier.
 
     accept: whether it is accepted now, or names of models and licences that are.
 
-    Raises LicenseNotAccepted.
+    Raises LicenseNotAccepted. The browser follows the same rule and says the same: `tests/vectors/licence.json`.
     """
     if not asks(spec) or remembered(spec):
         return
@@ -28,16 +28,25 @@ def consent(spec: ModelSpec, *, accept: bool | Collection[str] = False) -> None:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         write_record("consents", spec.name, record={"license": spec.license.weights, "accepted": when})
         return
-    raise LicenseNotAccepted(
-        f"{spec.name} is under the licence {spec.license.weights}"
-        + (f" ({spec.license.url})" if spec.license.url else "")
-        + f": no commercial use; if you accept it, give `--accept-license {spec.name}` once"
-    )
+    raise LicenseNotAccepted(f"{_problem(spec)}; if you accept that, give `--accept-license {spec.name}` once")
 
 
 def asks(spec: ModelSpec) -> bool:
-    """Whether the licence asks for consent: it has a name and does not allow commercial use."""
-    return not spec.license.commercial and spec.license.weights != "unknown"
+    """Whether the model asks for consent: its licence does not allow commercial use, or is unknown. Models that the user
+    added never ask."""
+    return not spec.license.commercial and not spec.added
+
+
+def is_unknown(spec: ModelSpec) -> bool:
+    """Whether nobody states what may be done with the weights."""
+    return spec.license.weights == "unknown" and not spec.license.commercial
+
+
+def _problem(spec: ModelSpec) -> str:
+    if is_unknown(spec):
+        return f"{spec.name}: licence unknown; its authors do not say whether its weights may be used commercially"
+    url = f" ({spec.license.url})" if spec.license.url else ""
+    return f"{spec.name}: the licence of its weights, {spec.license.weights}{url}, does not allow commercial use"
 
 
 def remembered(spec: ModelSpec) -> bool:

@@ -116,7 +116,7 @@ class LicenseSpec:
     code: str = "unknown"
     weights: str = "unknown"
     commercial: bool = False
-    """Whether the weights may be used commercially; consent is asked where a named licence says not."""
+    """Whether the weights may be used commercially; consent is asked where not."""
     note: str = ""
     url: str = ""
 
@@ -142,6 +142,8 @@ class ModelSpec:
     files_of: str = ""
     """The model under whose name the files and packs are kept, where several entries read the same weights differently."""
     license: LicenseSpec = field(default_factory=LicenseSpec)
+    added: bool = False
+    """Whether the user entered this model: they know its licence, so consent is not asked."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars, with the keys of the TOML; keys at their default are left out."""

@@ -20,15 +20,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter
-from PIL import Image, ImageFilter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from liftout.compose.smoothing import smoothed
 from liftout.cutout import Cutout
-from liftout.images import FORMATS, encode
-from liftout.images.colour import from_srgb
 from liftout.options import ResultOptions, RunOptions
 from liftout.render import render
 from liftout.server import body as bodies
@@ -145,26 +142,10 @@ async def _cut(
 def finished(cutout: Cutout, call: _Call) -> bytes:
     """PNG bytes of a cutout, as rembg's parameters ask for them."""
     if call.ppm:
-        cutout = Cutout(cutout.photo, smoothed(cutout.alpha))
+        cutout = cutout.with_alpha(smoothed(cutout.alpha))
     if call.om:
         return render(cutout, ResultOptions(mask=True, format="png")).content
-    if call.bgc is None:
-        return cutout.to_bytes("png")
-    if call.bgc[3] == 255:
-        return render(
-            cutout, ResultOptions(background="#{:02x}{:02x}{:02x}".format(*call.bgc[:3]), format="png")
-        ).content
-    red, green, blue = map(int, from_srgb(np.array([[call.bgc[:3]]], np.uint8), cutout.photo.icc)[0, 0])
-    behind = Image.new("RGBA", cutout.image.size, (red, green, blue, call.bgc[3]))
-    blended = np.asarray(Image.alpha_composite(behind, cutout.image))
-    return encode(blended, FORMATS["png"], icc=cutout.photo.icc)
-
-
-def smoothed(alpha: Any) -> Any:
-    """Alpha with specks gone and edges round and hard: opening, blur, one half. uint8 [H, W]."""
-    image = Image.fromarray(alpha).filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
-    blurred = np.asarray(image.filter(ImageFilter.GaussianBlur(2)))
-    return np.where(blurred < 127, 0, 255).astype(np.uint8)
+    return cutout.to_bytes("png", background=call.bgc)
 
 
 def _run_options(service: Service, call: _Call) -> RunOptions:

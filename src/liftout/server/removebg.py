@@ -21,15 +21,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from fastapi import APIRouter
-from PIL import Image, ImageColor
+from PIL import ImageColor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from liftout.cutout import Cutout
 from liftout.images import FORMATS, encode
-from liftout.images.colour import from_srgb
 from liftout.server import fields
 from liftout.server.body import Body
 from liftout.server.cutouts import from_base64, timing
@@ -37,8 +35,6 @@ from liftout.server.picture import Picture
 from liftout.server.problems import Problem, unprocessable
 from liftout.server.rate import headers as rate_headers
 from liftout.server.service import Service, one_source
-
-UInt8 = npt.NDArray[np.uint8]
 
 PREFIX = "/v1.0/"
 PATH = "/v1.0/removebg"
@@ -204,13 +200,17 @@ def _encoded(cutout: Cutout, call: Call, background: Picture | None) -> tuple[by
         return encode(cutout.alpha, kind), kind.mime
     if call.add_shadow:
         cutout = cutout.shadow()
+    see_through = background is None and (call.bg_color is None or call.bg_color[3] < 255) and cutout.alpha.min() < 255
+    kind = FORMATS[{"jpg": "jpeg", "auto": "png" if see_through else "jpeg"}.get(call.format, call.format)]
     if background is not None:
-        cutout = _opaque(np.asarray(cutout.over(background.photo())), cutout)
-    elif call.bg_color is not None:
-        cutout = _over_colour(cutout, call.bg_color)
-    opaque = bool(cutout.alpha.min() == 255)
-    kind = FORMATS[{"jpg": "jpeg", "auto": "jpeg" if opaque else "png"}.get(call.format, call.format)]
-    return cutout.to_bytes(kind.name), kind.mime
+        return cutout.to_bytes(kind.name, background=background.photo()), kind.mime
+    colour = call.bg_color if kind.alpha or call.bg_color is None else _over_white(call.bg_color)
+    return cutout.to_bytes(kind.name, background=colour), kind.mime
+
+
+def _over_white(colour: tuple[int, int, int, int]) -> tuple[int, int, int]:
+    red, green, blue = (round(255 + (level - 255) * colour[3] / 255) for level in colour[:3])
+    return red, green, blue
 
 
 def _zipped(cutout: Cutout) -> bytes:
@@ -235,18 +235,13 @@ def _inside(cutout: Cutout, call: Call) -> Cutout:
     alpha = np.zeros_like(cutout.alpha)
     rows, columns = slice(max(0, top), max(0, bottom)), slice(max(0, left), max(0, right))
     alpha[rows, columns] = cutout.alpha[rows, columns]
-    return Cutout(cutout.photo, alpha)
+    return cutout.with_alpha(alpha)
 
 
 def _smaller(cutout: Cutout, pixels: float) -> Cutout:
     """At most so many pixels, with the same shape."""
     height, width = cutout.size
-    size = _fitted((width, height), pixels)
-    if size == (width, height):
-        return cutout
-    alpha = np.asarray(Image.fromarray(cutout.alpha).resize(size, Image.Resampling.LANCZOS))
-    shrunk = np.asarray(Image.fromarray(cutout.photo.pixels).resize(size, Image.Resampling.LANCZOS))
-    return Cutout(dataclasses.replace(cutout.photo, pixels=shrunk, deep=None, alpha=None), alpha)
+    return cutout.resize(*_fitted((width, height), pixels))
 
 
 def _fitted(size: tuple[int, int], pixels: float) -> tuple[int, int]:
@@ -273,13 +268,7 @@ def _cropped(cutout: Cutout, call: Call) -> Cutout:
         for length, whole in zip(call.crop_margin, (height, width, height, width), strict=True)
     ]
     above, beside, below, before = sides
-    rgba = cutout.rgba[top:bottom, left:right]
-    padded = np.zeros((height + above + below, width + before + beside, 4), np.uint8)
-    source = cutout.rgba[max(0, top - above) : bottom + below, max(0, left - before) : right + beside]
-    y, x = max(0, above - top), max(0, before - left)
-    padded[y : y + source.shape[0], x : x + source.shape[1]] = source
-    padded[above : above + height, before : before + width] = rgba
-    return _made_of(padded, cutout)
+    return cutout.window(left - before, top - above, right + beside, bottom + below)
 
 
 def _placed(cutout: Cutout, call: Call) -> Cutout:
@@ -287,41 +276,8 @@ def _placed(cutout: Cutout, call: Call) -> Cutout:
     if cutout.box is None:
         return cutout
     height, width = cutout.size
-    left, top, right, bottom = cutout.box
-    subject = Image.fromarray(np.ascontiguousarray(cutout.rgba[top:bottom, left:right]))
-    if call.scale is not None:
-        factor = min(call.scale * width / subject.width, call.scale * height / subject.height)
-        subject = _resized(subject, (max(1, round(subject.width * factor)), max(1, round(subject.height * factor))))
-    across, down = call.position or (0.5, 0.5)
-    x, y = round(across * (width - subject.width)), round(down * (height - subject.height))
-    canvas = Image.new("RGBA", (width, height))
-    canvas.paste(subject, (x, y))
-    return _made_of(np.asarray(canvas), cutout)
-
-
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """RGBA resized with its colours weighted by alpha."""
-    return image.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
-
-
-def _over_colour(cutout: Cutout, colour: tuple[int, int, int, int]) -> Cutout:
-    """The subject over a colour that may itself be transparent."""
-    if colour[3] == 255:
-        return _opaque(np.asarray(cutout.over(colour[:3])), cutout)
-    own = from_srgb(np.array([[colour[:3]]], np.uint8), cutout.photo.icc)[0, 0]
-    behind = Image.new("RGBA", (cutout.size[1], cutout.size[0]), (*map(int, own), colour[3]))
-    return _made_of(np.asarray(Image.alpha_composite(behind, cutout.image)), cutout)
-
-
-def _opaque(pixels: UInt8, cutout: Cutout) -> Cutout:
-    return _made_of(np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)]), cutout)
-
-
-def _made_of(rgba: UInt8, cutout: Cutout) -> Cutout:
-    """A cutout out of finished straight-alpha pixels."""
-    pixels, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    photo = dataclasses.replace(cutout.photo, pixels=pixels, deep=None, alpha=None)
-    return Cutout(photo, alpha, make_rgba=lambda colours, opacity: np.dstack([colours, opacity]))
+    position = call.position or (0.5, 0.5)
+    return cutout.canvas(width, height, position=position, enlarge=call.scale is not None, fill=call.scale or 1.0)
 
 
 @contextlib.asynccontextmanager

@@ -136,6 +136,7 @@ def _listed(folder: Path) -> list[dict[str, Any]]:
                 "peak_bytes": manifest.peak_bytes,
                 "commercial": manifest.spec.license.commercial,
                 "license": asdict(manifest.spec.license),
+                "added": manifest.spec.added,
             }
         )
     return sorted(rows, key=lambda row: int(row["bytes"]))

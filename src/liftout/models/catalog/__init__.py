@@ -2,7 +2,7 @@
 
 Three layers, later ones over earlier ones: the files beside this module, the models that the user added
 (`LIFTOUT_HOME/catalog`), and the folder named by `LIFTOUT_CATALOG`. A layer may hold whole entries or single keys of an
-entry that exists; `like = "NAME"` starts from another entry.
+entry that exists; `like = "NAME"` starts from another entry. An entry that states no licence is the user's own (`added`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ def all_models() -> dict[str, ModelSpec]:
                 entries[name] = _merged(entries.get(name, {}), entry)
                 origins[name] = f"{path.name}: {name}"
     resolved = {name: _inherited(name, entries, ()) for name in entries}
-    return {name: ModelSpec.from_dict({**entry, "name": name}, where=origins[name]) for name, entry in resolved.items()}
+    return {
+        name: ModelSpec.from_dict({"added": _is_added(entry), **entry, "name": name}, where=origins[name])
+        for name, entry in resolved.items()
+    }
 
 
 def find(name: str) -> ModelSpec:
@@ -47,6 +50,12 @@ def find(name: str) -> ModelSpec:
     near = difflib.get_close_matches(name.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
     hint = f"did you mean `{folded[near[0]]}`? " if near else ""
     raise UnknownModel(f"no model is called `{name}`; {hint}`liftout models list` shows all")
+
+
+def _is_added(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry that does not say so was written by the user: liftout's own entries state a licence. `models add` of
+    0.1.0 copied the licence of the model that the file is like, and wrote this summary."""
+    return "license" not in entry or str(entry.get("summary", "")).startswith("Added by you: ")
 
 
 def _layers() -> list[Path]:

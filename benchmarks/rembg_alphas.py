@@ -1,0 +1,144 @@
+"""How far alphas are from rembg 2.0.86's with the same weights, and which step makes the difference.
+
+python -m benchmarks.rembg_alphas [--write docs/rembg.md]
+
+Needs `../shared/data` (U2NetP, 200 ECSSD photos) and the package index the first time, for rembg's own environment. rembg's
+pipeline is repeated here step by step, which must give the masks of rembg itself on the example photos, level for level; then
+each of its steps is exchanged for liftout's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from benchmarks.pages import write_part
+from benchmarks.peers import REMBG, python_of
+from liftout import graphs
+from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.models.catalog import find
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT.parent / "shared" / "data"
+MODEL = "u2netp"
+
+MASKS = """
+import sys
+from pathlib import Path
+from PIL import Image
+from rembg import new_session, remove
+session = new_session(sys.argv[1])
+for path in map(Path, sys.argv[3:]):
+    remove(Image.open(path), session=session, only_mask=True).save(Path(sys.argv[2]) / f"{path.stem}.png")
+"""
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+
+def main() -> int:
+    """Print the table; exit status 1 where the repeated pipeline is not rembg's."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--write", type=Path, metavar="PAGE")
+    asked = parser.parse_args()
+    examples = sorted((ROOT / "examples").glob("*.jpg"))
+    photos = sorted((DATA / "eval" / "ecssd" / "images").glob("*.jpg"))
+    weights = DATA / "weights" / f"{MODEL}.onnx"
+    spec = find(MODEL)
+    file = NetworkFile(name=MODEL, path=weights, size=spec.input.size, output=spec.output.index)
+    network = open_network(file, options=EngineOptions(device="cpu", precision="fp32"))
+
+    def variants(path: Path) -> tuple[UInt8, dict[str, UInt8]]:
+        photo = opened(path)
+        size = photo.shape[:2]
+        ours, box = graphs.prepare(photo, spec.input)
+        shrunk_theirs, shrunk_ours = network.run(lanczos_input(photo)), network.run(ours)
+        return lanczos_output(shrunk_theirs, size), {
+            "shrinks the photo": lanczos_output(shrunk_ours, size),
+            "enlarges the prediction": graphs.finish(shrunk_theirs, size, spec.output, box=box),
+            'both: `edges="plain"`': graphs.finish(shrunk_ours, size, spec.output, box=box),
+            "follows the photo's edges, on rembg's prediction": graphs.finish(
+                shrunk_theirs, size, spec.output, box=box, image=photo
+            ),
+            'all: `edges="auto"`, the default': graphs.finish(shrunk_ours, size, spec.output, box=box, image=photo),
+        }
+
+    exact = is_rembgs(examples, [variants(path)[0] for path in examples], weights)
+    table = compared({path.stem: variants(path) for path in photos})
+    lines = [
+        f"U2NetP, {len(photos)} ECSSD photos, against rembg 2.0.86 (its pipeline, repeated: "
+        f"{'the same masks' if exact else 'NOT THE SAME MASKS'} as rembg itself on the {len(examples)} example photos).",
+        "",
+        "| liftout's own step | alpha, mean difference of 1 | its worst photo | IoU at one half, mean | worst photo |",
+        "|---|---|---|---|---|",
+        *table,
+    ]
+    print("\n".join(lines))
+    if asked.write:
+        write_part(asked.write, "alphas", lines)
+    return 0 if exact else 1
+
+
+def opened(path: Path) -> UInt8:
+    """A photo upright, uint8 [H, W, 3]."""
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def lanczos_input(photo: UInt8) -> Float32:
+    """rembg's input of U-2-Net: shrunk by Lanczos, divided by the largest level, ImageNet's mean and deviation."""
+    levels = np.asarray(Image.fromarray(photo).resize((320, 320), Image.Resampling.LANCZOS)).astype(np.float64)
+    scaled = levels / max(levels.max(), 1e-6)
+    normal = (scaled - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32)
+
+
+def lanczos_output(prediction: Float32, size: tuple[int, int]) -> UInt8:
+    """rembg's mask: min-max, cut to whole levels, enlarged by Lanczos."""
+    plane = prediction[0, 0]
+    plane = (plane - plane.min()) / (plane.max() - plane.min())
+    mask = Image.fromarray((plane * 255).astype(np.uint8))
+    return np.asarray(mask.resize((size[1], size[0]), Image.Resampling.LANCZOS))
+
+
+def is_rembgs(photos: list[Path], masks: list[UInt8], weights: Path) -> bool:
+    """Whether rembg itself makes these masks of these photos."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / weights.name).symlink_to(weights)
+        subprocess.run(
+            [python_of("rembg", REMBG), "-c", MASKS, MODEL, folder, *photos],
+            check=True,
+            env={**os.environ, "U2NET_HOME": folder},
+        )
+        theirs = [np.asarray(Image.open(Path(folder) / f"{path.stem}.png")) for path in photos]
+    return all(np.array_equal(one, other) for one, other in zip(masks, theirs, strict=True))
+
+
+def compared(alphas: dict[str, tuple[UInt8, dict[str, UInt8]]]) -> list[str]:
+    """One row for each way: difference in alpha and overlap of what is at least half opaque, over all photos."""
+    rows = []
+    for way in next(iter(alphas.values()))[1]:
+        differences = [np.abs(made[way].astype(float) - theirs).mean() / 255 for theirs, made in alphas.values()]
+        overlaps = [overlap(made[way] >= 128, theirs >= 128) for theirs, made in alphas.values()]
+        rows.append(
+            f"| {way} | {np.mean(differences):.4f} | {max(differences):.4f} | {np.mean(overlaps):.3f} | {min(overlaps):.3f} |"
+        )
+    return rows
+
+
+def overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
+    """Intersection over union; 1 where both are empty."""
+    union = np.count_nonzero(one | other)
+    return np.count_nonzero(one & other) / union if union else 1.0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
