@@ -14,6 +14,7 @@ import pytest
 from conftest import Visit
 from hosting import Host, slow
 from PIL import Image
+from test_pixels import raw_png
 
 SMALL_LIMIT = 60_000
 
@@ -180,6 +181,14 @@ NO_PHOTOS = {
     'new File(["text"], "note.jpg")': ("ImageUnreadable", "note.jpg: not an image that this browser can read"),
     'await photo("half.png")': ("ImageUnreadable", "half.png: ends too early"),
     'await photo("half.jpg")': ("ImageUnreadable", "half.jpg: not an image that this browser can read, or not whole"),
+    'await photo("rows.png")': ("ImageUnreadable", "rows.png: cannot be decoded (rows are missing)"),
+    'await photo("late.jpg")': ("ImageUnreadable", "late.jpg: not an image that this browser can read, or not whole"),
+    'await photo("line.png")': ("ImageTooLarge", "line.png: 1 x 20000000 pixels; a side may have at most 65535"),
+    'await photo("strip.png")': (
+        "ImageTooLarge",
+        "strip.png: 4 x 804 pixels; one side may be at most 200 times as long",
+    ),
+    "new ImageData(1, 201)": ("ImageTooLarge", "the pixels: 1 x 201 pixels; one side may be at most 200 times as long"),
     'await photo("moving.gif")': ("ImageAnimated", "moving.gif: has 3 frames"),
     'await photo("moving.png")': ("ImageAnimated", "moving.png: is animated"),
     '"photo.jpg"': ("UsageError", "a photo is a File, a Blob, encoded bytes or ImageData"),
@@ -212,14 +221,14 @@ def test_what_cannot_be_cut_is_refused_in_plain_words(
         for (const call of [{calls}]) {{
           errors.push(await call().then(() => ["cut", ""], (error) => [error.name, error.message]));
         }}
-        const {{ width }} = await lifter.cut(new ImageData(3, 3));
+        const {{ width }} = await lifter.cut(new ImageData(1, 200)); // as narrow as a photo may be
         return [...errors, width];
         """
     )
     for (call, (name, words)), (found_name, message) in zip(expected.items(), found[:-1], strict=True):
         assert found_name == name, (call, message)
         assert words in message
-    assert found[-1] == 3
+    assert found[-1] == 1
 
 
 def bad_photos(put_photo: Callable[[str, bytes], str]) -> None:
@@ -230,6 +239,12 @@ def bad_photos(put_photo: Callable[[str, bytes], str]) -> None:
         noise.save(stream, "PNG" if kind == "png" else "JPEG")
         content = stream.getvalue()
         put_photo(f"half.{kind}", content[: len(content) // 2] if kind == "png" else content[:300])
+    stream = io.BytesIO()
+    noise.resize((640, 640)).save(stream, "JPEG")
+    put_photo("late.jpg", stream.getvalue()[: len(stream.getvalue()) // 2])
+    put_photo("rows.png", raw_png(64, 64, 8, 0, bytes(65 * 40)))
+    put_photo("line.png", raw_png(1, 20_000_000, 8, 0, bytes(200)))
+    put_photo("strip.png", raw_png(4, 804, 8, 0, bytes(5 * 804)))
     for kind in ("gif", "png"):
         stream = io.BytesIO()
         frames[0].save(stream, kind.upper(), save_all=True, append_images=frames[1:])

@@ -1,6 +1,7 @@
 /** A file becomes a photo: upright pixels in their own colour space, straight alpha, and what the network sees of them. */
 import { ImageAnimated, ImageUnreadable } from "../errors.js";
-import { checkSize, isPng, isRgbProfile, readPng, type Pixels } from "./png-read.js";
+import { checkSize } from "./limits.js";
+import { isPng, isRgbProfile, readPng, type Pixels } from "./png-read.js";
 import { profileOf } from "./profile.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;

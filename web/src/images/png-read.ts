@@ -5,7 +5,8 @@
  * Source: W3C Portable Network Graphics (third edition), sections 7 (order of samples), 8 (Adam7), 9 (filters), 11 (chunks).
  */
 import { unzlibSync } from "fflate";
-import { ImageAnimated, ImageTooLarge, ImageUnreadable } from "../errors.js";
+import { ImageAnimated, ImageUnreadable } from "../errors.js";
+import { checkSize } from "./limits.js";
 import { orientationOf, upright } from "./orientation.js";
 import { crc32 } from "./png-write.js";
 
@@ -75,20 +76,11 @@ export async function readPng(bytes: Bytes, called: string, maxPixels: number): 
   if (frames && new DataView(frames.buffer, frames.byteOffset).getUint32(0) > 1) {
     throw new ImageAnimated(`${called}: is animated; save the frame to cut out as a file of its own`);
   }
-  const samples = await inflate(parts, called);
-  const pixels = expand(header, samples, called);
+  const passes = passesOf(header);
+  const pixels = expand(header, passes, await inflate(parts, rowsLength(passes), called));
   const profile = header.type === 2 || header.type === 6 || header.type === 3 ? iccOf(named("iCCP")) : null;
   const exif = named("eXIf");
   return { ...upright(pixels, exif ? orientationOf(exif) : 1), icc: profile };
-}
-
-export function checkSize(height: number, width: number, maxPixels: number, called: string): void {
-  if (height * width > maxPixels) {
-    const megapixels = Math.round((height * width) / 1e6);
-    throw new ImageTooLarge(
-      `${called}: ${width} x ${height} = ${megapixels} megapixels, above the limit of ${maxPixels / 1e6}; raise it with maxPixels`,
-    );
-  }
 }
 
 function splitChunks(bytes: Bytes, called: string): { type: string; body: Bytes }[] {
@@ -110,31 +102,64 @@ function splitChunks(bytes: Bytes, called: string): { type: string; body: Bytes 
   return chunks;
 }
 
-async function inflate(parts: Bytes[], called: string): Promise<Bytes> {
-  try {
-    const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  } catch (error) {
-    throw new ImageUnreadable(`${called}: cannot be decoded (${(error as Error).message}); open and save it again, or give another file`);
-  }
+/** One pass over the image: where it begins, its steps, and its size. */
+interface Pass {
+  left: number;
+  top: number;
+  across: number;
+  down: number;
+  columns: number;
+  rows: number;
+  /** Of one row, without the number of its filter. */
+  rowBytes: number;
 }
 
-function expand(header: Header, data: Bytes, called: string): Omit<Pixels, "icc"> {
-  const { width, height, depth, type } = header;
+function passesOf({ width, height, depth, type, interlaced }: Header): Pass[] {
   const bits = depth * CHANNELS[type]!;
+  return (interlaced ? ADAM7 : ([[0, 0, 1, 1]] as const))
+    .map(([left, top, across, down]) => {
+      const columns = Math.max(0, Math.ceil((width - left) / across));
+      const rows = Math.max(0, Math.ceil((height - top) / down));
+      return { left, top, across, down, columns, rows, rowBytes: Math.ceil((columns * bits) / 8) };
+    })
+    .filter(({ columns, rows }) => columns && rows);
+}
+
+function rowsLength(passes: Pass[]): number {
+  return passes.reduce((sum, { rows, rowBytes }) => sum + rows * (rowBytes + 1), 0);
+}
+
+/** The rows, `length` bytes; what a file holds beyond them is not read. Throws ImageUnreadable where there are fewer. */
+async function inflate(parts: Bytes[], length: number, called: string): Promise<Bytes> {
+  const data = new Uint8Array(length);
+  let at = 0;
+  const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("deflate"));
+  const reader = stream.getReader();
+  try {
+    while (at < length) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      data.set(value.subarray(0, length - at), at);
+      at += value.length;
+    }
+  } catch (error) {
+    throw new ImageUnreadable(`${called}: cannot be decoded (${(error as Error).message}); save it again, or give another file`);
+  }
+  if (at < length) throw new ImageUnreadable(`${called}: cannot be decoded (rows are missing); save it again, or give another file`);
+  void reader.cancel().catch(() => undefined);
+  return data;
+}
+
+function expand(header: Header, passes: Pass[], data: Bytes): Omit<Pixels, "icc"> {
+  const { width, height, depth, type } = header;
+  const unit = Math.max(1, (depth * CHANNELS[type]!) >> 3);
   const rgb = new Uint8Array(width * height * 3);
   const hasAlpha = type === 4 || type === 6 || (header.transparent !== null && !(type === 0 && depth === 16));
   const alpha = hasAlpha ? new Uint8Array(width * height).fill(255) : null;
-  const passes = header.interlaced ? ADAM7 : ([[0, 0, 1, 1]] as const);
+  const put = placer(header, rgb, alpha);
   let at = 0;
-  for (const [left, top, across, down] of passes) {
-    const columns = Math.ceil((width - left) / across);
-    const rows = Math.ceil((height - top) / down);
-    if (columns <= 0 || rows <= 0) continue;
-    const rowBytes = Math.ceil((columns * bits) / 8);
-    if (at + rows * (rowBytes + 1) > data.length) throw new ImageUnreadable(`${called}: ends too early; the file is not whole`);
-    unfilter(data, at, rowBytes, rows, Math.max(1, bits >> 3));
-    const put = placer(header, rgb, alpha);
+  for (const { left, top, across, down, columns, rows, rowBytes } of passes) {
+    unfilter(data, at, rowBytes, rows, unit);
     for (let row = 0; row < rows; row++) {
       put(data, at + row * (rowBytes + 1) + 1, columns, (top + row * down) * width + left, across);
     }
