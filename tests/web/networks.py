@@ -19,15 +19,15 @@ SIZE = (64, 64)
 FREE = LicenseSpec(code="Apache-2.0", weights="Apache-2.0", commercial=True)
 
 
-def spec(name: str, *, commercial: bool = True, size: tuple[int, int] = SIZE) -> ModelSpec:
-    """A catalogue entry for one of the networks below."""
+def spec(name: str, *, weights: str | None = None, size: tuple[int, int] = SIZE) -> ModelSpec:
+    """A catalogue entry for one of the networks below. weights: their licence, where it is not free."""
     return ModelSpec(
         name=name,
         family="test",
         architecture="test",
         input=InputSpec(size=size, mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0)),
         output=OutputSpec(activation="none"),
-        license=FREE if commercial else replace(FREE, weights="CC-BY-NC-4.0", commercial=False),
+        license=replace(FREE, weights=weights, commercial=False) if weights else FREE,
     )
 
 

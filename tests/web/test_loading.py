@@ -285,6 +285,16 @@ def test_a_licence_that_forbids_commerce_asks_for_consent(visit: Callable[..., V
     assert load(page, "paid", acceptLicense=True)["model"]["license"]["commercial"] is False
 
 
+def test_a_model_of_unknown_licence_asks_and_one_that_the_user_added_does_not(visit: Callable[..., Visit]) -> None:
+    page = visit()
+    made = load(page, "unlicensed")
+    assert made["error"] == "LicenseNotAccepted"
+    assert made["message"].startswith("unlicensed: licence unknown; its authors do not say whether")
+    assert load(page, "unlicensed", acceptLicense=True)["model"]["name"] == "unlicensed"
+    own = {"onnx": "packs/unlicensed/network.onnx", "like": {"name": "own", "input": {"size": [64, 64]}}}
+    assert load(page, own)["model"]["name"] == "own"
+
+
 def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(visit: Callable[..., Visit], host: Host) -> None:
     made = load(visit(), "giant")
     assert made["error"] == "OutOfMemory"

@@ -36,7 +36,7 @@ def place(chromium: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -
     packs.BLOCK_BYTES = BLOCK_BYTES
     os.environ["LIFTOUT_HOME"] = str(home)
     try:
-        site.write(folder, ["pocket", "paid", "slow", "blocks", "greedy"])
+        site.write(folder, ["pocket", "paid", "unlicensed", "slow", "blocks", "greedy"])
     finally:
         packs.BLOCK_BYTES = held
         os.environ.pop("LIFTOUT_HOME")
@@ -53,7 +53,7 @@ class Page:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(120_000)  # the processor is shared with other tests
         page.goto(address)
         self.ready()
 
@@ -325,6 +325,9 @@ def test_a_model_shows_its_cost_and_asks_for_consent(page: Page, examples: Path)
     assert "to fetch" in row.inner_text()
     use = row.get_by_role("button")
     assert use.is_disabled()
+    unknown = page.page.locator("#model-list > li", has_text="unlicensed").last
+    assert "licence unknown" in unknown.inner_text()
+    assert unknown.get_by_role("button").is_disabled()
     row.get_by_role("checkbox").check()
     use.click()
     assert page.page.inner_text("#work [data-model-name]") == "paid"

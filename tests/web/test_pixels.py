@@ -240,9 +240,10 @@ def test_a_large_photo_is_cut_in_strips_that_fit_together(
 
 @pytest.fixture
 def half_seen() -> bytes:
-    """A photo whose own alpha is a soft disc off the centre."""
+    """A photo whose own alpha is a soft disc off the centre, and a speck far from it."""
     y, x = np.mgrid[:90, :130]
     disc = np.clip(255 - 9 * np.maximum(0, np.hypot(y - 40, x - 70) - 18), 0, 255).astype(np.uint8)
+    disc[84:86, 4:7] = 255
     return png(np.dstack([noise(90, 130, 3) // 8 + 100, disc]))
 
 
@@ -258,17 +259,22 @@ def test_options_do_in_the_browser_what_they_do_in_python(
         {"crop": True, "margin": 5},
         {"crop": True, "mask": True},
     ]
-    files = visit().run(
+    made = visit().run(
         """
         const lifter = await Lifter.load("opaque");
         const made = [];
-        for (const options of argument.choices) made.push(await bytesOf((await lifter.cut(await photo(argument.name), options)).blob));
+        for (const options of argument.choices) {
+          const { blob, box } = await lifter.cut(await photo(argument.name), options);
+          made.push([await bytesOf(blob), Object.values(box)]);
+        }
         return made;
         """,
         {"name": put_photo("half.png", half_seen), "choices": choices},
     )
-    for options, found in zip(choices, files, strict=True):
-        expected = render(Cutout(decoded, decoded.alpha), ResultOptions(**options))  # type: ignore[arg-type]
+    for options, (found, box) in zip(choices, made, strict=True):
+        cutout = Cutout(decoded, decoded.alpha)
+        assert box == list((cutout.crop(int(str(options.get("margin", 0)))) if options.get("crop") else cutout).box or ())
+        expected = render(cutout, ResultOptions(**options))  # type: ignore[arg-type]
         theirs, ours = (np.asarray(Image.open(io.BytesIO(c))) for c in (expected.content, found.encode("latin1")))
         np.testing.assert_array_equal(ours, theirs, err_msg=str(options))
 

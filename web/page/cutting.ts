@@ -3,6 +3,7 @@
  * gives a quick look at a lower resolution.
  */
 import type { Cutout, Lifter, Progress } from "./liftout.js";
+import { licenceProblem } from "../src/licence.js";
 import { describe } from "./describing.js";
 import { forgetPhoto, keepPhoto } from "./keeping.js";
 import { reduced, thumbOf } from "./pixels.js";
@@ -12,7 +13,6 @@ import { changed, state, type ListedModel, type Photo } from "./state.js";
 import { phrased, t } from "./words.js";
 
 const BUILT_IN = "pocket";
-const SEEN = 16; // alpha from which something is to be seen
 const PREVIEW_SIDE = 1024;
 const PREVIEW_FROM = 4_000_000; // pixels from which a photo takes long enough to show a quick look first
 
@@ -32,7 +32,7 @@ let told = 0;
 /** The model for quick looks and for writing files: the built-in one, or the smallest that is free to use. */
 export function fastModel(): string {
   const { models, settings } = state;
-  const found = models.find(({ name }) => name === BUILT_IN) ?? models.find(({ commercial }) => commercial);
+  const found = models.find(({ name }) => name === BUILT_IN) ?? models.find((model) => licenceKind(model) === "free");
   return found?.name ?? settings.model;
 }
 
@@ -40,8 +40,14 @@ export function listed(name: string): ListedModel | undefined {
   return state.models.find((model) => model.name === name);
 }
 
+/** Whether a model asks for consent: `unknown` where nobody says what its weights may be used for. */
+export function licenceKind({ name, added = false, commercial, license }: ListedModel): "free" | "restricted" | "unknown" {
+  if (!licenceProblem({ name, added, license: { ...license, commercial } })) return "free";
+  return license.weights === "unknown" ? "unknown" : "restricted";
+}
+
 export function accepted(model: ListedModel): boolean {
-  return model.commercial || (preferences.accepted ?? []).includes(model.name);
+  return licenceKind(model) === "free" || (preferences.accepted ?? []).includes(model.name);
 }
 
 /** Take another model for what is cut from now on. */
@@ -180,9 +186,8 @@ async function cut(photo: Photo, lifter: Lifter): Promise<void> {
 }
 
 /** Take a cutout over, made or edited, and keep it. */
-export async function finish(photo: Photo, { blob, alpha, width, height }: Cutout): Promise<void> {
-  const empty = !alpha.some((level) => level >= SEEN);
-  Object.assign(photo, { cutout: blob, preview: null, width, height, empty });
+export async function finish(photo: Photo, { blob, width, height, box }: Cutout): Promise<void> {
+  Object.assign(photo, { cutout: blob, preview: null, width, height, box, empty: box === null });
   changed();
   const { url } = await thumbOf(blob);
   URL.revokeObjectURL(photo.thumb);

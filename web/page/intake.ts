@@ -55,6 +55,7 @@ export function take(files: File[]): void {
     thumb: "",
     width: 0,
     height: 0,
+    box: undefined,
     model: "",
     seconds: 0,
     edited: false,

@@ -18,8 +18,8 @@ let told = false;
 export async function keepPhoto(photo: Photo): Promise<void> {
   const thumb = await fetchedThumb(photo.thumb);
   // read after the wait: a later call may have been faster, and must not be undone
-  const { id, name, file, stage, cutout, width, height, model, seconds, edited, empty, added } = photo;
-  const stored: Stored = { id, name, file, stage, cutout, width, height, model, seconds, edited, empty, added, thumb };
+  const { id, name, file, stage, cutout, width, height, box, model, seconds, edited, empty, added } = photo;
+  const stored: Stored = { id, name, file, stage, cutout, width, height, box, model, seconds, edited, empty, added, thumb };
   await write("photos", (store) => store.put(stored));
 }
 

@@ -1,5 +1,5 @@
 /** The dialog of models: what each costs and allows, shown before a byte of it is fetched. */
-import { accepted, advance, choose } from "./cutting.js";
+import { accepted, advance, choose, licenceKind } from "./cutting.js";
 import { all, element, glyph, make } from "./elements.js";
 import { prefer, preferences } from "./preferences.js";
 import { bytes, number } from "./sizes.js";
@@ -58,6 +58,7 @@ function row(model: ListedModel): HTMLLIElement {
     ...(model.peak_bytes ? [t("model.memory", { bytes: bytes(model.peak_bytes) })] : []),
     `${t("model.sees", { width: number(width), height: number(height) })} · ${model.precision}`,
   ];
+  const licence = licenceKind(model);
   const use = make("button", { type: "button", className: used ? "plain" : "primary", disabled: used || !accepted(model) });
   use.append(...(used ? [glyph("check")] : []), used ? t("model.used") : t("model.use"));
   use.setAttribute("aria-label", `${used ? t("model.used") : t("model.use")}: ${model.name}`);
@@ -73,19 +74,19 @@ function row(model: ListedModel): HTMLLIElement {
     make("ul", { className: "pills" }, ...facts.map((text) => make("li", { textContent: text }))),
     make(
       "p",
-      { className: model.commercial ? "fine licence" : "fine licence restricted" },
-      `${t("model.licence", { licence: model.license.weights })} · ${model.commercial ? t("model.free") : t("model.restricted")}`,
+      { className: licence === "free" ? "fine licence" : "fine licence restricted" },
+      licence === "unknown" ? t("model.unknown") : `${t("model.licence", { licence: model.license.weights })} · ${t(`model.${licence}`)}`,
       ...(model.license.note ? [make("span", { textContent: ` ${model.license.note}` })] : []),
     ),
   );
-  if (!model.commercial) {
+  if (licence !== "free") {
     const box = make("input", { type: "checkbox", checked: accepted(model), disabled: used });
     box.onchange = () => {
       const others = (preferences.accepted ?? []).filter((name) => name !== model.name);
       prefer({ accepted: box.checked ? [...others, model.name] : others });
       use.disabled = !box.checked;
     };
-    item.append(make("label", { className: "consent" }, box, t("model.consent")));
+    item.append(make("label", { className: "consent" }, box, t(`model.consent.${licence}`)));
   }
   item.append(use);
   return item;

@@ -1,5 +1,5 @@
 /** The panel: what is behind the subject, the crop, the file; which model, and what it runs on. */
-import { accepted, fastModel, listed, retry } from "./cutting.js";
+import { accepted, fastModel, licenceKind, listed, retry } from "./cutting.js";
 import { all, choice, element, make } from "./elements.js";
 import { keepBackground, keptBackground } from "./keeping.js";
 import { prefer, preferences } from "./preferences.js";
@@ -59,8 +59,7 @@ function draw(): void {
   element("format-note").hidden = settings.format !== "jpeg" || settings.background !== "none";
 
   const model = listed(settings.model);
-  const licence = model && (model.commercial ? t("model.free") : t("model.restricted"));
-  const facts = model ? t("model.facts", { bytes: bytes(model.bytes), licence: licence! }) : "";
+  const facts = model ? t("model.facts", { bytes: bytes(model.bytes), licence: t(`model.${licenceKind(model)}`) }) : "";
   for (const item of all("[data-model-name]")) item.textContent = settings.model;
   for (const item of all("[data-model-facts]")) item.textContent = facts;
   element("again-row").hidden = !others().length || !finished().length;

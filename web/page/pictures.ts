@@ -2,7 +2,8 @@
 import { blurredScene } from "../src/images/blur.js";
 import type { AlphaEdit, Rect } from "./brush.js";
 import { element } from "./elements.js";
-import { subjectOf, type Box } from "./pixels.js";
+import type { Box } from "../src/compose/subjects.js";
+import { subjectNear } from "./pixels.js";
 
 const MOST_PIXELS = 16_000_000; // phones refuse larger canvases
 const BLUR_SIDE = 128;
@@ -11,8 +12,8 @@ export const before = element<HTMLCanvasElement>("before");
 export const after = element<HTMLCanvasElement>("after");
 const backdrop = element("backdrop");
 
-/** Where the subject is, in shares of the picture. */
-export let subject: Box = { left: 0, top: 0, width: 1, height: 1 };
+/** Where the subject of the cutout on the stage is, in pixels of the photo; null without one. */
+export let subject: Box | null = null;
 
 let blurAddress = "";
 
@@ -25,8 +26,13 @@ export async function drawPhoto(file: Blob, current: () => boolean): Promise<{ w
   return current() ? { width, height } : null;
 }
 
-/** The cutout, which may be smaller than the photo. */
-export async function drawCutout(file: Blob, width: number, height: number, current: () => boolean): Promise<boolean> {
+/** The cutout, which may be smaller than the photo. box: of its subject in pixels of the photo, where that is known. */
+export async function drawCutout(
+  file: Blob,
+  { width, height }: { width: number; height: number },
+  box: Box | null | undefined,
+  current: () => boolean,
+): Promise<boolean> {
   const bitmap = await createImageBitmap(file);
   const good = current();
   if (good) {
@@ -36,7 +42,7 @@ export async function drawCutout(file: Blob, width: number, height: number, curr
     const context = after.getContext("2d", { willReadFrequently: true })!;
     context.imageSmoothingQuality = "high";
     context.drawImage(bitmap, 0, 0, after.width, after.height);
-    subject = subjectOf(bitmap);
+    subject = box === undefined ? subjectNear(bitmap, width, height) : box;
   }
   bitmap.close();
   return good;

@@ -1,8 +1,8 @@
 /** Pictures of blobs, small and large, and where the subject is. */
+import { subjectBox, type Box } from "../src/compose/subjects.js";
 
 const THUMB_SIDE = 160;
 const SEARCH_SIDE = 512;
-const BOX_ALPHA = 16; // as in render.ts of the module
 
 /** A small picture as an address, and the size of the large one. Throws where the browser cannot read it. */
 export async function thumbOf(file: Blob): Promise<{ url: string; width: number; height: number }> {
@@ -21,30 +21,15 @@ export async function reduced(file: Blob, side: number): Promise<ImageData> {
   return canvas.getContext("2d", { willReadFrequently: true })!.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-export interface Box {
-  left: number;
-  top: number;
-  width: number;
-  height: number;
-}
-
-/** The part of a cutout that holds its subject, in shares of its sides; all of it without a subject. */
-export function subjectOf(cutout: CanvasImageSource & { width: number; height: number }): Box {
+/** Where the subject of a cutout is, nearly, in pixels of `width` x `height`; null without one. */
+export function subjectNear(cutout: CanvasImageSource & { width: number; height: number }, width: number, height: number): Box | null {
   const canvas = fitted(cutout, SEARCH_SIDE);
-  const { width, height } = canvas;
-  const { data } = canvas.getContext("2d", { willReadFrequently: true })!.getImageData(0, 0, width, height);
-  let [left, top, right, bottom] = [width, height, 0, 0];
-  for (let y = 0, at = 3; y < height; y++) {
-    for (let x = 0; x < width; x++, at += 4) {
-      if (data[at]! < BOX_ALPHA) continue;
-      left = Math.min(left, x);
-      right = Math.max(right, x + 1);
-      top = Math.min(top, y);
-      bottom = y + 1;
-    }
-  }
-  if (!bottom) return { left: 0, top: 0, width: 1, height: 1 };
-  return { left: left / width, top: top / height, width: (right - left) / width, height: (bottom - top) / height };
+  const { data } = canvas.getContext("2d", { willReadFrequently: true })!.getImageData(0, 0, canvas.width, canvas.height);
+  const alpha = Uint8Array.from({ length: data.length / 4 }, (_, i) => data[i * 4 + 3]!);
+  const box = subjectBox(alpha, canvas.width, canvas.height);
+  if (!box) return null;
+  const [across, down] = [width / canvas.width, height / canvas.height];
+  return { left: box.left * across, top: box.top * down, right: box.right * across, bottom: box.bottom * down };
 }
 
 /** Alpha of a cutout, uint8 [height, width]. */

@@ -1,5 +1,5 @@
 /** All that the page knows, in one place. Views read it and draw themselves again after `changed`. */
-import type { EngineChoice, Progress } from "./liftout.js";
+import type { Box, EngineChoice, Progress } from "./liftout.js";
 
 /** `stopped`: ended by a cancel or a reload before it was done. */
 export type Stage = "waiting" | "working" | "done" | "failed" | "stopped";
@@ -17,6 +17,8 @@ export interface Photo {
   thumb: string;
   width: number;
   height: number;
+  /** Where the cutout's subject is, in pixels; null without one, undefined where it is not known. */
+  box: Box | null | undefined;
   /** What made the cutout, and how long it took. */
   model: string;
   seconds: number;
@@ -35,6 +37,8 @@ export interface ListedModel {
   precision: string;
   bytes: number;
   peak_bytes: number | null;
+  /** Whether the visitor's own people added it: then its licence asks for nothing. */
+  added?: boolean;
   commercial: boolean;
   license: { code: string; weights: string; note: string; url: string };
 }

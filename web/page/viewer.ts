@@ -1,4 +1,5 @@
 /** The stage: the selected photo before and after, at any zoom, with a slider between the two. */
+import { cropWindow } from "../src/compose/subjects.js";
 import { cancel, fastModel, choose, retry } from "./cutting.js";
 import { element, all } from "./elements.js";
 import { clear, drawBackdrop, drawCutout, drawPhoto, subject } from "./pictures.js";
@@ -156,7 +157,8 @@ async function drawResult(result: Blob | null, current: () => boolean): Promise<
   file = result;
   if (!result || !place.width) return;
   const { background, colour, image } = state.settings;
-  if (await drawCutout(result, place.width, place.height, current)) await drawBackdrop(background, colour, image);
+  const box = result === photo?.cutout ? photo.box : undefined;
+  if (await drawCutout(result, place, box, current)) await drawBackdrop(background, colour, image);
 }
 
 /** A first result is uncovered from the right. */
@@ -195,9 +197,7 @@ function arrange(): void {
   const { crop, margin } = state.settings;
   frame.hidden = !crop || !shown;
   if (frame.hidden) return;
-  const [x0, y0] = [Math.max(0, subject.left * width - margin), Math.max(0, subject.top * height - margin)];
-  const x1 = Math.min(width, (subject.left + subject.width) * width + margin);
-  const y1 = Math.min(height, (subject.top + subject.height) * height + margin);
+  const { left: x0, top: y0, right: x1, bottom: y1 } = cropWindow(subject, width, height, margin);
   frame.style.cssText = `width:${(x1 - x0) * scale}px;height:${(y1 - y0) * scale}px;transform:translate(${x + x0 * scale}px,${y + y0 * scale}px)`;
 }
 

@@ -16,7 +16,7 @@ const ACTIVATION = { none: 0, sigmoid: 1, argmax: 2 };
 const RESAMPLE = { bilinear: 0, "bilinear-antialias": 1, bicubic: 2 };
 
 /** `plain` keeps alpha and colours as the network and the photo have them. */
-export type Edges = "auto" | "plain" | "refined";
+export type Edges = "auto" | "plain";
 
 /** Told how many rows of how many are done. */
 export type OnStrip = (done: number, of: number) => void;

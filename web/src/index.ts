@@ -14,6 +14,7 @@ export {
   OutOfMemory,
   UsageError,
 } from "./errors.js";
+export type { Box } from "./compose/subjects.js";
 export { Lifter } from "./lifter.js";
 export type { CutAllOptions, CutOptions, Cutout, KeptPack, LoadOptions, OnnxSource, Outcome, Photo } from "./lifter.js";
 export type { ResultOptions } from "./options.js";

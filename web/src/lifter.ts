@@ -1,4 +1,5 @@
 /** Lifter: a loaded model in a worker of its own, ready for any number of photos. */
+import type { Box } from "./compose/subjects.js";
 import { fromPlain, ModelMissing, OutOfMemory, UsageError, type LiftoutError } from "./errors.js";
 import type { Given } from "./images/photo.js";
 import type { Source } from "./model.js";
@@ -61,6 +62,8 @@ export interface Cutout {
   alpha: Uint8Array<ArrayBuffer>;
   width: number;
   height: number;
+  /** Where the subject is in the picture, in pixels, right and bottom exclusive; null without a subject. Specks do not widen it. */
+  box: Box | null;
   /** Seconds that each step took. */
   seconds: Seconds;
   /** Size of the WebAssembly heap afterwards; it never shrinks while the lifter lives. */

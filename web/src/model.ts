@@ -2,6 +2,7 @@
 import { fetchFiles, type BlockFile, type Warn } from "./blocks.js";
 import { LicenseNotAccepted, ModelFileCorrupt, ModelMissing, UsageError } from "./errors.js";
 import { fetchVersion, fetchWhole, NotFound } from "./fetching.js";
+import { licenceProblem } from "./licence.js";
 import type { DownloadMeter } from "./progress.js";
 import { sha256 } from "./sha256.js";
 import { completeSpec, type ModelSpec, type SpecEntry } from "./spec.js";
@@ -44,13 +45,8 @@ const GRAPH = "network.onnx";
 /** Throws ModelMissing, ModelFileCorrupt, UsageError, LicenseNotAccepted. */
 export async function findModel(source: Source, acceptLicense: boolean, warn: Warn): Promise<Model> {
   const model = source.kind === "pack" ? await fromPack(source) : await fromOnnx(source, warn);
-  const { name, license } = model.spec;
-  if (!license.commercial && !acceptLicense) {
-    throw new LicenseNotAccepted(
-      `${name}: its weights are under ${license.weights}, which does not allow commercial use; ` +
-        "load it with acceptLicense: true if that is fine",
-    );
-  }
+  const problem = acceptLicense ? null : licenceProblem(model.spec);
+  if (problem) throw new LicenseNotAccepted(`${problem}; load it with acceptLicense: true if you accept that`);
   return model;
 }
 
@@ -98,7 +94,7 @@ async function fromPack(source: Source & { kind: "pack" }): Promise<Model> {
 }
 
 async function fromOnnx(source: Source & { kind: "onnx" }, warn: Warn): Promise<Model> {
-  const spec = await likeSpec(source);
+  const spec = { ...(await likeSpec(source)), added: true };
   return {
     spec,
     precision: "fp32",

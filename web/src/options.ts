@@ -39,25 +39,47 @@ const DEFAULTS: Result = {
 export function completeOptions(given: ResultOptions): Result {
   const options = { ...DEFAULTS };
   for (const [name, value] of Object.entries(given)) {
-    if (!(name in DEFAULTS)) {
+    if (!Object.hasOwn(DEFAULTS, name)) {
       throw new UsageError(`there is no option \`${name}\`; there are ${Object.keys(DEFAULTS).join(", ")}`);
     }
     if (value !== undefined) Object.assign(options, { [name]: value });
   }
-  const { background, edges, format, margin, quality, maxPixels } = options;
-  if (!["png", "webp", "jpeg"].includes(format)) {
-    throw new UsageError(`format is ${JSON.stringify(format)}; it must be one of png, webp, jpeg`);
+  for (const [name, check] of Object.entries(CHECKS)) {
+    const value = options[name as keyof Result];
+    const problem = value === null && DEFAULTS[name as keyof Result] === null ? null : check(value);
+    if (problem) throw new UsageError(`${name} is ${JSON.stringify(value)}; ${problem}`);
   }
-  if (!["auto", "plain", "refined"].includes(edges)) {
-    throw new UsageError(`edges is ${JSON.stringify(edges)}; it must be one of auto, plain, refined`);
-  }
-  if (background !== null && typeof background !== "string" && !(background instanceof Blob)) {
-    throw new UsageError("background must be a colour or an image file");
-  }
-  if (!Number.isInteger(margin) || margin < 0) throw new UsageError(`margin is ${margin}; it must be 0 or more pixels`);
-  if (quality !== null && !(quality >= 1 && quality <= 100)) {
-    throw new UsageError(`quality is ${quality}; it must be from 1 to 100`);
-  }
-  if (!(maxPixels >= 1)) throw new UsageError(`maxPixels is ${maxPixels}; it must be at least 1`);
   return options;
 }
+
+type Check = (value: unknown) => string | null;
+
+const flag: Check = (value) => (typeof value === "boolean" ? null : "it must be true or false");
+
+function oneOf(...values: string[]): Check {
+  return (value) => (values.includes(value as string) ? null : `it must be one of ${values.join(", ")}`);
+}
+
+function integer(low: number, high: number): Check {
+  const range = high === Infinity ? `at least ${low}` : `from ${low} to ${high}`;
+  return (value) => {
+    if (!Number.isInteger(value)) return "it must be a whole number";
+    return (value as number) >= low && (value as number) <= high ? null : `it must be ${range}`;
+  };
+}
+
+const edges: Check = (value) =>
+  value === "refined"
+    ? 'the browser cannot do that; use "auto", or `liftout cut --edges refined` on the command line'
+    : oneOf("auto", "plain")(value);
+
+const CHECKS: Record<keyof Result, Check> = {
+  mask: flag,
+  background: (value) => (typeof value === "string" || value instanceof Blob ? null : "it must be a colour, blur, or an image file"),
+  crop: flag,
+  margin: integer(0, Infinity),
+  edges,
+  format: oneOf("png", "webp", "jpeg"),
+  quality: integer(1, 100),
+  maxPixels: integer(1, Infinity),
+};

@@ -1,4 +1,5 @@
 /** What the page and its worker say to each other. */
+import type { Box } from "./compose/subjects.js";
 import type { PlainError } from "./errors.js";
 import type { Given } from "./images/photo.js";
 import type { Source } from "./model.js";
@@ -42,6 +43,7 @@ export interface CutResult {
   alpha: Uint8Array<ArrayBuffer>;
   width: number;
   height: number;
+  box: Box | null;
   seconds: Seconds;
   heapBytes: number;
 }

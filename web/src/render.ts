@@ -1,5 +1,6 @@
 /** From alpha to the picture file that a caller asked for. */
 import { EngineError, UsageError } from "./errors.js";
+import { cropWindow, subjectBox, type Box } from "./compose/subjects.js";
 import { blend, readBackground } from "./images/background.js";
 import { blurredScene } from "./images/blur.js";
 import type { Photo } from "./images/photo.js";
@@ -9,7 +10,6 @@ import type { Result } from "./options.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const BOX_ALPHA = 16; // alpha from which a pixel counts for the crop: fainter noise does not widen it
 const QUALITY = { webp: 90, jpeg: 92 };
 
 export interface Picture {
@@ -18,6 +18,8 @@ export interface Picture {
   alpha: Bytes;
   width: number;
   height: number;
+  /** Where the subject is in the picture; null without one. */
+  box: Box | null;
 }
 
 /** Throws UsageError for a background that is none, or a format that this browser cannot write. */
@@ -29,10 +31,11 @@ export async function render(
   deflaters: Deflaters,
   onStrip: OnStrip,
 ): Promise<Picture> {
-  const window = options.crop ? around(alpha, photo.width, photo.height, options.margin) : whole(photo);
+  const box = subjectBox(alpha, photo.width, photo.height);
+  const window = windowOf(options.crop ? cropWindow(box, photo.width, photo.height, options.margin) : whole(photo));
   const { width, height, top } = window;
   const seen = cropped(alpha, photo.width, 1, window);
-  const found = { alpha: seen, width, height };
+  const found = { alpha: seen, width, height, box: box && moved(box, window) };
   if (options.mask) return { ...found, blob: await encodeGrey(seen, [height, width], options, deflaters) };
 
   const background = options.background ?? (options.format === "jpeg" ? "white" : null);
@@ -71,26 +74,16 @@ interface Window {
   height: number;
 }
 
-function whole({ width, height }: Photo): Window {
-  return { left: 0, top: 0, width, height };
+function whole({ width, height }: Photo): Box {
+  return { left: 0, top: 0, right: width, bottom: height };
 }
 
-/** The part around the subject, `margin` pixels wider where the photo has them; all of it without a subject. */
-function around(alpha: Bytes, width: number, height: number, margin: number): Window {
-  let [left, top, right, bottom] = [width, height, 0, 0];
-  for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, at++) {
-      if (alpha[at]! < BOX_ALPHA) continue;
-      if (x < left) left = x;
-      if (x >= right) right = x + 1;
-      if (y < top) top = y;
-      bottom = y + 1;
-    }
-  }
-  if (!bottom) return { left: 0, top: 0, width, height };
-  left = Math.max(0, left - margin);
-  top = Math.max(0, top - margin);
-  return { left, top, width: Math.min(width, right + margin) - left, height: Math.min(height, bottom + margin) - top };
+function windowOf({ left, top, right, bottom }: Box): Window {
+  return { left, top, width: right - left, height: bottom - top };
+}
+
+function moved(box: Box, { left, top }: Window): Box {
+  return { left: box.left - left, top: box.top - top, right: box.right - left, bottom: box.bottom - top };
 }
 
 /** The window out of uint8 rows [.., wide, channels]; the same array where that is all of it. */

@@ -40,6 +40,8 @@ export interface ModelSpec {
   family: string;
   architecture: string;
   summary: string;
+  /** Whether the user added it: then its licence is theirs to know. */
+  added: boolean;
   input: InputSpec;
   output: OutputSpec;
   license: LicenseSpec;
@@ -64,7 +66,8 @@ const OUTPUT: OutputSpec = {
   resample: "bilinear",
 };
 
-const LICENSE: LicenseSpec = { code: "unknown", weights: "unknown", commercial: false, note: "", url: "" };
+/** Of an entry that says nothing of its licence. */
+export const LICENSE: LicenseSpec = { code: "unknown", weights: "unknown", commercial: false, note: "", url: "" };
 
 /** A partial entry, as written by `ModelSpec.to_dict`. */
 export interface SpecEntry {
@@ -72,6 +75,7 @@ export interface SpecEntry {
   family?: string;
   architecture?: string;
   summary?: string;
+  added?: boolean;
   input: Partial<InputSpec> & Pick<InputSpec, "size">;
   output?: Partial<OutputSpec>;
   license?: Partial<LicenseSpec>;
@@ -87,6 +91,7 @@ export function completeSpec(entry: SpecEntry): ModelSpec {
     family: entry.family ?? "",
     architecture: entry.architecture ?? "",
     summary: entry.summary ?? "",
+    added: entry.added ?? false,
     input: { ...INPUT, ...entry.input },
     output: { ...OUTPUT, ...entry.output },
     license: { ...LICENSE, ...entry.license },
