@@ -1,10 +1,15 @@
 /** Results leave the page: one file, the clipboard, a zip of all, with the options of the panel. */
+import { downloadZip } from "client-zip";
 import { writer } from "./cutting.js";
 import { element } from "./elements.js";
 import { tell } from "./saying.js";
 import { changed, finished, state, view, type Photo } from "./state.js";
 import { phrased, t } from "./words.js";
-import { distinct, zipped, type Member } from "./zip.js";
+
+interface File {
+  name: string;
+  content: Blob;
+}
 
 const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg" };
 
@@ -33,15 +38,29 @@ async function saveOne(): Promise<void> {
 }
 
 async function saveAll(): Promise<void> {
-  const members: Member[] = [];
+  const files: File[] = [];
   for (const photo of finished()) {
-    members.push(await written(photo, state.settings.format));
+    files.push(await written(photo, state.settings.format));
     state.saving!.done++;
     changed();
   }
-  const names = distinct(members.map(({ name }) => name));
-  offer(await zipped(members.map(({ content }, i) => ({ name: names[i]!, content }))), "cutouts.zip");
+  const names = distinct(files.map(({ name }) => name));
+  // pictures are compressed already: client-zip stores them as they are
+  const zip = downloadZip(files.map(({ content }, i) => ({ name: names[i]!, input: content, lastModified: new Date() })));
+  offer(await zip.blob(), "cutouts.zip");
   tell(t("saved", { name: "cutouts.zip" }));
+}
+
+/** Names that differ: the second `cat.png` becomes `cat-2.png`. */
+function distinct(names: string[]): string[] {
+  const taken = new Set<string>();
+  return names.map((name) => {
+    const [, stem, ending] = /^(.*?)(\.[^.]*)?$/s.exec(name)!;
+    let free = name;
+    for (let n = 2; taken.has(free.toLowerCase()); n++) free = `${stem}-${n}${ending ?? ""}`;
+    taken.add(free.toLowerCase());
+    return free;
+  });
 }
 
 async function copyOne(): Promise<void> {
@@ -53,7 +72,7 @@ async function copyOne(): Promise<void> {
 }
 
 /** The file of a finished photo, as the panel asks for it. */
-async function written(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<Member> {
+async function written(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<File> {
   const { background, colour, image, crop, margin, quality } = state.settings;
   const name = `${photo.name.replace(/\.[^.]*$/, "")}-cutout.${ENDINGS[format]}`;
   const behind = { none: null, colour, image, blur: "blur" }[background];
