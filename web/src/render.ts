@@ -1,42 +1,38 @@
-/** From alpha to the picture file that a caller asked for. */
+/** From alpha to the image file that a caller asked for. */
 import { EngineError, UsageError } from "./errors.js";
+import { blend, readBackground } from "./compose/background.js";
+import { blurredScene } from "./compose/blur.js";
 import { cropWindow, subjectBox, type Box } from "./compose/subjects.js";
-import { blend, readBackground } from "./images/background.js";
-import { blurredScene } from "./images/blur.js";
 import type { Photo } from "./images/photo.js";
 import { PngWriter, type Deflaters } from "./images/png-write.js";
-import type { OnStrip, PixelGraphs, Pixels } from "./graphs.js";
-import type { Result } from "./options.js";
+import type { OnStrip, PixelGraphs } from "./graphs.js";
+import type { CompleteOptions } from "./options.js";
+import type { CutResult } from "./protocol.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 const QUALITY = { webp: 90, jpeg: 92 };
 
-export interface Picture {
-  blob: Blob;
-  /** uint8 [H, W] of the picture. */
-  alpha: Bytes;
-  width: number;
-  height: number;
-  /** Where the subject is in the picture; null without one. */
-  box: Box | null;
-}
-
-/** Throws UsageError for a background that is none, or a format that this browser cannot write. */
+/**
+ * The image file, and what `Cutout` says of it.
+ *
+ * alpha: uint8 [H, W] of the photo. onStrip: told after each strip of rows.
+ * Throws UsageError for a background that is none, or a format that this browser cannot write.
+ */
 export async function render(
   photo: Photo,
   alpha: Bytes,
-  options: Result,
+  options: CompleteOptions,
   graphs: PixelGraphs,
   deflaters: Deflaters,
   onStrip: OnStrip,
-): Promise<Picture> {
+): Promise<Omit<CutResult, "seconds" | "heapBytes">> {
   const box = subjectBox(alpha, photo.width, photo.height);
   const window = windowOf(options.crop ? cropWindow(box, photo.width, photo.height, options.margin) : whole(photo));
   const { width, height, top } = window;
-  const seen = cropped(alpha, photo.width, 1, window);
-  const found = { alpha: seen, width, height, box: box && moved(box, window) };
-  if (options.mask) return { ...found, blob: await encodeGrey(seen, [height, width], options, deflaters) };
+  const levels = cropped(alpha, photo.width, 1, window);
+  const facts = { alpha: levels, width, height, box: box && shifted(box, window) };
+  if (options.mask) return { ...facts, blob: await encodeGrey(levels, [height, width], options, deflaters) };
 
   const background = options.background ?? (options.format === "jpeg" ? "white" : null);
   const png = options.format === "png";
@@ -51,19 +47,18 @@ export async function render(
   const writer = png ? new PngWriter(deflaters, width, height, behind ? "rgb" : "rgba", exact ? photo.icc : null) : null;
   const canvas = png ? null : canvasOf(width, height);
   let row = 0;
-  const pixels: Pixels = { rgb, size: [photo.height, photo.width] };
   // a photo with an alpha of its own has the subject's colours already; what hides under it must not be read
   const edges = photo.alpha ? "plain" : options.edges;
-  for await (const strip of graphs.cutout(pixels, alpha, edges, [top, top + height])) {
+  for await (const strip of graphs.cutout({ rgb, size: [photo.height, photo.width] }, alpha, edges, [top, top + height])) {
     const rows = strip.length / 4 / photo.width;
     const rgba = cropped(strip, photo.width, 4, { ...window, top: 0, height: rows });
-    const shown = behind ? blend(rgba, behind, row * width) : rgba;
-    if (writer) writer.push(shown);
-    else draw(canvas!, behind ? opaque(shown) : rgba, row);
+    const pixels = behind ? blend(rgba, behind, row * width) : rgba;
+    if (writer) writer.push(pixels);
+    else draw(canvas!, behind ? opaque(pixels) : rgba, row);
     row += rows;
     onStrip(row, height);
   }
-  return { ...found, blob: writer ? await writer.finish() : await viaBrowser(canvas!, options) };
+  return { ...facts, blob: writer ? await writer.finish() : await viaBrowser(canvas!, options) };
 }
 
 /** A part of a photo, in pixels. */
@@ -82,7 +77,7 @@ function windowOf({ left, top, right, bottom }: Box): Window {
   return { left, top, width: right - left, height: bottom - top };
 }
 
-function moved(box: Box, { left, top }: Window): Box {
+function shifted(box: Box, { left, top }: Window): Box {
   return { left: box.left - left, top: box.top - top, right: box.right - left, bottom: box.bottom - top };
 }
 
@@ -97,7 +92,7 @@ function cropped(plane: Bytes, wide: number, channels: number, { left, top, widt
   return out;
 }
 
-async function encodeGrey(alpha: Bytes, [height, width]: [number, number], options: Result, deflaters: Deflaters): Promise<Blob> {
+async function encodeGrey(alpha: Bytes, [height, width]: [number, number], options: CompleteOptions, deflaters: Deflaters): Promise<Blob> {
   if (options.format === "png") {
     const writer = new PngWriter(deflaters, width, height, "grey");
     writer.push(alpha.slice());
@@ -133,7 +128,7 @@ function opaque(rgb: Bytes): Bytes {
   return rgba;
 }
 
-async function viaBrowser(canvas: OffscreenCanvas, options: Result): Promise<Blob> {
+async function viaBrowser(canvas: OffscreenCanvas, options: CompleteOptions): Promise<Blob> {
   const format = options.format as "webp" | "jpeg";
   const type = `image/${format}`;
   const blob = await canvas.convertToBlob({ type, quality: (options.quality ?? QUALITY[format]) / 100 });

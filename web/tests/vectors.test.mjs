@@ -4,9 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cropWindow, subjectBox } from "../src/compose/subjects.ts";
-import { licenceProblem } from "../src/licence.ts";
 import { completeOptions } from "../src/options.ts";
-import { completeSpec } from "../src/spec.ts";
+import { completeSpec, licenceProblem } from "../src/spec.ts";
 
 const vectors = (name) => JSON.parse(readFileSync(join(process.cwd(), "../tests/vectors", name), "utf8"));
 const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());

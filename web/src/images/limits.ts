@@ -4,10 +4,10 @@ import { ImageTooLarge, ImageUnreadable } from "../errors.js";
 const LONGEST_SIDE = 65_535; // JPEG holds no more
 const LARGEST_RATIO = 200;
 
-/** height, width: in pixels. called: the name of the photo in messages. Throws ImageUnreadable, ImageTooLarge. */
-export function checkSize(height: number, width: number, maxPixels: number, called: string): void {
+/** height, width: in pixels. name: what messages call the photo. Throws ImageUnreadable, ImageTooLarge. */
+export function checkSize(height: number, width: number, maxPixels: number, name: string): void {
   const [shorter, longer] = [Math.min(height, width), Math.max(height, width)];
-  const start = `${called}: ${width} x ${height} pixels`;
+  const start = `${name}: ${width} x ${height} pixels`;
   if (shorter < 1) throw new ImageUnreadable(`${start}; there is nothing to cut out`);
   if (longer > LONGEST_SIDE) throw new ImageTooLarge(`${start}; a side may have at most ${LONGEST_SIDE}; crop it first`);
   if (longer > LARGEST_RATIO * shorter) {
@@ -16,7 +16,7 @@ export function checkSize(height: number, width: number, maxPixels: number, call
   if (height * width > maxPixels) {
     const megapixels = Math.round((height * width) / 1e6);
     throw new ImageTooLarge(
-      `${called}: ${width} x ${height} = ${megapixels} megapixels, above the limit of ${maxPixels / 1e6}; raise it with maxPixels`,
+      `${name}: ${width} x ${height} = ${megapixels} megapixels, above the limit of ${maxPixels / 1e6}; raise it with maxPixels`,
     );
   }
 }

@@ -10,7 +10,7 @@
  */
 import { unzlibSync } from "fflate";
 import { ImageAnimated, ImageUnreadable } from "../errors.js";
-import { crc32 } from "./checksums.js";
+import { crc32 } from "../checksums.js";
 import { checkSize } from "./limits.js";
 import { orientationOf, upright } from "./orientation.js";
 
@@ -55,13 +55,13 @@ export function isPng(bytes: Uint8Array): boolean {
   return SIGNATURE.every((value, i) => bytes[i] === value);
 }
 
-/** Decode a PNG file. Throws ImageUnreadable, ImageAnimated, ImageTooLarge; each names the file. */
-export async function readPng(bytes: Bytes, called: string, maxPixels: number): Promise<Pixels> {
-  const chunks = splitChunks(bytes, called);
+/** Decode a PNG file. name: what messages call it. maxPixels: more are refused. Throws ImageUnreadable, ImageAnimated, ImageTooLarge; each names the file. */
+export async function readPng(bytes: Bytes, name: string, maxPixels: number): Promise<Pixels> {
+  const chunks = splitChunks(bytes, name);
   const start = chunks.find((chunk) => chunk.type === "IHDR")?.body;
   const parts = chunks.filter((chunk) => chunk.type === "IDAT").map((chunk) => chunk.body);
-  if (!start || start.length !== 13 || !parts.length) throw new ImageUnreadable(`${called}: is a damaged PNG; give another file`);
-  const named = (type: string): Bytes | null => chunks.find((chunk) => chunk.type === type)?.body ?? null;
+  if (!start || start.length !== 13 || !parts.length) throw new ImageUnreadable(`${name}: is a damaged PNG; save it again, or give another file`);
+  const chunkOf = (type: string): Bytes | null => chunks.find((chunk) => chunk.type === type)?.body ?? null;
   const view = new DataView(start.buffer, start.byteOffset);
   const header: Header = {
     width: view.getUint32(0),
@@ -69,25 +69,26 @@ export async function readPng(bytes: Bytes, called: string, maxPixels: number): 
     depth: start[8]!,
     type: start[9]!,
     interlaced: start[12] === 1,
-    palette: named("PLTE") ?? new Uint8Array(0),
-    transparent: named("tRNS"),
+    palette: chunkOf("PLTE") ?? new Uint8Array(0),
+    transparent: chunkOf("tRNS"),
   };
   if (!DEPTHS[header.type]?.includes(header.depth) || !header.width || !header.height) {
-    throw new ImageUnreadable(`${called}: is a damaged PNG; give another file`);
+    throw new ImageUnreadable(`${name}: is a damaged PNG; save it again, or give another file`);
   }
-  checkSize(header.height, header.width, maxPixels, called);
-  const frames = named("acTL");
-  if (frames && new DataView(frames.buffer, frames.byteOffset).getUint32(0) > 1) {
-    throw new ImageAnimated(`${called}: is animated; save the frame to cut out as a file of its own`);
+  checkSize(header.height, header.width, maxPixels, name);
+  const control = chunkOf("acTL");
+  const frames = control ? new DataView(control.buffer, control.byteOffset).getUint32(0) : 1;
+  if (frames > 1) {
+    throw new ImageAnimated(`${name}: is animated (${frames} frames); save the frame you want as a separate image`);
   }
   const passes = passesOf(header);
-  const pixels = expand(header, passes, await inflate(parts, rowsLength(passes), called));
-  const profile = header.type === 2 || header.type === 6 || header.type === 3 ? iccOf(named("iCCP")) : null;
-  const exif = named("eXIf");
+  const pixels = expand(header, passes, await inflate(parts, rowsLength(passes), name));
+  const profile = header.type === 2 || header.type === 6 || header.type === 3 ? iccOf(chunkOf("iCCP")) : null;
+  const exif = chunkOf("eXIf");
   return { ...upright(pixels, exif ? orientationOf(exif) : 1), icc: profile };
 }
 
-function splitChunks(bytes: Bytes, called: string): { type: string; body: Bytes }[] {
+function splitChunks(bytes: Bytes, name: string): { type: string; body: Bytes }[] {
   const chunks = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 8; at + 8 <= bytes.length; ) {
@@ -95,10 +96,10 @@ function splitChunks(bytes: Bytes, called: string): { type: string; body: Bytes 
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (type === "IEND") break;
     const end = at + 8 + length;
-    if (end + 4 > bytes.length) throw new ImageUnreadable(`${called}: ends too early; the file is not whole`);
+    if (end + 4 > bytes.length) throw new ImageUnreadable(`${name}: ends too early; the file is incomplete`);
     const critical = type === "IHDR" || type === "PLTE";
     if (critical && crc32(bytes.subarray(at + 4, end)) !== view.getUint32(end)) {
-      throw new ImageUnreadable(`${called}: is a damaged PNG (${type}); give another file`);
+      throw new ImageUnreadable(`${name}: is a damaged PNG (${type}); save it again, or give another file`);
     }
     chunks.push({ type, body: bytes.subarray(at + 8, end) });
     at = end + 4;
@@ -134,7 +135,7 @@ function rowsLength(passes: Pass[]): number {
 }
 
 /** The rows, `length` bytes; what a file holds beyond them is not read. Throws ImageUnreadable where there are fewer. */
-async function inflate(parts: Bytes[], length: number, called: string): Promise<Bytes> {
+async function inflate(parts: Bytes[], length: number, name: string): Promise<Bytes> {
   const data = new Uint8Array(length);
   let at = 0;
   const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -147,9 +148,9 @@ async function inflate(parts: Bytes[], length: number, called: string): Promise<
       at += value.length;
     }
   } catch (error) {
-    throw new ImageUnreadable(`${called}: cannot be decoded (${(error as Error).message}); save it again, or give another file`);
+    throw new ImageUnreadable(`${name}: cannot be decoded (${(error as Error).message}); save it again, or give another file`);
   }
-  if (at < length) throw new ImageUnreadable(`${called}: cannot be decoded (rows are missing); save it again, or give another file`);
+  if (at < length) throw new ImageUnreadable(`${name}: cannot be decoded (rows are missing); save it again, or give another file`);
   void reader.cancel().catch(() => undefined);
   return data;
 }

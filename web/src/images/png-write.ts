@@ -6,7 +6,7 @@
  */
 import { zlibSync } from "fflate";
 import { startWorker } from "../start-worker.js";
-import { crc32, joinAdler32 } from "./checksums.js";
+import { crc32, joinAdler32 } from "../checksums.js";
 import { DEFLATE, type Deflated, type Strip } from "./deflate.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -68,7 +68,7 @@ export class Deflaters {
   #waiting = new Map<number, { resolve: (part: Deflated) => void; reject: (error: Error) => void }>();
   #next = 0;
 
-  /** base: address of the folder that holds the worker's script. */
+  /** base: URL of the folder that holds the worker's script. */
   constructor(private base: string) {}
 
   run(strip: Strip): Promise<Deflated> {

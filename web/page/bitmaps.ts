@@ -1,11 +1,36 @@
-/** Pictures of blobs, small and large, and where the subject is. */
+/** Small pictures of photos, and what can be read from bitmaps: where the subject is, the alpha of a cutout. */
 import { subjectBox, type Box } from "../src/compose/subjects.js";
+import { savePhoto } from "./persistence.js";
+import { redraw, state, type Photo } from "./state.js";
 
-const THUMB_SIDE = 160;
+const THUMB_SIDE = 160; // pixels
 const SEARCH_SIDE = 512;
 
-/** A small picture as an address, and the size of the large one. Throws where the browser cannot read it. */
-export async function thumbOf(file: Blob): Promise<{ url: string; width: number; height: number }> {
+type Bitmap = CanvasImageSource & { width: number; height: number };
+
+const loading = new WeakMap<Photo, Promise<void>>();
+
+/** Find out a photo's size and make its thumbnail, once. */
+export function loadThumbnail(photo: Photo): Promise<void> {
+  if (photo.width) return Promise.resolve();
+  const load = loading.get(photo) ?? readThumbnail(photo);
+  loading.set(photo, load);
+  return load;
+}
+
+async function readThumbnail(photo: Photo): Promise<void> {
+  try {
+    const { url, width, height } = await thumbnailOf(photo.file);
+    Object.assign(photo, { thumb: url, width, height });
+    redraw();
+  } catch {
+    // the cut will say why it cannot be read
+  }
+  if (state.photos.includes(photo)) void savePhoto(photo);
+}
+
+/** URL of a small picture of a file, and the size of the large one in pixels. Throws where the browser cannot read it. */
+export async function thumbnailOf(file: Blob): Promise<{ url: string; width: number; height: number }> {
   const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   const { width, height } = bitmap;
   const canvas = fitted(bitmap, THUMB_SIDE);
@@ -13,7 +38,7 @@ export async function thumbOf(file: Blob): Promise<{ url: string; width: number;
   return { url: URL.createObjectURL(await canvas.convertToBlob({ type: "image/webp", quality: 0.85 })), width, height };
 }
 
-/** A photo no larger than `side` on its longer side, for a quick look. */
+/** A photo no larger than `side` pixels on its longer side, for a preview. */
 export async function reduced(file: Blob, side: number): Promise<ImageData> {
   const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   const canvas = fitted(bitmap, side);
@@ -22,7 +47,7 @@ export async function reduced(file: Blob, side: number): Promise<ImageData> {
 }
 
 /** Where the subject of a cutout is, nearly, in pixels of `width` x `height`; null without one. */
-export function subjectNear(cutout: CanvasImageSource & { width: number; height: number }, width: number, height: number): Box | null {
+export function subjectNear(cutout: Bitmap, width: number, height: number): Box | null {
   const canvas = fitted(cutout, SEARCH_SIDE);
   const { data } = canvas.getContext("2d", { willReadFrequently: true })!.getImageData(0, 0, canvas.width, canvas.height);
   const alpha = Uint8Array.from({ length: data.length / 4 }, (_, i) => data[i * 4 + 3]!);
@@ -45,7 +70,7 @@ export async function alphaOf(cutout: Blob): Promise<Uint8Array<ArrayBuffer>> {
   return alpha;
 }
 
-function fitted(source: CanvasImageSource & { width: number; height: number }, side: number): OffscreenCanvas {
+function fitted(source: Bitmap, side: number): OffscreenCanvas {
   const scale = Math.min(1, side / Math.max(source.width, source.height));
   const canvas = new OffscreenCanvas(Math.max(1, Math.round(source.width * scale)), Math.max(1, Math.round(source.height * scale)));
   const context = canvas.getContext("2d", { willReadFrequently: true })!;

@@ -1,4 +1,14 @@
-/** Checksums of PNG and zlib. fflate, which deflates here, keeps its own to itself, and none can be joined piece by piece. */
+/** Checksums: SHA-256 of model files, CRC-32 and Adler-32 of PNG and zlib. */
+import { sha256 as sha256InScript } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+
+/** SHA-256 in lower-case hex digits. Pages that are not secure (http on a local network) lack the browser's own; there a library does it. */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const subtle = globalThis.crypto?.subtle;
+  return bytesToHex(subtle ? new Uint8Array(await subtle.digest("SHA-256", bytes)) : sha256InScript(bytes));
+}
+
+// Our own from here: fflate, which deflates, keeps its checksums to itself, and two of them cannot be joined.
 
 const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
   let value = n;
