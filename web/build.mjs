@@ -78,7 +78,7 @@ async function bundle(name, entry, define) {
       outDir: partial.pathname,
       emptyOutDir: false,
       target: "es2022",
-      minify: false,
+      minify: true,
       lib: { entry: new URL(entry, here).pathname, formats: ["es"], fileName: () => name },
       rollupOptions: { external: [/^\.\/liftout\.js$/] },
     },

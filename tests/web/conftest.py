@@ -81,7 +81,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         networks.pack(folder / "opaque", networks.opaque(), networks.spec("opaque"), peak_bytes=40 * 2**20)
         networks.pack(folder / "slow", networks.slow(steps=100_000), networks.spec("slow"))
         networks.pack(folder / "greedy", networks.greedy(), networks.spec("greedy"), peak_bytes=900 * 2**20)
-        networks.pack(folder / "paid", networks.opaque(), networks.spec("paid", commercial=False))
+        networks.pack(folder / "paid", networks.opaque(), networks.spec("paid", weights="CC-BY-NC-4.0"))
+        networks.pack(folder / "unlicensed", networks.opaque(), networks.spec("unlicensed", weights="unknown"))
         networks.pack(folder / "giant", networks.opaque(), networks.spec("giant"), peak_bytes=9 * 2**30)
     finally:
         packs.BLOCK_BYTES = held

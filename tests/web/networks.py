@@ -19,15 +19,15 @@ SIZE = (64, 64)
 FREE = LicenseSpec(code="Apache-2.0", weights="Apache-2.0", commercial=True)
 
 
-def spec(name: str, *, commercial: bool = True, size: tuple[int, int] = SIZE) -> ModelSpec:
-    """A catalogue entry for one of the networks below."""
+def spec(name: str, *, weights: str | None = None, size: tuple[int, int] = SIZE) -> ModelSpec:
+    """A catalogue entry for one of the networks below. weights: their licence, where it is not free."""
     return ModelSpec(
         name=name,
         family="test",
         architecture="test",
         input=InputSpec(size=size, mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0)),
         output=OutputSpec(activation="none"),
-        license=FREE if commercial else replace(FREE, weights="CC-BY-NC-4.0", commercial=False),
+        license=replace(FREE, weights=weights, commercial=False) if weights else FREE,
     )
 
 
@@ -45,8 +45,8 @@ def smooth(size: tuple[int, int] = SIZE, *, weights: int = 0) -> onnx.ModelProto
         helper.make_node("Add", ["c", "mean"], ["d"]),
         helper.make_node("Sigmoid", ["d"], ["alpha"]),
     ]
-    held = {"first": first, "second": second, "ballast": ballast}
-    return _model(nodes, size, held)
+    constants = {"first": first, "second": second, "ballast": ballast}
+    return _model(nodes, size, constants)
 
 
 def opaque(size: tuple[int, int] = SIZE) -> onnx.ModelProto:
@@ -56,13 +56,13 @@ def opaque(size: tuple[int, int] = SIZE) -> onnx.ModelProto:
         helper.make_node("Mul", ["red", "nothing"], ["none"]),
         helper.make_node("Add", ["none", "all"], ["alpha"]),
     ]
-    held = {
+    constants = {
         "zero": np.array([0]),
         "one": np.array([1]),
         "nothing": np.zeros(1, np.float32),
         "all": np.ones(1, np.float32),
     }
-    return _model(nodes, size, held)
+    return _model(nodes, size, constants)
 
 
 def slow(size: tuple[int, int] = SIZE, *, steps: int) -> onnx.ModelProto:
@@ -70,14 +70,14 @@ def slow(size: tuple[int, int] = SIZE, *, steps: int) -> onnx.ModelProto:
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["on"]),
-            helper.make_node("MatMul", ["held", "square"], ["product"]),
+            helper.make_node("MatMul", ["carried", "square"], ["product"]),
             helper.make_node("Tanh", ["product"], ["next"]),
         ],
         "body",
         [
             helper.make_tensor_value_info("i", TensorProto.INT64, []),
             helper.make_tensor_value_info("go", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("held", TensorProto.FLOAT, [1, 1, 256, 256]),
+            helper.make_tensor_value_info("carried", TensorProto.FLOAT, [1, 1, 256, 256]),
         ],
         [
             helper.make_tensor_value_info("on", TensorProto.BOOL, []),
@@ -93,7 +93,7 @@ def slow(size: tuple[int, int] = SIZE, *, steps: int) -> onnx.ModelProto:
         helper.make_node("ReduceMean", ["end"], ["result"], keepdims=1),
         helper.make_node("Add", ["red", "result"], ["alpha"]),
     ]
-    held = {
+    constants = {
         "zero": np.array([0]),
         "one": np.array([1]),
         "steps": np.array(steps),
@@ -101,7 +101,7 @@ def slow(size: tuple[int, int] = SIZE, *, steps: int) -> onnx.ModelProto:
         "start": random.normal(0, 1, (1, 1, 256, 256)).astype(np.float32),
         "square": random.normal(0, 0.1, (256, 256)).astype(np.float32),
     }
-    return _model(nodes, size, held)
+    return _model(nodes, size, constants)
 
 
 def greedy(size: tuple[int, int] = SIZE) -> onnx.ModelProto:
@@ -111,13 +111,13 @@ def greedy(size: tuple[int, int] = SIZE) -> onnx.ModelProto:
         helper.make_node("Expand", ["red", "huge"], ["wide"]),
         helper.make_node("ReduceMax", ["wide", "first"], ["alpha"], keepdims=1),
     ]
-    held = {
+    constants = {
         "zero": np.array([0]),
         "one": np.array([1]),
         "first": np.array([0]),
         "huge": np.array([261_500, 1, *size]),
     }
-    return _model(nodes, size, held)
+    return _model(nodes, size, constants)
 
 
 def pack(
@@ -139,13 +139,13 @@ def pack(
     return packs.read(folder)
 
 
-def _model(nodes: Sequence[onnx.NodeProto], size: tuple[int, int], held: dict[str, np.ndarray]) -> onnx.ModelProto:
+def _model(nodes: Sequence[onnx.NodeProto], size: tuple[int, int], constants: dict[str, np.ndarray]) -> onnx.ModelProto:
     graph = helper.make_graph(
         list(nodes),
         "network",
         [helper.make_tensor_value_info("photo", TensorProto.FLOAT, [1, 3, *size])],
         [helper.make_tensor_value_info("alpha", TensorProto.FLOAT, [1, 1, *size])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)

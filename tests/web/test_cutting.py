@@ -14,13 +14,14 @@ import pytest
 from conftest import Visit
 from hosting import Host, slow
 from PIL import Image
+from test_pixels import raw_png
 
 SMALL_LIMIT = 60_000
 
 
 def test_a_cancelled_run_ends_its_worker_and_the_next_call_works(visit: Callable[..., Visit]) -> None:
     page = visit()
-    made = page.run(
+    result = page.run(
         """
         const lifter = await Lifter.load("slow");
         const stop = new AbortController();
@@ -39,9 +40,9 @@ def test_a_cancelled_run_ends_its_worker_and_the_next_call_works(visit: Callable
         return { name, width, phases };
         """
     )
-    assert made["name"] == "AbortError"
-    assert made["phases"][-1] == "network"
-    assert made["width"] == 5
+    assert result["name"] == "AbortError"
+    assert result["phases"][-1] == "network"
+    assert result["width"] == 5
     deadline_workers(page, 1)
 
 
@@ -55,7 +56,7 @@ def deadline_workers(page: Visit, most: int) -> None:
 
 
 def test_after_a_cancel_the_same_lifter_cuts_again(visit: Callable[..., Visit], host: Host) -> None:
-    made = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("blocks");
         const stop = new AbortController();
@@ -65,48 +66,48 @@ def test_after_a_cancel_the_same_lifter_cuts_again(visit: Callable[..., Visit], 
         return { reason, width, height };
         """
     )
-    assert made == {"reason": "enough", "width": 30, "height": 20}
+    assert result == {"reason": "enough", "width": 30, "height": 20}
 
 
 def test_cancelling_one_photo_leaves_the_others(visit: Callable[..., Visit]) -> None:
-    made = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("opaque");
         const stop = new AbortController();
         const jobs = [10, 11, 12, 13].map((width, i) =>
-          lifter.cut(new ImageData(width, 9), i === 1 ? { signal: stop.signal } : {}).then((made) => made.width, (error) => error.name));
+          lifter.cut(new ImageData(width, 9), i === 1 ? { signal: stop.signal } : {}).then((result) => result.width, (error) => error.name));
         stop.abort();
         return Promise.all(jobs);
         """
     )
-    assert made == [10, "AbortError", 12, 13]
+    assert result == [10, "AbortError", 12, 13]
 
 
 def test_a_load_is_cancelled_in_mid_download(visit: Callable[..., Visit], host: Host) -> None:
     host.faults["weights.bin.003"] = slow(60)
     page = visit()
-    made = page.run(
+    result = page.run(
         """
         const stop = new AbortController();
         setTimeout(() => stop.abort(), 800);
         return Lifter.load("blocks", { signal: stop.signal }).catch((error) => error.name);
         """
     )
-    assert made == "AbortError"
+    assert result == "AbortError"
     deadline_workers(page, 0)
     host.faults.clear()
     assert page.run('return (await Lifter.load("blocks")).model.name') == "blocks"
 
 
 def test_an_aborted_signal_starts_nothing(visit: Callable[..., Visit], host: Host) -> None:
-    made = visit().run('return Lifter.load("opaque", { signal: AbortSignal.abort() }).catch((error) => error.name)')
-    assert made == "AbortError"
+    result = visit().run('return Lifter.load("opaque", { signal: AbortSignal.abort() }).catch((error) => error.name)')
+    assert result == "AbortError"
     assert not any("manifest" in path for path in host.requests)
 
 
 def test_out_of_memory_names_model_need_and_alternative(visit: Callable[..., Visit]) -> None:
     page = visit()
-    made = page.run(
+    result = page.run(
         """
         const lifter = await Lifter.load("greedy");
         const error = await lifter.cut(new ImageData(20, 20)).catch((error) => error);
@@ -114,14 +115,14 @@ def test_out_of_memory_names_model_need_and_alternative(visit: Callable[..., Vis
         return { name: error.name, message: error.message, again: again.name };
         """
     )
-    assert made["name"] == made["again"] == "OutOfMemory"
-    assert made["message"].startswith("greedy: not enough memory to run it: it needs about 900 MB")
-    assert "choose blocks" in made["message"]
-    assert not re.fullmatch(r"\D*\d+\D*", made["message"])
+    assert result["name"] == result["again"] == "OutOfMemory"
+    assert result["message"].startswith("greedy: not enough memory to run it: it needs about 900 MB")
+    assert "choose blocks" in result["message"]
+    assert not re.fullmatch(r"\D*\d+\D*", result["message"])
 
 
 def test_photos_come_in_their_order_and_a_bad_one_costs_only_itself(visit: Callable[..., Visit]) -> None:
-    made = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("opaque");
         const photos = [new ImageData(9, 1), new Blob(["no photo"]), new ImageData(7, 1), new Blob([]), new ImageData(5, 1)];
@@ -132,7 +133,7 @@ def test_photos_come_in_their_order_and_a_bad_one_costs_only_itself(visit: Calla
         return outcomes;
         """
     )
-    assert made == [[0, 9], [1, "ImageUnreadable"], [2, 7], [3, "ImageUnreadable"], [4, 5]]
+    assert result == [[0, 9], [1, "ImageUnreadable"], [2, 7], [3, "ImageUnreadable"], [4, 5]]
 
 
 def test_fifty_photos_keep_the_heap_flat_and_leak_no_addresses(
@@ -140,7 +141,7 @@ def test_fifty_photos_keep_the_heap_flat_and_leak_no_addresses(
 ) -> None:
     stream = io.BytesIO()
     Image.open(examples / "coffee.jpg").resize((640, 480)).save(stream, "JPEG")
-    made = visit().run(
+    result = visit().run(
         """
         let addresses = 0;
         const create = URL.createObjectURL, revoke = URL.revokeObjectURL;
@@ -154,13 +155,13 @@ def test_fifty_photos_keep_the_heap_flat_and_leak_no_addresses(
         """,
         put_photo("fifty.jpg", stream.getvalue()),
     )
-    assert len(made["heaps"]) == 50
-    assert 0 < made["heaps"][4] == made["heaps"][-1]
-    assert made["addresses"] == 0
+    assert len(result["heaps"]) == 50
+    assert 0 < result["heaps"][4] == result["heaps"][-1]
+    assert result["addresses"] == 0
 
 
 def test_a_preview_comes_before_the_chosen_model(visit: Callable[..., Visit]) -> None:
-    made = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("blocks", { preview: "opaque" });
         const seen = [];
@@ -170,17 +171,25 @@ def test_a_preview_comes_before_the_chosen_model(visit: Callable[..., Visit]) ->
         return { seen, model: lifter.model.name, final: cutout.alpha[0] };
         """
     )
-    assert made["seen"] == [255]
-    assert made["model"] == "blocks"
-    assert made["final"] != 255
+    assert result["seen"] == [255]
+    assert result["model"] == "blocks"
+    assert result["final"] != 255
 
 
 NO_PHOTOS = {
     "new Blob([])": ("ImageUnreadable", "the photo: is empty"),
     'new File(["text"], "note.jpg")': ("ImageUnreadable", "note.jpg: not an image that this browser can read"),
     'await photo("half.png")': ("ImageUnreadable", "half.png: ends too early"),
-    'await photo("half.jpg")': ("ImageUnreadable", "half.jpg: not an image that this browser can read, or not whole"),
-    'await photo("moving.gif")': ("ImageAnimated", "moving.gif: has 3 frames"),
+    'await photo("half.jpg")': ("ImageUnreadable", "half.jpg: not an image that this browser can read, or incomplete"),
+    'await photo("rows.png")': ("ImageUnreadable", "rows.png: cannot be decoded (rows are missing)"),
+    'await photo("late.jpg")': ("ImageUnreadable", "late.jpg: not an image that this browser can read, or incomplete"),
+    'await photo("line.png")': ("ImageTooLarge", "line.png: 1 x 20000000 pixels; a side may have at most 65535"),
+    'await photo("strip.png")': (
+        "ImageTooLarge",
+        "strip.png: 4 x 804 pixels; one side may be at most 200 times as long",
+    ),
+    "new ImageData(1, 201)": ("ImageTooLarge", "the pixels: 1 x 201 pixels; one side may be at most 200 times as long"),
+    'await photo("moving.gif")': ("ImageAnimated", "moving.gif: is animated (3 frames)"),
     'await photo("moving.png")': ("ImageAnimated", "moving.png: is animated"),
     '"photo.jpg"': ("UsageError", "a photo is a File, a Blob, encoded bytes or ImageData"),
     "new ImageData(40, 40), { maxPixels: 1000 }": ("ImageTooLarge", "above the limit of 0.001"),
@@ -188,10 +197,11 @@ NO_PHOTOS = {
 WRONG_OPTIONS = {
     "{ backgruond: 'white' }": "there is no option `backgruond`",
     "{ background: 'whitish' }": "background `whitish` is not a colour",
-    "{ background: new Blob(['x']) }": "the background is not an image",
+    "{ background: new Blob(['x']) }": "this browser cannot read the background image",
     "{ format: 'gif' }": "it must be one of png, webp, jpeg",
-    "{ edges: 'sharp' }": "it must be one of auto, plain, refined",
-    "{ margin: -1 }": "it must be 0 or more pixels",
+    "{ edges: 'sharp' }": "it must be one of auto, plain",
+    "{ edges: 'refined' }": 'edges is "refined"; the browser cannot do that; use "auto", or `liftout cut --edges refined`',
+    "{ margin: -1 }": "it must be at least 0",
     "{ quality: 0 }": "it must be from 1 to 100",
 }
 
@@ -212,14 +222,14 @@ def test_what_cannot_be_cut_is_refused_in_plain_words(
         for (const call of [{calls}]) {{
           errors.push(await call().then(() => ["cut", ""], (error) => [error.name, error.message]));
         }}
-        const {{ width }} = await lifter.cut(new ImageData(3, 3));
+        const {{ width }} = await lifter.cut(new ImageData(1, 200)); // as narrow as a photo may be
         return [...errors, width];
         """
     )
     for (call, (name, words)), (found_name, message) in zip(expected.items(), found[:-1], strict=True):
         assert found_name == name, (call, message)
         assert words in message
-    assert found[-1] == 3
+    assert found[-1] == 1
 
 
 def bad_photos(put_photo: Callable[[str, bytes], str]) -> None:
@@ -230,6 +240,12 @@ def bad_photos(put_photo: Callable[[str, bytes], str]) -> None:
         noise.save(stream, "PNG" if kind == "png" else "JPEG")
         content = stream.getvalue()
         put_photo(f"half.{kind}", content[: len(content) // 2] if kind == "png" else content[:300])
+    stream = io.BytesIO()
+    noise.resize((640, 640)).save(stream, "JPEG")
+    put_photo("late.jpg", stream.getvalue()[: len(stream.getvalue()) // 2])
+    put_photo("rows.png", raw_png(64, 64, 8, 0, bytes(65 * 40)))
+    put_photo("line.png", raw_png(1, 20_000_000, 8, 0, bytes(200)))
+    put_photo("strip.png", raw_png(4, 804, 8, 0, bytes(5 * 804)))
     for kind in ("gif", "png"):
         stream = io.BytesIO()
         frames[0].save(stream, kind.upper(), save_all=True, append_images=frames[1:])
@@ -238,10 +254,10 @@ def bad_photos(put_photo: Callable[[str, bytes], str]) -> None:
 
 def test_a_closed_lifter_refuses_and_holds_no_worker(visit: Callable[..., Visit]) -> None:
     page = visit()
-    made = page.run(
+    result = page.run(
         'const lifter = await Lifter.load("opaque"); lifter.close(); await lifter.cut(new ImageData(4, 4));'
     )
-    assert made["error"] == "UsageError"
+    assert result["error"] == "UsageError"
     deadline_workers(page, 0)
 
 

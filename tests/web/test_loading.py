@@ -36,21 +36,21 @@ def test_a_pack_of_many_blocks_loads_and_says_what_runs_it(
     visit: Callable[..., Visit], public: Path, host: Host
 ) -> None:
     assert blocks_of(public) > 8
-    made = visit().run(
+    result = visit().run(
         """
         const seen = [];
         const lifter = await liftout.Lifter.load("blocks", { onProgress: (progress) => seen.push(progress) });
         return { seen, engine: lifter.engine, peak: lifter.peakBytes, cores: navigator.hardwareConcurrency };
         """
     )
-    assert made["engine"]["name"] == "wasm"
-    assert made["engine"]["threads"] == min(8, made["cores"])
-    assert "WebGPU" in made["engine"]["reason"]
-    assert made["peak"] == 60 * 2**20
-    downloads = [item for item in made["seen"] if item["phase"] == "download"]
+    assert result["engine"]["name"] == "wasm"
+    assert result["engine"]["threads"] == min(8, result["cores"])
+    assert "WebGPU" in result["engine"]["reason"]
+    assert result["peak"] == 60 * 2**20
+    downloads = [item for item in result["seen"] if item["phase"] == "download"]
     assert downloads[-1]["loaded"] == downloads[-1]["total"] > 8 * BLOCK_BYTES
     assert downloads[-1]["secondsLeft"] == 0
-    assert all(item["loaded"] <= item["total"] for item in made["seen"])
+    assert all(item["loaded"] <= item["total"] for item in result["seen"])
     assert weight_requests(host) == {f"/packs/blocks/weights.bin.{i:03d}": 1 for i in range(blocks_of(public))}
 
 
@@ -127,10 +127,10 @@ def test_a_block_that_arrives_damaged_is_fetched_again(visit: Callable[..., Visi
 
 def test_a_block_that_stays_damaged_is_an_error_that_names_it(visit: Callable[..., Visit], host: Host) -> None:
     host.faults["weights.bin.002"] = corrupt
-    made = load(visit(), "blocks")
-    assert made["error"] == "ModelFileCorrupt"
-    assert "weights.bin.002" in made["message"]
-    assert "sha256" in made["message"]
+    result = load(visit(), "blocks")
+    assert result["error"] == "ModelFileCorrupt"
+    assert "weights.bin.002" in result["message"]
+    assert "sha256" in result["message"]
 
 
 def test_a_kept_block_that_was_damaged_is_fetched_again(visit: Callable[..., Visit], host: Host) -> None:
@@ -157,9 +157,9 @@ def test_a_kept_block_that_was_damaged_is_fetched_again(visit: Callable[..., Vis
 def test_a_missing_block_is_an_error_that_names_it(visit: Callable[..., Visit], host: Host) -> None:
     host.faults["weights.bin.004"] = missing
     host.faults["weights.bin"] = missing
-    made = load(visit(), "blocks")
-    assert made["error"] == "ModelMissing"
-    assert "weights.bin answered 404" in made["message"]
+    result = load(visit(), "blocks")
+    assert result["error"] == "ModelMissing"
+    assert "weights.bin answered 404" in result["message"]
 
 
 def test_a_pack_copied_as_it_is_loads_too(visit: Callable[..., Visit], host: Host, public: Path, home: Path) -> None:
@@ -175,15 +175,15 @@ def test_a_pack_copied_as_it_is_loads_too(visit: Callable[..., Visit], host: Hos
 
 def test_a_web_page_instead_of_a_model_is_told_as_such(visit: Callable[..., Visit], host: Host) -> None:
     host.faults["network.onnx"] = web_page
-    made = load(visit(), "opaque")
-    assert made["error"] == "ModelMissing"
-    assert "is a web page, not a model" in made["message"]
+    result = load(visit(), "opaque")
+    assert result["error"] == "ModelMissing"
+    assert "is a web page, not a model" in result["message"]
 
 
 def test_a_name_without_a_pack_says_how_to_write_one(visit: Callable[..., Visit]) -> None:
-    made = load(visit(), "nothing")
-    assert made["error"] == "ModelMissing"
-    assert "liftout site DIR --models nothing" in made["message"]
+    result = load(visit(), "nothing")
+    assert result["error"] == "ModelMissing"
+    assert "liftout site DIR --models nothing" in result["message"]
 
 
 def test_a_host_that_goes_away_in_mid_download_is_told(visit: Callable[..., Visit], host: Host) -> None:
@@ -208,16 +208,16 @@ def test_offline_is_told(visit: Callable[..., Visit]) -> None:
     page.run('await import("/liftout.js"); return 0')
     assert load(page, "opaque")["model"]["name"] == "opaque"
     page.page.context.set_offline(True)
-    made = load(page, "blocks")
-    assert made["error"] == "ModelMissing"
-    assert "offline" in made["message"]
+    result = load(page, "blocks")
+    assert result["error"] == "ModelMissing"
+    assert "offline" in result["message"]
 
 
 def test_a_host_that_forbids_other_sites_is_told(visit: Callable[..., Visit], public: Path) -> None:
     with hosting(public, Cross_Origin_Resource_Policy="cross-origin") as other:
-        made = load(visit(), "opaque", packs=f"{other.address}packs/")
-    assert made["error"] == "ModelMissing"
-    assert "Access-Control-Allow-Origin" in made["message"]
+        result = load(visit(), "opaque", packs=f"{other.address}packs/")
+    assert result["error"] == "ModelMissing"
+    assert "Access-Control-Allow-Origin" in result["message"]
 
 
 def test_packs_of_another_host_that_allows_it_load(visit: Callable[..., Visit], public: Path) -> None:
@@ -228,27 +228,27 @@ def test_packs_of_another_host_that_allows_it_load(visit: Callable[..., Visit], 
 def test_the_whole_module_may_stand_on_another_host(visit: Callable[..., Visit], public: Path) -> None:
     headers = {"Access_Control_Allow_Origin": "*", "Cross_Origin_Resource_Policy": "cross-origin"}
     with hosting(public, **headers) as other:
-        made = visit().run(
+        result = visit().run(
             """
             const { Lifter: Foreign } = await import(argument + "liftout.js");
-            const made = [];
+            const result = [];
             const create = URL.createObjectURL, revoke = URL.revokeObjectURL;
-            URL.createObjectURL = (blob) => (made.push(create(blob)), made.at(-1));
-            URL.revokeObjectURL = (url) => { made.splice(made.indexOf(url), 1); revoke(url); };
+            URL.createObjectURL = (blob) => (result.push(create(blob)), result.at(-1));
+            URL.revokeObjectURL = (url) => { result.splice(result.indexOf(url), 1); revoke(url); };
             const lifter = await Foreign.load("opaque");
             const { width } = await lifter.cut(new ImageData(9, 9));
-            return { width, leaked: made.length };
+            return { width, leaked: result.length };
             """,
             other.address,
         )
-    assert made == {"width": 9, "leaked": 0}
+    assert result == {"width": 9, "leaked": 0}
 
 
 def test_a_full_storage_is_a_warning_and_the_model_works(visit: Callable[..., Visit], host: Host) -> None:
     page = visit()
     client = page.page.context.new_cdp_session(page.page)
     client.send("Storage.overrideQuotaForOrigin", {"origin": host.address.rstrip("/"), "quotaSize": 100_000})
-    made = page.run(
+    result = page.run(
         """
         const heard = [];
         const lifter = await Lifter.load("blocks", { onWarning: (text) => heard.push(text) });
@@ -256,9 +256,9 @@ def test_a_full_storage_is_a_warning_and_the_model_works(visit: Callable[..., Vi
         return { heard, width, warnings: lifter.warnings };
         """
     )
-    assert made["width"] == 20
-    assert made["heard"] == made["warnings"]
-    assert any("not kept for the next visit" in text and "storage is full" in text for text in made["heard"])
+    assert result["width"] == 20
+    assert result["heard"] == result["warnings"]
+    assert any("could not store the model" in text and "storage is full" in text for text in result["heard"])
 
 
 def test_a_model_that_is_evicted_is_fetched_again(visit: Callable[..., Visit], host: Host) -> None:
@@ -278,18 +278,28 @@ def test_a_model_that_is_evicted_is_fetched_again(visit: Callable[..., Visit], h
 
 def test_a_licence_that_forbids_commerce_asks_for_consent(visit: Callable[..., Visit], host: Host) -> None:
     page = visit()
-    made = load(page, "paid")
-    assert made["error"] == "LicenseNotAccepted"
-    assert "CC-BY-NC-4.0" in made["message"]
+    result = load(page, "paid")
+    assert result["error"] == "LicenseNotAccepted"
+    assert "CC-BY-NC-4.0" in result["message"]
     assert not host.requests["/packs/paid/network.onnx"]
     assert load(page, "paid", acceptLicense=True)["model"]["license"]["commercial"] is False
 
 
+def test_a_model_of_unknown_licence_asks_and_one_that_the_user_added_does_not(visit: Callable[..., Visit]) -> None:
+    page = visit()
+    result = load(page, "unlicensed")
+    assert result["error"] == "LicenseNotAccepted"
+    assert result["message"].startswith("unlicensed: licence unknown; its authors do not say whether")
+    assert load(page, "unlicensed", acceptLicense=True)["model"]["name"] == "unlicensed"
+    own = {"onnx": "packs/unlicensed/network.onnx", "like": {"name": "own", "input": {"size": [64, 64]}}}
+    assert load(page, own)["model"]["name"] == "own"
+
+
 def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(visit: Callable[..., Visit], host: Host) -> None:
-    made = load(visit(), "giant")
-    assert made["error"] == "OutOfMemory"
-    assert "9216 MB" in made["message"]
-    assert "choose greedy" in made["message"], "the largest that is smaller"
+    result = load(visit(), "giant")
+    assert result["error"] == "OutOfMemory"
+    assert "9216 MB" in result["message"]
+    assert "choose greedy" in result["message"], "the largest that is smaller"
     assert not host.requests["/packs/giant/network.onnx"]
 
 
@@ -318,7 +328,7 @@ def test_a_small_device_warns_or_refuses_by_the_estimate(browser: Any, host: Hos
     assert (refused["error"], "about 512 MB" in refused["message"]) == ("OutOfMemory", True)
     assert load(page, "greedy", checkMemory=False)["model"]["name"] == "greedy"
     host.faults["liftout-worker.js"] = with_memory("1")
-    assert "needs 900 MB of the 1024 MB" in load(page, "greedy")["warnings"][0]
+    assert "needs 900 MB of memory, and this device has about 1024 MB" in load(page, "greedy")["warnings"][0]
     client.detach()
     context.close()
 
@@ -365,19 +375,19 @@ def test_an_onnx_file_that_is_not_like_its_entry_is_refused(
     visit: Callable[..., Visit], home: Path, public: Path
 ) -> None:
     (public / "other.onnx").write_bytes((home / "packs" / "opaque" / "network.onnx").read_bytes())
-    made = load(visit(), {"onnx": "/other.onnx", "like": "u2netp"})
-    assert made["error"] == "NetworkRejected"
-    assert "[1,3,64,64], not float32 [1,3,320,320]" in made["message"]
+    result = load(visit(), {"onnx": "/other.onnx", "like": "u2netp"})
+    assert result["error"] == "NetworkRejected"
+    assert "[1,3,64,64], not float32 [1,3,320,320]" in result["message"]
 
 
 def test_a_name_that_no_entry_has_lists_those_there_are(visit: Callable[..., Visit]) -> None:
-    made = load(visit(), {"onnx": "/u2netp.onnx", "like": "u3net"})
-    assert made["error"] == "UsageError"
-    assert "u2netp" in made["message"]
+    result = load(visit(), {"onnx": "/u2netp.onnx", "like": "u3net"})
+    assert result["error"] == "UsageError"
+    assert "u2netp" in result["message"]
 
 
 def test_a_module_without_its_worker_says_what_to_copy(visit: Callable[..., Visit], host: Host) -> None:
     host.faults["liftout-worker.js"] = missing
-    made = load(visit(), "opaque")
-    assert "liftout-worker.js" in made["message"]
-    assert "copy all files" in made["message"]
+    result = load(visit(), "opaque")
+    assert "liftout-worker.js" in result["message"]
+    assert "copy all files" in result["message"]

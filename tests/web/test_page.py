@@ -37,7 +37,7 @@ def place(chromium: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -
     packs.BLOCK_BYTES = BLOCK_BYTES
     os.environ["LIFTOUT_HOME"] = str(home)
     try:
-        site.write(folder, ["pocket", "paid", "slow", "blocks", "greedy"])
+        site.write(folder, ["pocket", "paid", "unlicensed", "slow", "blocks", "greedy"])
     finally:
         packs.BLOCK_BYTES = held
         os.environ.pop("LIFTOUT_HOME")
@@ -54,7 +54,7 @@ class Page:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(120_000)  # the processor is shared with other tests
         page.goto(address)
         self.ready()
 
@@ -323,9 +323,12 @@ def test_a_model_shows_its_cost_and_asks_for_consent(page: Page, examples: Path)
     page.page.click("#work [data-models]")
     row = page.page.locator("#model-list > li", has_text="paid").last
     assert "not for commercial use" in row.inner_text()
-    assert "to fetch" in row.inner_text()
+    assert "to download" in row.inner_text()
     use = row.get_by_role("button")
     assert use.is_disabled()
+    unknown = page.page.locator("#model-list > li", has_text="unlicensed").last
+    assert "licence unknown" in unknown.inner_text()
+    assert unknown.get_by_role("button").is_disabled()
     row.get_by_role("checkbox").check()
     use.click()
     assert page.page.inner_text("#work [data-model-name]") == "paid"
@@ -348,7 +351,7 @@ def test_a_preview_comes_while_the_model_loads_and_cancel_stops_it(
         detail = page.page.inner_text("#doing-detail")
         assert re.search(r"\d.* (kB|MB) of .*(kB|MB)", detail), detail
         assert "blocks" in page.page.inner_text("#doing-title")
-        assert "preview" in page.page.inner_text("#photo-facts")
+        assert "Preview" in page.page.inner_text("#photo-facts")
         page.page.click("#cancel")
         page.wait("stopped")
         assert page.page.locator("#doing").is_hidden()
@@ -412,8 +415,8 @@ def test_a_reload_loses_nothing_and_storage_is_given_back(page: Page, examples: 
     page.page.click("#open-storage")
     shown = page.page.locator("#storage-list li")
     shown.nth(1).wait_for()
-    assert {"Model pocket", "1 photo with its cutout"} <= {row.split("\n")[0] for row in shown.all_inner_texts()}
-    page.page.get_by_role("button", name="Free Model pocket").click()
+    assert {"Model pocket", "1 photo and its cutout"} <= {row.split("\n")[0] for row in shown.all_inner_texts()}
+    page.page.get_by_role("button", name="Delete Model pocket").click()
     page.page.wait_for_function("document.querySelectorAll('#storage-list li').length === 1")
     page.page.click("#free-all")
     page.page.wait_for_selector("#storage-list li.fine")

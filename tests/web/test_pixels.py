@@ -25,10 +25,10 @@ from liftout.render import render
 RANDOM = np.random.default_rng(7)
 CUT = """
   const lifter = await Lifter.load(argument.model, argument.load ?? {});
-  const made = await lifter.cut(await photo(argument.photo), argument.options ?? {});
+  const result = await lifter.cut(await photo(argument.photo), argument.options ?? {});
   const answer = {
-    type: made.blob.type, width: made.width, height: made.height,
-    alpha: await bytesOf(new Blob([made.alpha])), file: await bytesOf(made.blob),
+    type: result.blob.type, width: result.width, height: result.height,
+    alpha: await bytesOf(new Blob([result.alpha])), file: await bytesOf(result.blob),
   };
   lifter.close();
   return answer;
@@ -141,7 +141,7 @@ def test_every_kind_of_png_is_decoded_as_in_python(
 ) -> None:
     files = pngs()
     names = [put_photo(f"{name}.png", content) for name, content in files.items()]
-    made = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("opaque");
         const all = {};
@@ -153,11 +153,11 @@ def test_every_kind_of_png_is_decoded_as_in_python(
     for name, content in files.items():
         expected = decode(content)
         alpha = np.full(expected.size, 255, np.uint8) if expected.alpha is None else expected.alpha
-        found = np.asarray(Image.open(io.BytesIO(made[f"{name}.png"].encode("latin1"))))
-        assert found.shape == (*expected.size, 4), name
-        np.testing.assert_array_equal(found[..., 3], alpha, err_msg=name)
+        actual = np.asarray(Image.open(io.BytesIO(result[f"{name}.png"].encode("latin1"))))
+        assert actual.shape == (*expected.size, 4), name
+        np.testing.assert_array_equal(actual[..., 3], alpha, err_msg=name)
         shown = alpha > 0
-        np.testing.assert_array_equal(found[shown][:, :3], expected.pixels[shown], err_msg=name)
+        np.testing.assert_array_equal(actual[shown][:, :3], expected.pixels[shown], err_msg=name)
 
 
 @pytest.mark.parametrize("edges", ["auto", "plain"])
@@ -175,10 +175,10 @@ def test_a_small_network_cuts_as_in_python(
     pack = packs.read(home / "packs" / "blocks")
     expected = cutter(pack.network, pack.spec, edges)(content)
     assert expected.alpha.std() > 5, "the network should see something"
-    found = cut(visit(), "blocks", put_photo("astronaut.png", content), {"edges": edges})
-    same_alpha(found["alpha"], expected.alpha)
-    picture = np.asarray(Image.open(io.BytesIO(found["file"]))).astype(int)
-    shown = (found["alpha"] == expected.alpha) & (expected.alpha > 0)
+    actual = cut(visit(), "blocks", put_photo("astronaut.png", content), {"edges": edges})
+    same_alpha(actual["alpha"], expected.alpha)
+    picture = np.asarray(Image.open(io.BytesIO(actual["file"]))).astype(int)
+    shown = (actual["alpha"] == expected.alpha) & (expected.alpha > 0)
     assert np.abs(picture[shown] - expected.rgba[shown]).max() <= 1
 
 
@@ -198,14 +198,14 @@ def test_alpha_of_a_real_network_is_that_of_python(
         content = png(np.asarray(image.convert("RGB"))[::2, ::2])
     expected = cutter(path, find(model), "auto")(content)
     source = {"onnx": f"/{model}.onnx", "like": model}
-    found = cut(visit(), source, put_photo("small.png", content))
-    same_alpha(found["alpha"], expected.alpha)
+    actual = cut(visit(), source, put_photo("small.png", content))
+    same_alpha(actual["alpha"], expected.alpha)
 
 
-def same_alpha(found: np.ndarray, expected: np.ndarray) -> None:
+def same_alpha(actual: np.ndarray, expected: np.ndarray) -> None:
     """The bar: at most one level, on at most 0.1 % of the pixels."""
-    assert np.abs(found.astype(int) - expected).max() <= 1
-    differing = (found != expected).mean()
+    assert np.abs(actual.astype(int) - expected).max() <= 1
+    differing = (actual != expected).mean()
     assert differing <= 0.001, f"{differing:.3%} of the pixels differ"
 
 
@@ -233,17 +233,18 @@ def test_a_large_photo_is_cut_in_strips_that_fit_together(
     photo[...] = (np.arange(2100) // 7 % 256)[None, :, None]
     photo[..., 1] += (np.arange(2300) // 9 % 256)[:, None].astype(np.uint8)
     photo[500:520] = noise(20, 2100, 3)
-    found = cut(visit(), "opaque", put_photo("large.png", png(photo, compress_level=1)))
-    picture = np.asarray(Image.open(io.BytesIO(found["file"])))
+    actual = cut(visit(), "opaque", put_photo("large.png", png(photo, compress_level=1)))
+    picture = np.asarray(Image.open(io.BytesIO(actual["file"])))
     np.testing.assert_array_equal(picture[..., :3], photo)
     assert (picture[..., 3] == 255).all()
 
 
 @pytest.fixture
 def half_seen() -> bytes:
-    """A photo whose own alpha is a soft disc off the centre."""
+    """A photo whose own alpha is a soft disc off the centre, and a speck far from it."""
     y, x = np.mgrid[:90, :130]
     disc = np.clip(255 - 9 * np.maximum(0, np.hypot(y - 40, x - 70) - 18), 0, 255).astype(np.uint8)
+    disc[84:86, 4:7] = 255
     return png(np.dstack([noise(90, 130, 3) // 8 + 100, disc]))
 
 
@@ -259,18 +260,25 @@ def test_options_do_in_the_browser_what_they_do_in_python(
         {"crop": True, "margin": 5},
         {"crop": True, "mask": True},
     ]
-    files = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("opaque");
-        const made = [];
-        for (const options of argument.choices) made.push(await bytesOf((await lifter.cut(await photo(argument.name), options)).blob));
-        return made;
+        const result = [];
+        for (const options of argument.choices) {
+          const { blob, box } = await lifter.cut(await photo(argument.name), options);
+          result.push([await bytesOf(blob), Object.values(box)]);
+        }
+        return result;
         """,
         {"name": put_photo("half.png", half_seen), "choices": choices},
     )
-    for options, found in zip(choices, files, strict=True):
-        expected = render(Cutout(decoded, decoded.alpha), ResultOptions(**options))  # type: ignore[arg-type]
-        theirs, ours = (np.asarray(Image.open(io.BytesIO(c))) for c in (expected.content, found.encode("latin1")))
+    for options, (actual, box) in zip(choices, result, strict=True):
+        cutout = Cutout(decoded, decoded.alpha)
+        assert box == list(
+            (cutout.crop(int(str(options.get("margin", 0)))) if options.get("crop") else cutout).box or ()
+        )
+        expected = render(cutout, ResultOptions(**options))  # type: ignore[arg-type]
+        theirs, ours = (np.asarray(Image.open(io.BytesIO(c))) for c in (expected.content, actual.encode("latin1")))
         np.testing.assert_array_equal(ours, theirs, err_msg=str(options))
 
 
@@ -279,7 +287,7 @@ def test_a_picture_behind_covers_the_photo(
 ) -> None:
     name = put_photo("half.png", half_seen)
     behind = put_photo("behind.png", png(np.full((300, 200, 3), (10, 200, 30), np.uint8)))
-    made = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("opaque");
         const { blob } = await lifter.cut(await photo(argument[0]), { background: await photo(argument[1]) });
@@ -290,26 +298,26 @@ def test_a_picture_behind_covers_the_photo(
     decoded = decode(half_seen)
     assert decoded.alpha is not None
     expected = np.asarray(Cutout(decoded, decoded.alpha).over((10, 200, 30)))
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(made.encode("latin1")))), expected)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(result.encode("latin1")))), expected)
 
 
 def test_webp_and_jpeg_are_close_to_the_photo(
     visit: Callable[..., Visit], put_photo: Callable[[str, bytes], str], examples: Path
 ) -> None:
     photo = np.asarray(Image.open(examples / "cat.jpg").convert("RGB"))[:200, :200]
-    made = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("opaque");
-        const made = {};
+        const result = {};
         for (const format of ["webp", "jpeg"]) {
           const { blob } = await lifter.cut(await photo(argument), { format, quality: 95 });
-          made[format] = [blob.type, await bytesOf(blob)];
+          result[format] = [blob.type, await bytesOf(blob)];
         }
-        return made;
+        return result;
         """,
         put_photo("cat.png", png(photo)),
     )
-    for kind, (mime, content) in made.items():
+    for kind, (mime, content) in result.items():
         picture = Image.open(io.BytesIO(content.encode("latin1")))
         assert (mime, picture.format) == (f"image/{kind}", kind.upper())
         assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - photo).mean() < 3
@@ -321,8 +329,8 @@ def test_colours_under_partial_alpha_survive_in_webp_input(
     rgba = np.concatenate([noise(40, 50, 3), np.full((40, 50, 1), 9, np.uint8)], axis=2)
     stream = io.BytesIO()
     Image.fromarray(rgba).save(stream, "WEBP", lossless=True, exact=True)
-    found = cut(visit(), "opaque", put_photo("soft.webp", stream.getvalue()), {"edges": "plain"})
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(found["file"]))), rgba)
+    actual = cut(visit(), "opaque", put_photo("soft.webp", stream.getvalue()), {"edges": "plain"})
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(actual["file"]))), rgba)
 
 
 def test_a_jpeg_stands_upright_and_keeps_its_profile(
@@ -334,11 +342,11 @@ def test_a_jpeg_stands_upright_and_keeps_its_profile(
     exif[0x0112] = 6
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=95, exif=exif.tobytes(), icc_profile=profile)
-    found = Image.open(io.BytesIO(cut(visit(), "opaque", put_photo("turned.jpg", stream.getvalue()))["file"]))
-    assert found.size == (30, 50)
-    assert found.info["icc_profile"] == profile
+    actual = Image.open(io.BytesIO(cut(visit(), "opaque", put_photo("turned.jpg", stream.getvalue()))["file"]))
+    assert actual.size == (30, 50)
+    assert actual.info["icc_profile"] == profile
     stored = decode(stream.getvalue())
-    assert np.abs(np.asarray(found)[..., :3].astype(int) - stored.pixels).max() <= 1
+    assert np.abs(np.asarray(actual)[..., :3].astype(int) - stored.pixels).max() <= 1
 
 
 def wide_profile() -> bytes:
@@ -367,19 +375,19 @@ def test_a_profile_decides_what_the_network_sees(
     pack = packs.read(home / "packs" / "blocks")
     remover = cutter(pack.network, pack.spec, "auto")
     expected, without = remover(content), remover(png(photo))
-    found = cut(visit(), "blocks", put_photo("profile.png", content))
-    away = np.abs(found["alpha"].astype(int) - expected.alpha).mean()
+    actual = cut(visit(), "blocks", put_photo("profile.png", content))
+    away = np.abs(actual["alpha"].astype(int) - expected.alpha).mean()
     assert away < 1.5
     assert np.abs(without.alpha.astype(int) - expected.alpha).mean() > 4 * away, "the profile should matter"
 
 
 def test_pixels_can_be_given_directly(visit: Callable[..., Visit]) -> None:
-    made = visit().run(
+    result = visit().run(
         """
         const lifter = await Lifter.load("opaque");
         const data = Uint8ClampedArray.from([1, 2, 3, 255, 4, 5, 6, 128, 7, 8, 9, 0, 10, 11, 12, 255]);
         return bytesOf((await lifter.cut(new ImageData(data, 2, 2), { edges: "plain" })).blob);
         """
     )
-    found = np.asarray(Image.open(io.BytesIO(made.encode("latin1"))))
-    assert found.tolist() == [[[1, 2, 3, 255], [4, 5, 6, 128]], [[0, 0, 0, 0], [10, 11, 12, 255]]]
+    actual = np.asarray(Image.open(io.BytesIO(result.encode("latin1"))))
+    assert actual.tolist() == [[[1, 2, 3, 255], [4, 5, 6, 128]], [[0, 0, 0, 0], [10, 11, 12, 255]]]

@@ -1,4 +1,5 @@
 /** Erasing and restoring by hand: strokes on an alpha at the photo's resolution, with undo. */
+import type { Box } from "../src/compose/subjects.js";
 
 export type Stroke = "erase" | "restore";
 
@@ -7,16 +8,8 @@ export interface Point {
   y: number;
 }
 
-/** A part of the picture in pixels, its last column and row excluded. */
-export interface Rect {
-  left: number;
-  top: number;
-  right: number;
-  bottom: number;
-}
-
 interface Step {
-  rect: Rect;
+  rect: Box;
   before: Uint8Array;
   after: Uint8Array;
 }
@@ -27,9 +20,9 @@ const UNDO_BYTES = 200_000_000;
 export class AlphaEdit {
   /** Grows with every change. */
   version = 0;
-  #done: Step[] = [];
-  #undone: Step[] = [];
-  #stroke: { start: Uint8Array; rect: Rect | null } | null = null;
+  #undoSteps: Step[] = [];
+  #redoSteps: Step[] = [];
+  #stroke: { start: Uint8Array; rect: Box | null } | null = null;
 
   /** alpha: uint8 [height, width]; it is edited in place. */
   constructor(
@@ -39,11 +32,11 @@ export class AlphaEdit {
   ) {}
 
   get canUndo(): boolean {
-    return this.#done.length > 0;
+    return this.#undoSteps.length > 0;
   }
 
   get canRedo(): boolean {
-    return this.#undone.length > 0;
+    return this.#redoSteps.length > 0;
   }
 
   get painting(): boolean {
@@ -55,7 +48,7 @@ export class AlphaEdit {
   }
 
   /** Paint from one point to another; returns what may have changed. */
-  paint(stroke: Stroke, from: Point, to: Point, radius: number): Rect {
+  paint(stroke: Stroke, from: Point, to: Point, radius: number): Box {
     const rect = this.#around(from, to, radius);
     const fade = Math.max(1, radius * SOFT);
     const [dx, dy] = [to.x - from.x, to.y - from.y];
@@ -83,26 +76,26 @@ export class AlphaEdit {
     this.#stroke = null;
     if (!stroke?.rect) return;
     const { rect } = stroke;
-    this.#done.push({ rect, before: this.#copy(stroke.start, rect), after: this.#copy(this.alpha, rect) });
-    this.#undone = [];
-    while (this.#done.length > 1 && bytesOf(this.#done) > UNDO_BYTES) this.#done.shift();
+    this.#undoSteps.push({ rect, before: this.#copy(stroke.start, rect), after: this.#copy(this.alpha, rect) });
+    this.#redoSteps = [];
+    while (this.#undoSteps.length > 1 && bytesOf(this.#undoSteps) > UNDO_BYTES) this.#undoSteps.shift();
   }
 
-  undo(): Rect | null {
-    const step = this.#done.pop();
+  undo(): Box | null {
+    const step = this.#undoSteps.pop();
     if (!step) return null;
-    this.#undone.push(step);
+    this.#redoSteps.push(step);
     return this.#put(step.rect, step.before);
   }
 
-  redo(): Rect | null {
-    const step = this.#undone.pop();
+  redo(): Box | null {
+    const step = this.#redoSteps.pop();
     if (!step) return null;
-    this.#done.push(step);
+    this.#undoSteps.push(step);
     return this.#put(step.rect, step.after);
   }
 
-  #around(from: Point, to: Point, radius: number): Rect {
+  #around(from: Point, to: Point, radius: number): Box {
     const within = (value: number, most: number): number => Math.min(most, Math.max(0, value));
     return {
       left: within(Math.floor(Math.min(from.x, to.x) - radius), this.width),
@@ -112,14 +105,14 @@ export class AlphaEdit {
     };
   }
 
-  #copy(from: Uint8Array, { left, top, right, bottom }: Rect): Uint8Array {
+  #copy(from: Uint8Array, { left, top, right, bottom }: Box): Uint8Array {
     const wide = right - left;
     const out = new Uint8Array(Math.max(0, wide * (bottom - top)));
     for (let y = top; y < bottom; y++) out.set(from.subarray(y * this.width + left, y * this.width + right), (y - top) * wide);
     return out;
   }
 
-  #put(rect: Rect, levels: Uint8Array): Rect {
+  #put(rect: Box, levels: Uint8Array): Box {
     const wide = rect.right - rect.left;
     for (let y = rect.top; y < rect.bottom; y++) {
       this.alpha.set(levels.subarray((y - rect.top) * wide, (y - rect.top + 1) * wide), y * this.width + rect.left);
@@ -129,7 +122,7 @@ export class AlphaEdit {
   }
 }
 
-function union(a: Rect, b: Rect): Rect {
+function union(a: Box, b: Box): Box {
   return {
     left: Math.min(a.left, b.left),
     top: Math.min(a.top, b.top),

@@ -24,9 +24,9 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   properties: Partial<HTMLElementTagNameMap[K]> = {},
   ...children: (Node | string)[]
 ): HTMLElementTagNameMap[K] {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+  const item = Object.assign(document.createElement(tag), properties);
+  item.append(...children);
+  return item;
 }
 
 /** The radio button of a group that is checked, and what to do when another is. */

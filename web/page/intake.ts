@@ -1,10 +1,10 @@
 /** Photos come in: dropped, pasted or chosen, files or folders of them. */
-import { advance } from "./cutting.js";
-import { describe } from "./describing.js";
+import { announce, notify } from "./announce.js";
+import { loadThumbnail } from "./bitmaps.js";
 import { all, element } from "./elements.js";
-import { say, tell } from "./saying.js";
-import { changed, state, type Photo } from "./state.js";
-import { counted, t } from "./words.js";
+import { plural, t } from "./i18n.js";
+import { advance } from "./queue.js";
+import { redraw, state, type Photo } from "./state.js";
 
 const input = element<HTMLInputElement>("photo-input");
 const curtain = element("dropping");
@@ -12,7 +12,7 @@ const curtain = element("dropping");
 export function startIntake(): void {
   for (const button of all("[data-choose]")) button.onclick = () => input.click();
   input.onchange = () => {
-    take([...(input.files ?? [])]);
+    addPhotos([...(input.files ?? [])]);
     input.value = ""; // the same file may be chosen again
   };
   element("drop").onclick = (event) => {
@@ -20,7 +20,7 @@ export function startIntake(): void {
   };
   window.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length) take(files);
+    if (files.length) addPhotos(files);
   });
   let inside = 0; // dragenter and dragleave come for every element under the pointer
   window.addEventListener("dragenter", (event) => {
@@ -37,14 +37,14 @@ export function startIntake(): void {
     event.preventDefault();
     inside = 0;
     curtain.hidden = true;
-    if (event.dataTransfer) void dropped(event.dataTransfer).then(take);
+    if (event.dataTransfer) void filesOf(event.dataTransfer).then(addPhotos);
   });
 }
 
 /** Photos join the queue in their order. Whether one can be read is found out when it is cut. */
-export function take(files: File[]): void {
+export function addPhotos(files: File[]): void {
   const images = files.filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|avif|gif|bmp|hei[cf]|tiff?)$/i.test(file.name));
-  if (!images.length) return tell(t("intake.none"));
+  if (!images.length) return notify(t("intake.none"));
   const photos = images.map((file, i): Photo => ({
     id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
     name: file.name || "photo.png",
@@ -55,6 +55,7 @@ export function take(files: File[]): void {
     thumb: "",
     width: 0,
     height: 0,
+    box: undefined,
     model: "",
     seconds: 0,
     edited: false,
@@ -64,27 +65,27 @@ export function take(files: File[]): void {
   }));
   state.photos.push(...photos);
   state.selected = photos[0]!;
-  say(counted("said.added", photos.length));
-  changed();
+  announce(plural("said.added", photos.length));
+  redraw();
   void advance();
   void (async () => {
-    for (const photo of photos) await describe(photo);
+    for (const photo of photos) await loadThumbnail(photo);
   })();
 }
 
-async function dropped(given: DataTransfer): Promise<File[]> {
-  const entries = [...given.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  if (!entries.some((entry) => entry.isDirectory)) return [...given.files];
+async function filesOf(data: DataTransfer): Promise<File[]> {
+  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  if (!entries.some((entry) => entry.isDirectory)) return [...data.files];
   return (await Promise.all(entries.map(filesIn))).flat();
 }
 
 async function filesIn(entry: FileSystemEntry): Promise<File[]> {
   if (entry.isFile) return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))];
   const reader = (entry as FileSystemDirectoryEntry).createReader();
-  const found: File[] = [];
+  const files: File[] = [];
   for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at most
-    if (!some.length) return found;
-    for (const inner of some) found.push(...(await filesIn(inner)));
+    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at most
+    if (!batch.length) return files;
+    for (const inner of batch) files.push(...(await filesIn(inner)));
   }
 }

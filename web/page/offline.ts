@@ -1,8 +1,8 @@
 /** The service worker, which makes the page work offline and gives it its isolation, and installing the page as an app. */
+import { notify } from "./announce.js";
 import { element } from "./elements.js";
-import { tell } from "./saying.js";
+import { t } from "./i18n.js";
 import { state } from "./state.js";
-import { t } from "./words.js";
 
 interface InstallPrompt extends Event {
   prompt(): Promise<unknown>;
@@ -22,9 +22,9 @@ export async function startOffline(): Promise<void> {
   });
   const { serviceWorker } = navigator as { serviceWorker?: ServiceWorkerContainer }; // missing where the page is not secure
   if (!serviceWorker) return;
-  const updating = Boolean(serviceWorker.controller);
+  const isUpdate = Boolean(serviceWorker.controller);
   serviceWorker.addEventListener("controllerchange", () => {
-    if (updating) tell(t("update.ready"), { text: t("update.reload"), run: () => location.reload() });
+    if (isUpdate) notify(t("update.ready"), { text: t("update.reload"), run: () => location.reload() });
     else isolate();
   });
   try {

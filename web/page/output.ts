@@ -1,10 +1,15 @@
 /** Results leave the page: one file, the clipboard, a zip of all, with the options of the panel. */
-import { writer } from "./cutting.js";
+import { downloadZip } from "client-zip";
+import { notify } from "./announce.js";
 import { element } from "./elements.js";
-import { tell } from "./saying.js";
-import { changed, finished, state, view, type Photo } from "./state.js";
-import { phrased, t } from "./words.js";
-import { distinct, zipped, type Member } from "./zip.js";
+import { t, translate } from "./i18n.js";
+import { writer } from "./lifters.js";
+import { finishedPhotos, onRedraw, redraw, state, type Photo } from "./state.js";
+
+interface OutputFile {
+  name: string;
+  content: Blob;
+}
 
 const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg" };
 
@@ -13,13 +18,13 @@ const copy = element<HTMLButtonElement>("copy");
 const zip = element<HTMLButtonElement>("zip");
 
 export function startOutput(): void {
-  download.onclick = () => void saving(1, saveOne);
-  zip.onclick = () => void saving(finished().length, saveAll);
-  copy.onclick = () => void saving(1, copyOne);
-  view(() => {
+  download.onclick = () => void save(1, saveOne);
+  zip.onclick = () => void save(finishedPhotos().length, saveAll);
+  copy.onclick = () => void save(1, copyOne);
+  onRedraw(() => {
     const busy = state.saving !== null;
     download.disabled = copy.disabled = busy || !state.selected?.cutout;
-    zip.disabled = busy || finished().length < 2;
+    zip.disabled = busy || finishedPhotos().length < 2;
     const { done, of } = state.saving ?? { done: 0, of: 0 };
     zip.lastElementChild!.textContent = of > 1 ? `${done} / ${of}` : t("zip");
   });
@@ -27,40 +32,54 @@ export function startOutput(): void {
 
 async function saveOne(): Promise<void> {
   const photo = state.selected!;
-  const { name, content } = await written(photo, state.settings.format);
+  const { name, content } = await fileOf(photo, state.settings.format);
   offer(content, name);
-  tell(t("saved", { name }));
+  notify(t("saved", { name }));
 }
 
 async function saveAll(): Promise<void> {
-  const members: Member[] = [];
-  for (const photo of finished()) {
-    members.push(await written(photo, state.settings.format));
+  const files: OutputFile[] = [];
+  for (const photo of finishedPhotos()) {
+    files.push(await fileOf(photo, state.settings.format));
     state.saving!.done++;
-    changed();
+    redraw();
   }
-  const names = distinct(members.map(({ name }) => name));
-  offer(await zipped(members.map(({ content }, i) => ({ name: names[i]!, content }))), "cutouts.zip");
-  tell(t("saved", { name: "cutouts.zip" }));
+  const names = distinct(files.map(({ name }) => name));
+  // pictures are compressed already: client-zip stores them as they are
+  const zip = downloadZip(files.map(({ content }, i) => ({ name: names[i]!, input: content, lastModified: new Date() })));
+  offer(await zip.blob(), "cutouts.zip");
+  notify(t("saved", { name: "cutouts.zip" }));
+}
+
+/** Names that differ: the second `cat.png` becomes `cat-2.png`. */
+function distinct(names: string[]): string[] {
+  const used = new Set<string>();
+  return names.map((name) => {
+    const [, stem, ending] = /^(.*?)(\.[^.]*)?$/s.exec(name)!;
+    let unused = name;
+    for (let n = 2; used.has(unused.toLowerCase()); n++) unused = `${stem}-${n}${ending ?? ""}`;
+    used.add(unused.toLowerCase());
+    return unused;
+  });
 }
 
 async function copyOne(): Promise<void> {
-  if (typeof ClipboardItem === "undefined" || !navigator.clipboard?.write) return tell(t("copy.none"));
+  if (typeof ClipboardItem === "undefined" || !navigator.clipboard?.write) return notify(t("copy.none"));
   // the promise goes in as it is: Safari wants the write to begin within the click
-  const content = written(state.selected!, "png").then(({ content }) => content);
+  const content = fileOf(state.selected!, "png").then(({ content }) => content);
   await navigator.clipboard.write([new ClipboardItem({ "image/png": content })]);
-  tell(t("copied"));
+  notify(t("copied"));
 }
 
 /** The file of a finished photo, as the panel asks for it. */
-async function written(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<Member> {
-  const { background, colour, image, crop, margin, quality } = state.settings;
+async function fileOf(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<OutputFile> {
+  const { colour, image, crop, margin, quality } = state.settings;
   const name = `${photo.name.replace(/\.[^.]*$/, "")}-cutout.${ENDINGS[format]}`;
-  const behind = { none: null, colour, image, blur: "blur" }[background];
-  if (format === "png" && !behind && !crop) return { name, content: photo.cutout! };
+  const background = { none: null, colour, image, blur: "blur" }[state.settings.background];
+  if (format === "png" && !background && !crop) return { name, content: photo.cutout! };
   const lifter = await writer();
   const { blob } = await lifter.compose(photo.file, photo.cutout!, {
-    background: behind,
+    background,
     crop,
     margin: crop ? margin : 0,
     format,
@@ -69,16 +88,16 @@ async function written(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<M
   return { name, content: blob };
 }
 
-async function saving(of: number, work: () => Promise<void>): Promise<void> {
+async function save(of: number, work: () => Promise<void>): Promise<void> {
   state.saving = { done: 0, of };
-  changed();
+  redraw();
   try {
     await work();
   } catch (error) {
-    tell(t("save.failed", { why: phrased((error as Error).message) }));
+    notify(t("save.failed", { why: translate((error as Error).message) }));
   } finally {
     state.saving = null;
-    changed();
+    redraw();
   }
 }
 

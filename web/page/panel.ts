@@ -1,12 +1,12 @@
 /** The panel: what is behind the subject, the crop, the file; which model, and what it runs on. */
-import { accepted, fastModel, listed, retry } from "./cutting.js";
+import { notify } from "./announce.js";
 import { all, choice, element, make } from "./elements.js";
-import { keepBackground, keptBackground } from "./keeping.js";
-import { prefer, preferences } from "./preferences.js";
-import { tell } from "./saying.js";
-import { bytes, number } from "./sizes.js";
-import { changed, finished, state, view, type BackgroundKind, type Format, type Photo } from "./state.js";
-import { counted, phrased, t } from "./words.js";
+import { formatBytes, formatNumber, plural, t, translate } from "./i18n.js";
+import { fastModel, isAccepted, licenceKind, modelNamed } from "./lifters.js";
+import { loadBackground, saveBackground } from "./persistence.js";
+import { preferences, savePreferences } from "./preferences.js";
+import { retry } from "./queue.js";
+import { finishedPhotos, onRedraw, redraw, state, type BackgroundKind, type Format, type Photo } from "./state.js";
 
 const SWATCHES = ["#ffffff", "#111111", "#e4572e", "#f2b134", "#2f9e6e", "#2d7dd2", "#7b5ea7"];
 
@@ -35,12 +35,12 @@ export function startPanel(): void {
   margin.oninput = () => set({ margin: Math.min(5000, Math.max(0, Math.round(Number(margin.value)) || 0)) });
   quality.oninput = () => set({ quality: Number(quality.value) });
   element("choose-background").onclick = () => backgroundInput.click();
-  backgroundInput.onchange = () => void takeBackground(backgroundInput.files?.[0]);
+  backgroundInput.onchange = () => void chooseBackground(backgroundInput.files?.[0]);
   element("again").onclick = () => retry(state.selected ? [state.selected] : []);
   element("again-all").onclick = () => retry(others());
   background.value = state.settings.background;
   format.value = state.settings.format;
-  view(draw);
+  onRedraw(draw);
 }
 
 function draw(): void {
@@ -58,17 +58,16 @@ function draw(): void {
   element("quality-field").hidden = settings.format === "png";
   element("format-note").hidden = settings.format !== "jpeg" || settings.background !== "none";
 
-  const model = listed(settings.model);
-  const licence = model && (model.commercial ? t("model.free") : t("model.restricted"));
-  const facts = model ? t("model.facts", { bytes: bytes(model.bytes), licence: licence! }) : "";
+  const model = modelNamed(settings.model);
+  const facts = model ? t("model.facts", { bytes: formatBytes(model.bytes), licence: t(`model.${licenceKind(model)}`) }) : "";
   for (const item of all("[data-model-name]")) item.textContent = settings.model;
   for (const item of all("[data-model-facts]")) item.textContent = facts;
-  element("again-row").hidden = !others().length || !finished().length;
+  element("again-row").hidden = !others().length || !finishedPhotos().length;
   element<HTMLButtonElement>("again").disabled = !selected || !isOther(selected);
   element("engine").textContent = engineText();
   const warnings = element("warnings");
   warnings.hidden = !state.warnings.length;
-  warnings.textContent = state.warnings.map(phrased).join(" ");
+  warnings.textContent = state.warnings.map(translate).join(" ");
 
   element("photo-name").textContent = selected?.name ?? "–";
   element("photo-facts").textContent = selected ? factsOf(selected) : "–";
@@ -78,18 +77,18 @@ export function factsOf(photo: Photo): string {
   if (photo.stage !== "done") return photo.preview ? t("photo.preview") : t(`photo.${photo.stage}`);
   if (photo.empty) return t("photo.empty");
   const { width, height, model, seconds } = photo;
-  const facts = t("photo.facts", { width, height, model, seconds: number(seconds, seconds < 10 ? 1 : 0) });
+  const facts = t("photo.facts", { width, height, model, seconds: formatNumber(seconds, seconds < 10 ? 1 : 0) });
   return photo.edited ? `${facts} · ${t("photo.edited")}` : facts;
 }
 
 function engineText(): string {
   const { engine } = state;
   if (!engine) return t("engine.none");
-  const name = engine.name === "webgpu" ? t("engine.webgpu") : counted("engine.wasm", engine.threads);
-  return t("engine", { engine: name, reason: phrased(engine.reason) });
+  const name = engine.name === "webgpu" ? t("engine.webgpu") : plural("engine.wasm", engine.threads);
+  return t("engine", { engine: name, reason: translate(engine.reason) });
 }
 
-/** Finished photos that the chosen model has not cut and nobody has edited. */
+/** Finished photos that another model cut and nobody has edited. */
 function others(): Photo[] {
   return state.photos.filter((photo) => isOther(photo) && !photo.edited);
 }
@@ -98,36 +97,36 @@ function isOther(photo: Photo): boolean {
   return photo.stage === "done" && photo.model !== state.settings.model;
 }
 
-async function takeBackground(file: File | undefined): Promise<void> {
+async function chooseBackground(file: File | undefined): Promise<void> {
   backgroundInput.value = "";
   if (!file) return;
   try {
     (await createImageBitmap(file)).close();
   } catch {
-    return tell(t("background.unreadable", { name: file.name }));
+    return notify(t("background.unreadable", { name: file.name }));
   }
   set({ image: file });
-  await keepBackground(file);
+  await saveBackground(file);
 }
 
 function set(change: Partial<typeof state.settings>): void {
   Object.assign(state.settings, change);
   const { background, colour, crop, margin, format, quality } = state.settings;
-  prefer({ options: { background, colour, crop, margin, format, quality } });
-  changed();
+  savePreferences({ options: { background, colour, crop, margin, format, quality } });
+  redraw();
 }
 
-/** What was chosen at the last visit. */
+/** Take over what was chosen at the last visit. */
 function recall(): void {
   Object.assign(state.settings, preferences.options);
-  void keptBackground().then((file) => {
+  void loadBackground().then((file) => {
     if (file) state.settings.image = file;
-    changed();
+    redraw();
   });
 }
 
-/** The model of the last visit, where this site still has it and its licence allows. */
+/** Take the model of the last visit, where this site still has it and its licence allows. */
 export function recallModel(): void {
-  const model = listed(preferences.model ?? "");
-  state.settings.model = model && accepted(model) ? model.name : fastModel();
+  const model = modelNamed(preferences.model ?? "");
+  state.settings.model = model && isAccepted(model) ? model.name : fastModel();
 }

@@ -1,11 +1,11 @@
-/** What a person chose and finds again at the next visit: language, colours, options, model, consent to licences. */
+/** What a visitor chose and finds again at the next visit: language, colours, options, model, accepted licences. */
 
 export interface Preferences {
   language?: "en" | "zh";
   theme?: "auto" | "light" | "dark";
   options?: Record<string, string | number | boolean>;
   model?: string;
-  /** Models whose licence was agreed to. */
+  /** Models whose licence was accepted. */
   accepted?: string[];
 }
 
@@ -13,7 +13,7 @@ const KEY = "liftout-preferences"; // early.js reads it too
 
 export const preferences: Preferences = read();
 
-export function prefer(change: Preferences): void {
+export function savePreferences(change: Preferences): void {
   Object.assign(preferences, change);
   try {
     localStorage.setItem(KEY, JSON.stringify(preferences));

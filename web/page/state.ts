@@ -1,5 +1,5 @@
-/** All that the page knows, in one place. Views read it and draw themselves again after `changed`. */
-import type { EngineChoice, Progress } from "./liftout.js";
+/** All that the page knows, in one place. Views read it and draw themselves again after `redraw`. */
+import type { Box, EngineChoice, Progress } from "./liftout.js";
 
 /** `stopped`: ended by a cancel or a reload before it was done. */
 export type Stage = "waiting" | "working" | "done" | "failed" | "stopped";
@@ -11,19 +11,22 @@ export interface Photo {
   stage: Stage;
   /** The whole photo with its subject's alpha, as a PNG of the photo's size; the last finished one. */
   cutout: Blob | null;
-  /** A quick cutout at a lower resolution, shown until the real one is there. */
+  /** A cutout at a lower resolution, shown until the real one is there. */
   preview: Blob | null;
-  /** Address of a small picture for the strip. */
+  /** URL of a small picture for the strip. */
   thumb: string;
   width: number;
   height: number;
-  /** What made the cutout, and how long it took. */
+  /** Where the cutout's subject is, in pixels; null without one, undefined where it is not known. */
+  box: Box | null | undefined;
+  /** The model that made the cutout, and how long it took. */
   model: string;
   seconds: number;
   edited: boolean;
-  /** No subject was found: the cutout is transparent all over. */
+  /** No subject was found. */
   empty: boolean;
   error: { name: string; message: string } | null;
+  /** When it was added, in milliseconds since 1970; photos are in this order. */
   added: number;
 }
 
@@ -35,6 +38,8 @@ export interface ListedModel {
   precision: string;
   bytes: number;
   peak_bytes: number | null;
+  /** Whether the host's owner added it: then its licence asks for nothing. */
+  added?: boolean;
   commercial: boolean;
   license: { code: string; weights: string; note: string; url: string };
 }
@@ -54,7 +59,7 @@ export interface Settings {
 }
 
 /** What runs now, for the progress card. */
-export interface Doing {
+export interface Activity {
   act: "load" | "preview" | "cut";
   /** The photo that it is about; null for a load. */
   photo: Photo | null;
@@ -76,38 +81,38 @@ export const state = {
     quality: 90,
     model: "pocket",
   } as Settings,
-  doing: null as Doing | null,
+  activity: null as Activity | null,
   /** Files that are being written, and how many are. */
   saving: null as { done: number; of: number } | null,
   engine: null as EngineChoice | null,
   warnings: [] as string[],
-  /** The list of models could not be had. */
-  unlisted: null as Error | null,
+  /** Why the list of models could not be loaded. */
+  listError: null as Error | null,
 };
 
 const views: (() => void)[] = [];
-let asked = false;
+let scheduled = false;
 
-/** Draw again whenever something changed. */
-export function view(draw: () => void): void {
+/** Draw again whenever something has changed. */
+export function onRedraw(draw: () => void): void {
   views.push(draw);
 }
 
-/** Several changes in a row draw once. */
-export function changed(): void {
-  if (asked) return;
-  asked = true;
+/** Something has changed: draw again. Several changes in a row draw once. */
+export function redraw(): void {
+  if (scheduled) return;
+  scheduled = true;
   queueMicrotask(() => {
-    asked = false;
+    scheduled = false;
     for (const draw of views) draw();
   });
 }
 
-/** What can be shown and saved of a photo now. */
+/** What can be shown of a photo now. */
 export function resultOf(photo: Photo): Blob | null {
   return photo.cutout ?? photo.preview;
 }
 
-export function finished(): Photo[] {
+export function finishedPhotos(): Photo[] {
   return state.photos.filter((photo) => photo.cutout);
 }

@@ -1,14 +1,14 @@
 /** The strip of photos: one to show, each with its state, each removable. */
-import { remove } from "./cutting.js";
 import { element, glyph, make } from "./elements.js";
-import { changed, state, view, type Photo } from "./state.js";
-import { t } from "./words.js";
+import { t } from "./i18n.js";
+import { remove } from "./queue.js";
+import { onRedraw, redraw, state, type Photo } from "./state.js";
 
 const strip = element<HTMLUListElement>("strip");
 const items = new Map<Photo, { item: HTMLLIElement; show: HTMLButtonElement; image: HTMLImageElement; drop: HTMLButtonElement }>();
 
 export function startStrip(): void {
-  view(draw);
+  onRedraw(draw);
   strip.onkeydown = (event) => {
     const photo = state.selected;
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -36,15 +36,15 @@ function draw(): void {
   }
   for (const photo of photos) {
     const { item, show, image, drop } = items.get(photo) ?? add(photo);
-    const chosen = photo === state.selected;
+    const isSelected = photo === state.selected;
     item.className = `${photo.stage}${photo.cutout || photo.preview ? " cut" : ""}`;
-    show.setAttribute("aria-current", String(chosen));
+    show.setAttribute("aria-current", String(isSelected));
     show.setAttribute("aria-label", t("photo.show", { name: photo.name, stage: t(`photo.${photo.stage}`) }));
     drop.setAttribute("aria-label", t("photo.remove", { name: photo.name }));
     image.hidden = !photo.thumb;
     if (photo.thumb && image.src !== photo.thumb) image.src = photo.thumb;
-    if (chosen && !show.dataset["seen"]) item.scrollIntoView({ block: "nearest", inline: "nearest" });
-    show.dataset["seen"] = chosen ? "yes" : "";
+    if (isSelected && !show.dataset["seen"]) item.scrollIntoView({ block: "nearest", inline: "nearest" });
+    show.dataset["seen"] = isSelected ? "yes" : "";
   }
 }
 
@@ -59,14 +59,14 @@ function add(photo: Photo): NonNullable<ReturnType<typeof items.get>> {
     focusSelected();
   };
   strip.append(item);
-  const made = { item, show, image, drop };
-  items.set(photo, made);
-  return made;
+  const parts = { item, show, image, drop };
+  items.set(photo, parts);
+  return parts;
 }
 
 function select(photo: Photo): void {
   state.selected = photo;
-  changed();
+  redraw();
 }
 
 /** Focus must not fall to nowhere when its photo goes. */

@@ -25,8 +25,8 @@ self.addEventListener("fetch", (event) => {
 /** All files of this version, and none of an older one. */
 async function keep(): Promise<void> {
   const cache = await caches.open(CACHE);
-  const held = new Set((await cache.keys()).map(({ url }) => url));
-  const missing = [...SHELL].filter((url) => !held.has(url));
+  const stored = new Set((await cache.keys()).map(({ url }) => url));
+  const missing = [...SHELL].filter((url) => !stored.has(url));
   await cache.addAll(missing.map((url) => new Request(url, { cache: "no-cache" })));
   for (const name of await caches.keys()) {
     if (name.startsWith(PREFIX) && name !== CACHE) await caches.delete(name);
@@ -40,9 +40,9 @@ async function answer(url: string, request: Request): Promise<Response> {
     if (!fresh.ok) throw new Error(fresh.statusText);
     return isolated(fresh);
   } catch (error) {
-    const held = await caches.match(name, { ignoreSearch: true });
-    if (!held) throw error;
-    return isolated(held);
+    const stored = await caches.match(name, { ignoreSearch: true });
+    if (!stored) throw error;
+    return isolated(stored);
   }
 }
 

@@ -1,19 +1,19 @@
 /** Light, dark, or as the system has it. */
 import { element } from "./elements.js";
-import { prefer, preferences } from "./preferences.js";
-import { changed, view } from "./state.js";
-import { t } from "./words.js";
+import { t } from "./i18n.js";
+import { preferences, savePreferences } from "./preferences.js";
+import { onRedraw, redraw } from "./state.js";
 
 const THEMES = ["auto", "light", "dark"] as const;
 const button = element("theme");
 
 export function startTheme(): void {
   button.onclick = () => {
-    const now = THEMES.indexOf(preferences.theme ?? "auto");
-    prefer({ theme: THEMES[(now + 1) % THEMES.length]! });
-    changed();
+    const index = THEMES.indexOf(preferences.theme ?? "auto");
+    savePreferences({ theme: THEMES[(index + 1) % THEMES.length]! });
+    redraw();
   };
-  view(draw);
+  onRedraw(draw);
   draw();
 }
 

@@ -1,17 +1,17 @@
 /**
- * Files in blocks: fetched in parallel, hashed as they arrive, kept by hash. What is kept is never fetched again, so a download
- * goes on where it ended, in this tab or another.
+ * Files in blocks: downloaded in parallel, hashed as they arrive, kept by hash. What is kept is never downloaded again, so a
+ * download resumes where it ended, in this tab or another.
  */
 import { ModelFileCorrupt } from "./errors.js";
 import { fetchWhole, NotFound, readBody, refusal, unreachable } from "./fetching.js";
 import type { DownloadMeter } from "./progress.js";
-import { sha256 } from "./sha256.js";
-import { dropBlock, keepBlock, readBlock } from "./store.js";
+import { sha256 } from "./checksums.js";
+import { dropBlock, keepBlock, readBlock } from "./storage.js";
 
 /** A file with the hash of each of its blocks. */
 export interface BlockFile {
   model: string;
-  /** Address of the whole file; blocks of a published file stand at `<url>.000`, `<url>.001`, ... */
+  /** URL of the whole file; blocks of a published file stand at `<url>.000`, `<url>.001`, ... */
   url: string;
   bytes: number;
   blockBytes: number;
@@ -25,7 +25,7 @@ const PARALLEL = 4;
 /**
  * The bytes of files, in their order.
  *
- * Throws ModelMissing, ModelFileCorrupt. `warn` is told once where a block could not be kept for the next visit.
+ * Throws ModelMissing, ModelFileCorrupt. warn: told once where a block could not be kept for the next visit.
  */
 export async function fetchFiles(files: BlockFile[], meter: DownloadMeter, warn: Warn): Promise<Uint8Array<ArrayBuffer>[]> {
   const targets = files.map((file) => new Uint8Array(allocate(file)));
@@ -95,23 +95,23 @@ async function fetchBlock(
       return;
     }
     meter.add(-bytes.length);
-    if (cache === "reload") throw corrupt(file, url, `is ${bytes.length} of ${target.length} bytes`, await sha256(bytes), hash);
+    if (cache === "reload") throw corrupt(file, url, `has ${bytes.length} of ${target.length} bytes`, await sha256(bytes), hash);
   }
 }
 
 async function fromStore(hash: string, target: Uint8Array, meter: DownloadMeter): Promise<boolean> {
-  const held = await readBlock(hash);
-  if (!held) return false;
-  if (held.length !== target.length || (await sha256(held)) !== hash) {
+  const block = await readBlock(hash);
+  if (!block) return false;
+  if (block.length !== target.length || (await sha256(block)) !== hash) {
     await dropBlock(hash);
     return false;
   }
-  target.set(held);
-  meter.have(held.length);
+  target.set(block);
+  meter.have(block.length);
   return true;
 }
 
-/** A file of several blocks from one address, from the first block that is not kept. */
+/** A file of several blocks from one URL, from the first block that is not kept. */
 async function fetchAsOneFile(
   file: BlockFile,
   whole: Uint8Array<ArrayBuffer>,
@@ -122,35 +122,35 @@ async function fetchAsOneFile(
   while (index < file.blocks.length && (await fromStore(file.blocks[index]!, blockOf(file, whole, index), meter))) index++;
   if (index === file.blocks.length) return;
   const start = index * file.blockBytes;
-  const wanted = { model: file.model, url: file.url };
+  const request = { model: file.model, url: file.url };
   let bytes: Uint8Array<ArrayBuffer>;
   try {
     const response = await fetch(file.url, start ? { headers: { range: `bytes=${start}-` } } : {});
-    if (!response.ok) throw refusal(wanted, response);
+    if (!response.ok) throw refusal(request, response);
     const skipped = response.status === 206 ? start : 0;
     bytes = await readBody(response, file.bytes - skipped, (count) => meter.add(count));
     if (!skipped) bytes = bytes.subarray(start);
   } catch (error) {
-    throw error instanceof NotFound || (error as Error).name === "ModelMissing" ? error : await unreachable(wanted);
+    throw error instanceof NotFound || (error as Error).name === "ModelMissing" ? error : await unreachable(request);
   }
   for (; index < file.blocks.length; index++) {
     const target = blockOf(file, whole, index);
     const at = index * file.blockBytes - start;
     const block = bytes.slice(at, at + target.length);
-    const found = await sha256(block);
-    if (found !== file.blocks[index]) throw corrupt(file, file.url, `block ${index}`, found, file.blocks[index]!);
+    const hash = await sha256(block);
+    if (hash !== file.blocks[index]) throw corrupt(file, file.url, `has a damaged block ${index}`, hash, file.blocks[index]!);
     target.set(block);
-    await keeper.keep(found, block);
+    await keeper.keep(hash, block);
   }
 }
 
-function corrupt(file: BlockFile, url: string, what: string, found: string, wanted: string): ModelFileCorrupt {
+function corrupt(file: BlockFile, url: string, what: string, hash: string, expected: string): ModelFileCorrupt {
   return new ModelFileCorrupt(
-    `${file.model}: ${url} ${what} and its sha256 is ${found.slice(0, 8)}..., not ${wanted.slice(0, 8)}...; publish the pack again`,
+    `${file.model}: ${url} ${what} and its sha256 is ${hash.slice(0, 8)}..., not ${expected.slice(0, 8)}...; publish the pack again`,
   );
 }
 
-/** Keeps blocks until the browser refuses, and says so once. */
+/** Keeps blocks until the browser refuses, and warns once. */
 class Keeper {
   #full = false;
 
@@ -163,9 +163,9 @@ class Keeper {
     } catch (error) {
       this.#full = true;
       const estimate = await navigator.storage?.estimate?.().catch(() => undefined);
-      const room = estimate?.quota === undefined ? "" : ` (${Math.round(estimate.quota / 1e6)} MB for this site)`;
-      const why = (error as Error).name === "QuotaExceededError" ? `its storage is full${room}` : (error as Error).message;
-      this.warn(`the model is not kept for the next visit: the browser refuses, ${why}; free space, or choose a smaller model`);
+      const room = estimate?.quota === undefined ? "" : `, ${Math.round(estimate.quota / 1e6)} MB for this site`;
+      const why = (error as Error).name === "QuotaExceededError" ? `storage is full${room}` : (error as Error).message;
+      this.warn(`the browser could not store the model, so it will be downloaded again next time (${why}); free some space, or choose a smaller model`);
     }
   }
 }

@@ -1,10 +1,10 @@
-/** One answer of a web server, whole, with its failures in plain words. */
+/** Whole files from a web server, with failures in plain words. */
 import { ModelMissing } from "./errors.js";
 
 /** Waits before the second, third and fourth attempt. */
 const WAITS_MS = [300, 1000, 2500];
 
-export interface Wanted {
+export interface FileRequest {
   /** For messages: the model that the file belongs to. */
   model: string;
   url: string;
@@ -15,37 +15,37 @@ export interface Wanted {
   onBytes?: (count: number) => void;
 }
 
-export interface Answer {
+export interface FileAnswer {
   bytes: Uint8Array<ArrayBuffer>;
   /** ETag or date and size: what tells versions apart where no hash is known; empty where the host tells nothing. */
   version: string;
 }
 
 /**
- * The file at an address, tried again where the connection breaks or the host is busy.
+ * The file at a URL, tried again where the connection breaks or the host is busy.
  *
  * Throws ModelMissing: offline, not there, not allowed by the host (CORS), a page instead of a file. `NotFound` is the form of
  * it for 404, so that a caller may try another name.
  */
-export async function fetchWhole(wanted: Wanted): Promise<Answer> {
+export async function fetchWhole(request: FileRequest): Promise<FileAnswer> {
   for (let attempt = 0; ; attempt++) {
-    let arrived = 0;
+    let received = 0;
     const count = (bytes: number): void => {
-      arrived += bytes;
-      wanted.onBytes?.(bytes);
+      received += bytes;
+      request.onBytes?.(bytes);
     };
     try {
-      const response = await fetch(wanted.url, { cache: wanted.cache ?? "default" });
-      if (!response.ok) throw refusal(wanted, response);
-      const bytes = await readBody(response, wanted.bytes, count);
-      refuseOtherThings(wanted, response, bytes);
+      const response = await fetch(request.url, { cache: request.cache ?? "default" });
+      if (!response.ok) throw refusal(request, response);
+      const bytes = await readBody(response, request.bytes, count);
+      refuseOtherContent(request, response, bytes);
       return { bytes, version: versionOf(response) };
     } catch (error) {
-      if (arrived) wanted.onBytes?.(-arrived);
+      if (received) request.onBytes?.(-received);
       const wait = WAITS_MS[attempt];
       const hopeless = error instanceof ModelMissing && !(error instanceof Busy);
       if (hopeless || wait === undefined || navigator.onLine === false) {
-        throw error instanceof ModelMissing ? error : await unreachable(wanted);
+        throw error instanceof ModelMissing ? error : await unreachable(request);
       }
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
@@ -90,21 +90,21 @@ export async function readBody(
   return length === whole.length ? whole : whole.slice(0, length);
 }
 
-/** Why an address could not be reached at all: `fetch` itself says only that it failed. */
-export async function unreachable(wanted: Wanted): Promise<ModelMissing> {
-  const host = new URL(wanted.url).host;
-  const start = `${wanted.model}: ${wanted.url} cannot be fetched`;
+/** Why a URL could not be reached at all: `fetch` itself says only that it failed. */
+export async function unreachable(request: FileRequest): Promise<ModelMissing> {
+  const host = new URL(request.url).host;
+  const start = `${request.model}: ${request.url} cannot be downloaded`;
   if (navigator.onLine === false) {
-    return new ModelMissing(`${start}: this device is offline; go online once, afterwards the model is kept`);
+    return new ModelMissing(`${start}: this device is offline; go online once, then the model works offline`);
   }
-  if (new URL(wanted.url).origin !== self.location.origin && (await answersAtAll(wanted.url))) {
+  if (new URL(request.url).origin !== self.location.origin && (await answersAtAll(request.url))) {
     return new ModelMissing(
-      `${start}: ${host} does not allow other sites to read it; let it answer with Access-Control-Allow-Origin, ` +
+      `${start}: ${host} does not allow other sites to read it (CORS); let it send Access-Control-Allow-Origin, ` +
         `or serve the file from ${self.location.host}`,
     );
   }
   return new ModelMissing(
-    `${start}: ${host} does not answer, or the connection broke; try again, what has arrived is kept`,
+    `${start}: ${host} does not answer, or the connection broke; try again to resume the download`,
   );
 }
 
@@ -117,28 +117,28 @@ async function answersAtAll(url: string): Promise<boolean> {
   }
 }
 
-export function refusal(wanted: Wanted, response: Response): ModelMissing {
-  const said = `${wanted.model}: ${wanted.url} answered ${response.status}`;
+export function refusal(request: FileRequest, response: Response): ModelMissing {
+  const start = `${request.model}: ${request.url} answered ${response.status}`;
   if (response.status === 404 || response.status === 410) {
-    return new NotFound(`${said}, there is no such file; check the address of the packs`);
+    return new NotFound(`${start}: no such file; check the URL of the packs`);
   }
-  if (response.status === 401 || response.status === 403) return new ModelMissing(`${said}: access is refused`);
+  if (response.status === 401 || response.status === 403) return new ModelMissing(`${start}: access is refused`);
   if (response.status >= 500 || response.status === 429) {
-    return new Busy(`${said}: the host has a fault or is busy; try again later`);
+    return new Busy(`${start}: the server is busy or has failed; try again later`);
   }
-  return new ModelMissing(`${said}; check the address of the packs`);
+  return new ModelMissing(`${start}; check the URL of the packs`);
 }
 
-function refuseOtherThings(wanted: Wanted, response: Response, bytes: Uint8Array): void {
+function refuseOtherContent(request: FileRequest, response: Response, bytes: Uint8Array): void {
   const head = new TextDecoder("latin1").decode(bytes.subarray(0, 64)).trimStart().toLowerCase();
   if (response.headers.get("content-type")?.startsWith("text/html") || /^<(!doctype|html)/.test(head)) {
     throw new ModelMissing(
-      `${wanted.model}: ${wanted.url} is a web page, not a model: the host answers missing files with a page; ` +
-        "check the address of the packs",
+      `${request.model}: ${request.url} is a web page, not a model: the server answers missing files with a page; ` +
+        "check the URL of the packs",
     );
   }
   if (head.startsWith("version https://git-lfs")) {
-    throw new ModelMissing(`${wanted.model}: ${wanted.url} is a Git LFS pointer, not the file; publish the file itself`);
+    throw new ModelMissing(`${request.model}: ${request.url} is a Git LFS pointer, not the file; publish the file itself`);
   }
 }
 

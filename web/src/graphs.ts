@@ -16,22 +16,23 @@ const ACTIVATION = { none: 0, sigmoid: 1, argmax: 2 };
 const RESAMPLE = { bilinear: 0, "bilinear-antialias": 1, bicubic: 2 };
 
 /** `plain` keeps alpha and colours as the network and the photo have them. */
-export type Edges = "auto" | "plain" | "refined";
+export type Edges = "auto" | "plain";
 
-/** Told how many rows of how many are done. */
+/** Told after each strip how many rows of how many are done. */
 export type OnStrip = (done: number, of: number) => void;
 
 type Name = (typeof NAMES)[number];
 type Bytes = Uint8Array<ArrayBuffer>;
 type Feed = Record<string, Ort.Tensor>;
 
+/** The network's output, float32 [1, C, h, w]. */
 export interface Prediction {
   data: Float32Array;
   dims: readonly number[];
 }
 
 /** A photo for the graphs: uint8 [H, W, 3] and its [H, W]. */
-export interface Pixels {
+export interface GraphImage {
   rgb: Bytes;
   size: Size;
 }
@@ -45,7 +46,7 @@ export class PixelGraphs {
     private sessions: Record<Name, Ort.InferenceSession>,
   ) {}
 
-  /** base: address of the folder that holds `graphs/`. */
+  /** base: URL of the folder that holds `graphs/`. */
   static async open(runtime: Runtime, base: string): Promise<PixelGraphs> {
     const files = await Promise.all(NAMES.map((name) => smallFile(name, new URL(`graphs/${name}.onnx`, base).href)));
     const sessions = {} as Record<Name, Ort.InferenceSession>;
@@ -60,7 +61,7 @@ export class PixelGraphs {
   }
 
   /** The network's input for a photo in sRGB: float32 [1, 3, h, w], and where the photo lies in it. */
-  async prepare({ rgb, size }: Pixels, spec: InputSpec): Promise<{ tensor: Ort.Tensor; box: Ort.Tensor }> {
+  async prepare({ rgb, size }: GraphImage, spec: InputSpec): Promise<{ tensor: Ort.Tensor; box: Ort.Tensor }> {
     const [tensor, box] = await this.run("prepare", {
       image: this.tensor("uint8", rgb, [...size, 3]),
       size: this.int64(spec.size),
@@ -76,18 +77,18 @@ export class PixelGraphs {
 
   /**
    * The photo's alpha, uint8 [H, W], from a prediction; crisp at the photo's resolution where edges are refined and the prediction
-   * is smaller than the photo. seen: the photo that `prepare` was given. onStrip: told after every strip.
+   * is smaller than the photo. image: the photo that `prepare` was given. onStrip: told after every strip.
    */
   async finish(
     prediction: Prediction,
-    seen: Pixels,
+    image: GraphImage,
     spec: OutputSpec,
     box: Ort.Tensor,
     edges: Edges,
     onStrip: OnStrip,
   ): Promise<Bytes> {
     if (!prediction.data.every(Number.isFinite)) {
-      throw new InputError('the network gave values that are not numbers; load it with engine: "wasm", or as an fp32 pack');
+      throw new InputError('the network produced values that are not numbers; load it with engine: "wasm", or as an fp32 pack');
     }
     const [, , height, width] = Array.from(box.data as BigInt64Array, Number);
     const feed: Feed = {
@@ -96,14 +97,14 @@ export class PixelGraphs {
       activation: this.int64(ACTIVATION[spec.activation]),
       classes: this.int64(spec.classes),
     };
-    const smaller = height! < seen.size[0] || width! < seen.size[1];
+    const smaller = height! < image.size[0] || width! < image.size[1];
     return edges !== "plain" && smaller
-      ? this.refined(feed, seen, spec, onStrip)
-      : this.resized(feed, seen.size, spec, onStrip);
+      ? this.refined(feed, image, spec, onStrip)
+      : this.resized(feed, image.size, spec, onStrip);
   }
 
   /** Rows [first, last) as straight-alpha RGBA, uint8 [rows, W, 4], strip by strip from the top. */
-  async *cutout({ rgb, size }: Pixels, alpha: Bytes, edges: Edges, [first, last]: Rows): AsyncGenerator<Bytes> {
+  async *cutout({ rgb, size }: GraphImage, alpha: Bytes, edges: Edges, [first, last]: Rows): AsyncGenerator<Bytes> {
     const width = size[1];
     const whole = { image: this.tensor("uint8", rgb, [...size, 3]), alpha: this.tensor("uint8", alpha, size) };
     const [colours] = edges === "plain" ? [] : await this.run("coarse", whole);
@@ -120,8 +121,8 @@ export class PixelGraphs {
     }
   }
 
-  private async refined(feed: Feed, seen: Pixels, spec: OutputSpec, onStrip: OnStrip): Promise<Bytes> {
-    const { rgb, size } = seen;
+  private async refined(feed: Feed, image: GraphImage, spec: OutputSpec, onStrip: OnStrip): Promise<Bytes> {
+    const { rgb, size } = image;
     const [model, soft] = await this.run("guide", {
       ...feed,
       image: this.tensor("uint8", rgb, [...size, 3]),
@@ -150,11 +151,11 @@ export class PixelGraphs {
       span: this.float32([0, 1]),
     };
     if (after) {
-      const span: Rows = [Infinity, -Infinity];
-      const measured = { ...fixed, rescale: this.int64(0) };
+      const span: [number, number] = [Infinity, -Infinity];
+      const unscaled = { ...fixed, rescale: this.int64(0) };
       for (const rows of strips(size)) {
-        const [, reached] = await this.run("finish", { ...measured, rows: this.int64(rows) });
-        const [low, high] = reached!.data as Float32Array;
+        const [, range] = await this.run("finish", { ...unscaled, rows: this.int64(rows) });
+        const [low, high] = range!.data as Float32Array;
         span[0] = Math.min(span[0], low!);
         span[1] = Math.max(span[1], high!);
       }
@@ -177,8 +178,8 @@ export class PixelGraphs {
   /** Outputs in the order of the graph: their names are the exporter's. */
   private async run(name: Name, feed: Feed): Promise<Ort.Tensor[]> {
     const session = this.sessions[name];
-    const made = await session.run(feed);
-    return session.outputNames.map((output) => made[output]!);
+    const outputs = await session.run(feed);
+    return session.outputNames.map((output) => outputs[output]!);
   }
 
   /** Rows of uint8 [H, W, channels], or of [H, W] where that is 1. */

@@ -14,8 +14,12 @@ export {
   OutOfMemory,
   UsageError,
 } from "./errors.js";
+export type { Box } from "./compose/subjects.js";
 export { Lifter } from "./lifter.js";
-export type { CutAllOptions, CutOptions, Cutout, KeptPack, LoadOptions, OnnxSource, Outcome, Photo } from "./lifter.js";
+export type { KeptModels, KeptPack } from "./kept-models.js";
+export type { CutAllOptions, CutOptions, Cutout, LoadOptions, Outcome, Photo } from "./lifter.js";
+export type { AlphaInput, Seconds } from "./protocol.js";
+export type { EngineOptions, OnnxSource, Places } from "./setup.js";
 export type { ResultOptions } from "./options.js";
 export type { OnProgress, Phase, Progress } from "./progress.js";
 export type { EngineChoice, EngineName } from "./runtime.js";

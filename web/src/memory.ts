@@ -1,4 +1,4 @@
-/** Whether a model can fit, asked before a byte of it is fetched. */
+/** Whether a model can fit into memory, asked before a byte of it is downloaded. */
 import { OutOfMemory } from "./errors.js";
 
 /** wasm32 addresses 4 GiB, and the runtime needs some of it. */
@@ -7,45 +7,48 @@ const PAGE = 65536;
 
 export interface MemoryNeed {
   model: string;
-  /** Peak of one run, weights included; null where nobody measured it. */
+  /** Peak of one run in bytes, weights included; null where it is not known. */
   peakBytes: number | null;
-  /** What to take instead; empty where nothing smaller is known. */
+  /** A smaller model; empty where none is known. */
   alternative: string;
 }
 
 /**
  * Throws OutOfMemory where the device certainly cannot hold the model. Returns a warning where it may not, or where the browser
- * does not tell: not knowing is no reason to refuse.
+ * does not say: not knowing is no reason to refuse.
  */
 export function checkMemory(need: MemoryNeed): string | null {
   if (need.peakBytes === null) return null;
-  const wanted = megabytes(need.peakBytes);
+  const needs = `${need.model} needs ${megabytes(need.peakBytes)} of memory`;
   if (need.peakBytes > WASM_LIMIT) {
-    throw new OutOfMemory(`${need.model}: needs ${wanted} of memory, a browser gives at most 4096 MB; ${instead(need)}`);
+    throw new OutOfMemory(`${needs}, but a browser tab can use at most 4096 MB; ${instead(need)}`);
   }
   if (!reservable(need.peakBytes)) {
-    throw new OutOfMemory(`${need.model}: needs ${wanted} of memory, more than this browser gives; ${instead(need)}`);
+    throw new OutOfMemory(`${needs}, more than this browser can provide; ${instead(need)}`);
   }
   const gibibytes = (navigator as { deviceMemory?: number }).deviceMemory;
   if (gibibytes === undefined) {
     return need.peakBytes > 2 ** 30
-      ? `${need.model} needs ${wanted} of memory; this browser does not tell how much there is`
+      ? `${needs}; this browser does not say how much this device has`
       : null;
   }
   const device = gibibytes * 2 ** 30; // rounded to a power of two by the browser
   if (need.peakBytes > device) {
-    throw new OutOfMemory(`${need.model}: needs ${wanted} of memory, this device has about ${megabytes(device)}; ${instead(need)}`);
+    throw new OutOfMemory(`${needs}, but this device has about ${megabytes(device)}; ${instead(need)}`);
   }
   return need.peakBytes > device / 2
-    ? `${need.model} needs ${wanted} of the ${megabytes(device)} that this device has; close other programs if it fails`
+    ? `${needs}, and this device has about ${megabytes(device)}; close other programs if it fails`
     : null;
 }
 
 /** The error for a model that ran out of memory after all. */
 export function outOfMemory(need: MemoryNeed, act: string, heapBytes: number): OutOfMemory {
-  const needs = need.peakBytes === null ? "" : ` it needs about ${megabytes(need.peakBytes)}`;
-  const had = heapBytes ? `${needs ? "," : ""} it had taken ${megabytes(heapBytes)}` : "";
-  return new OutOfMemory(`${need.model}: not enough memory to ${act} it:${needs}${had}; ${instead(need)}`);
+  const facts = [
+    ...(need.peakBytes === null ? [] : [`it needs about ${megabytes(need.peakBytes)}`]),
+    ...(heapBytes ? [`it had used ${megabytes(heapBytes)}`] : []),
+  ];
+  const details = facts.length ? `: ${facts.join(", ")}` : "";
+  return new OutOfMemory(`${need.model}: not enough memory to ${act} it${details}; ${instead(need)}`);
 }
 
 /** Whether what a runtime threw means that memory ran out; old runtimes throw the address of a C++ exception for it. */

@@ -3,21 +3,21 @@ import { fetchFiles, type BlockFile, type Warn } from "./blocks.js";
 import { LicenseNotAccepted, ModelFileCorrupt, ModelMissing, UsageError } from "./errors.js";
 import { fetchVersion, fetchWhole, NotFound } from "./fetching.js";
 import type { DownloadMeter } from "./progress.js";
-import { sha256 } from "./sha256.js";
-import { completeSpec, type ModelSpec, type SpecEntry } from "./spec.js";
-import { keepFile, readFile } from "./store.js";
+import { sha256 } from "./checksums.js";
+import { completeSpec, licenceProblem, type ModelSpec, type SpecEntry } from "./spec.js";
+import { keepFile, readFile } from "./storage.js";
 
-/** Which model, as it travels to the worker: addresses are absolute. */
-export type Source =
+/** Which model, as it travels to the worker: URLs are absolute. */
+export type ModelSource =
   | { kind: "pack"; name: string; packs: string }
   | { kind: "onnx"; onnx: string; data: string | null; sha256: string | null; like: string | SpecEntry; catalog: string };
 
-/** What is known before a byte of the network is fetched. */
+/** What is known before a byte of the network is downloaded. */
 export interface Model {
   spec: ModelSpec;
   precision: string;
   peakBytes: number | null;
-  /** Bytes to fetch, where they are known. */
+  /** Bytes to download; 0 where that is not known. */
   bytes: number;
   fetch(meter: DownloadMeter, warn: Warn): Promise<NetworkBytes>;
 }
@@ -42,19 +42,14 @@ const SCHEMA = 1;
 const GRAPH = "network.onnx";
 
 /** Throws ModelMissing, ModelFileCorrupt, UsageError, LicenseNotAccepted. */
-export async function findModel(source: Source, acceptLicense: boolean, warn: Warn): Promise<Model> {
+export async function findModel(source: ModelSource, acceptLicense: boolean, warn: Warn): Promise<Model> {
   const model = source.kind === "pack" ? await fromPack(source) : await fromOnnx(source, warn);
-  const { name, license } = model.spec;
-  if (!license.commercial && !acceptLicense) {
-    throw new LicenseNotAccepted(
-      `${name}: its weights are under ${license.weights}, which does not allow commercial use; ` +
-        "load it with acceptLicense: true if that is fine",
-    );
-  }
+  const problem = acceptLicense ? null : licenceProblem(model.spec);
+  if (problem) throw new LicenseNotAccepted(`${problem}; load it with acceptLicense: true if you accept that`);
   return model;
 }
 
-async function fromPack(source: Source & { kind: "pack" }): Promise<Model> {
+async function fromPack(source: ModelSource & { kind: "pack" }): Promise<Model> {
   const folder = new URL(`${encodeURIComponent(source.name)}/`, source.packs).href;
   const url = new URL("manifest.json", folder).href;
   let text: string;
@@ -68,10 +63,10 @@ async function fromPack(source: Source & { kind: "pack" }): Promise<Model> {
   }
   const manifest = parse<Manifest>(source.name, url, text);
   if (manifest.schema > SCHEMA) {
-    throw new ModelFileCorrupt(`${url}: schema ${manifest.schema} is newer than this liftout reads; update liftout.js`);
+    throw new ModelFileCorrupt(`${url}: schema ${manifest.schema} is newer than this version of liftout can read; update liftout.js`);
   }
   if (!Array.isArray(manifest.files) || !manifest.files.some((file) => file.path === GRAPH)) {
-    throw new ModelFileCorrupt(`${url}: names no ${GRAPH}; publish the pack again`);
+    throw new ModelFileCorrupt(`${url}: lists no ${GRAPH}; publish the pack again`);
   }
   const files = manifest.files.map((file): BlockFile => ({
     model: source.name,
@@ -97,8 +92,8 @@ async function fromPack(source: Source & { kind: "pack" }): Promise<Model> {
   };
 }
 
-async function fromOnnx(source: Source & { kind: "onnx" }, warn: Warn): Promise<Model> {
-  const spec = await likeSpec(source);
+async function fromOnnx(source: ModelSource & { kind: "onnx" }, warn: Warn): Promise<Model> {
+  const spec = { ...(await likeSpec(source)), added: true };
   return {
     spec,
     precision: "fp32",
@@ -116,13 +111,12 @@ async function fromOnnx(source: Source & { kind: "onnx" }, warn: Warn): Promise<
   };
 }
 
-async function likeSpec(source: Source & { kind: "onnx" }): Promise<ModelSpec> {
+async function likeSpec(source: ModelSource & { kind: "onnx" }): Promise<ModelSpec> {
   if (typeof source.like !== "string") return completeSpec(source.like);
   const catalogue = parse<Record<string, SpecEntry>>(source.like, source.catalog, await smallText(source.like, source.catalog));
   const entry = catalogue[source.like];
   if (!entry) {
-    const known = Object.keys(catalogue).join(", ");
-    throw new UsageError(`no model is called \`${source.like}\`; the catalogue has ${known}`);
+    throw new UsageError(`no model is called \`${source.like}\`; the catalogue has ${Object.keys(catalogue).join(", ")}`);
   }
   return completeSpec(entry);
 }
@@ -139,20 +133,20 @@ export async function smallFile(model: string, url: string): Promise<Uint8Array<
     await keepFile(url, bytes).catch(() => false);
     return bytes;
   } catch (error) {
-    const held = error instanceof NotFound ? null : await readFile(url);
-    if (held) return held.bytes;
+    const copy = error instanceof NotFound ? null : await readFile(url);
+    if (copy) return copy.bytes;
     throw error;
   }
 }
 
-/** A file without known hash: kept as long as its host tells the same version, or cannot be reached. */
+/** A file without known hash: the one that is kept, as long as its host says the same version or cannot be reached. */
 async function plainFile(model: string, url: string, meter: DownloadMeter, warn: Warn): Promise<Uint8Array<ArrayBuffer>> {
-  const held = await readFile(url);
-  const version = held && (await fetchVersion(url));
-  if (held && (version === null || (version !== "" && version === held.version))) {
-    meter.grow(held.bytes.length);
-    meter.have(held.bytes.length);
-    return held.bytes;
+  const copy = await readFile(url);
+  const version = copy && (await fetchVersion(url));
+  if (copy && (version === null || (version !== "" && version === copy.version))) {
+    meter.grow(copy.bytes.length);
+    meter.have(copy.bytes.length);
+    return copy.bytes;
   }
   const answer = await fetchWhole({
     model,
@@ -165,7 +159,7 @@ async function plainFile(model: string, url: string, meter: DownloadMeter, warn:
   try {
     await keepFile(url, answer.bytes, answer.version);
   } catch (error) {
-    warn(`${model} is not kept for the next visit: ${(error as Error).message}`);
+    warn(`the browser could not store ${model}, so it will be downloaded again next time (${(error as Error).message})`);
   }
   return answer.bytes;
 }
@@ -179,15 +173,15 @@ function parse<T>(model: string, url: string, text: string): T {
 }
 
 /** The largest pack beside this one that needs less memory; empty where the host lists none. */
-export async function smallerModel(source: Source, peakBytes: number | null): Promise<string> {
+export async function smallerModel(source: ModelSource, peakBytes: number | null): Promise<string> {
   if (source.kind !== "pack") return "";
   try {
     const url = new URL("index.json", source.packs).href;
     const list = parse<{ name: string; peak_bytes: number | null }[]>(source.name, url, await smallText(source.name, url));
     const limit = peakBytes ?? list.find((item) => item.name === source.name)?.peak_bytes ?? Infinity;
-    const fitting = list.filter((item) => item.name !== source.name && item.peak_bytes !== null && item.peak_bytes < limit);
-    fitting.sort((a, b) => b.peak_bytes! - a.peak_bytes!);
-    return fitting[0]?.name ?? "";
+    const smaller = list.filter((item) => item.name !== source.name && item.peak_bytes !== null && item.peak_bytes < limit);
+    smaller.sort((a, b) => b.peak_bytes! - a.peak_bytes!);
+    return smaller[0]?.name ?? "";
   } catch {
     return "";
   }

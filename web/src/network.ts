@@ -53,22 +53,22 @@ function signature(session: Ort.InferenceSession, { spec }: Model): [string, str
   const [height, width] = spec.input.size;
   const meta = session.inputMetadata[0];
   if (session.inputNames.length !== 1 || !meta?.isTensor) {
-    throw new NetworkRejected(`${spec.name}: the file has ${session.inputNames.length} inputs; a network here takes one photo tensor`);
+    throw new NetworkRejected(`${spec.name}: the file has ${session.inputNames.length} inputs; it must have one, the photo`);
   }
-  const wanted = [1, 3, height, width];
-  const fits = meta.shape.length === 4 && meta.shape.every((have, i) => typeof have === "string" || have < 0 || have === wanted[i]);
+  const expected = [1, 3, height, width];
+  const fits = meta.shape.length === 4 && meta.shape.every((size, i) => typeof size === "string" || size < 0 || size === expected[i]);
   if (meta.type !== "float32" || !fits) {
     throw new NetworkRejected(
-      `${spec.name}: the input \`${meta.name}\` is ${meta.type} [${meta.shape}], not float32 [${wanted}] as its catalogue entry says`,
+      `${spec.name}: the input \`${meta.name}\` is ${meta.type} [${meta.shape}], not float32 [${expected}] as its catalogue entry says`,
     );
   }
   const names = session.outputNames;
   if (spec.output.index === null && names.length !== 1) {
-    throw new NetworkRejected(`${spec.name}: the file has ${names.length} outputs (${names}) and its entry names none; set output.index`);
+    throw new NetworkRejected(`${spec.name}: the file has ${names.length} outputs (${names}) and its entry does not say which to use; set output.index`);
   }
   const output = names[spec.output.index ?? 0];
   if (output === undefined) {
-    throw new NetworkRejected(`${spec.name}: output ${spec.output.index} is asked for, the file has ${names.length}`);
+    throw new NetworkRejected(`${spec.name}: its entry says output ${spec.output.index}, but the file has ${names.length}`);
   }
   return [meta.name, output];
 }

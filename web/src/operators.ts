@@ -21,7 +21,7 @@ export function operatorsOf(model: Uint8Array): Set<string> {
 }
 
 /** Length-delimited fields of a message with this number. Source: protobuf encoding guide, wire types 0, 1, 2 and 5. */
-function* fields(message: Uint8Array, wanted: number): Generator<Uint8Array> {
+function* fields(message: Uint8Array, number: number): Generator<Uint8Array> {
   let at = 0;
   const varint = (): number => {
     let value = 0;
@@ -41,7 +41,7 @@ function* fields(message: Uint8Array, wanted: number): Generator<Uint8Array> {
     else if (type === 2) {
       const length = varint();
       if (at + length > message.length) throw new RangeError("ends within a field");
-      if (Math.floor(key / 8) === wanted) yield message.subarray(at, at + length);
+      if (Math.floor(key / 8) === number) yield message.subarray(at, at + length);
       at += length;
     } else throw new RangeError(`no wire type ${type}`);
   }

@@ -1,14 +1,17 @@
-/** What a page can show while it waits. */
+/** What a page can show while a call runs. */
 
+/** `download` and `load` belong to the model, the others to a photo. */
 export type Phase = "download" | "load" | "decode" | "prepare" | "network" | "finish" | "encode";
 
+/** How far a call is. */
 export interface Progress {
   phase: Phase;
   /** Bytes while downloading, steps otherwise. */
   loaded: number;
   total: number;
-  /** Of the last seconds; null before there is a rate, and outside of downloads. */
+  /** Over the last seconds; null before there is a rate, and outside of downloads. */
   bytesPerSecond: number | null;
+  /** Of the download; null where it cannot be told. */
   secondsLeft: number | null;
 }
 
@@ -25,37 +28,37 @@ export class DownloadMeter {
 
   constructor(
     private total: number,
-    private report: OnProgress,
+    private onProgress: OnProgress,
   ) {}
 
-  /** More bytes than thought: a file whose size no manifest told. */
+  /** More bytes than known before: a file whose size no manifest says. */
   grow(bytes: number): void {
     this.total += bytes;
   }
 
-  /** Bytes that were here already: they count, but not towards the rate. */
+  /** Bytes that were here already: they count, but not for the rate. */
   have(bytes: number): void {
     this.#loaded += bytes;
-    this.#tell(performance.now());
+    this.#report(performance.now());
   }
 
-  /** Bytes that arrived; negative where a damaged block is fetched again. */
+  /** Bytes that arrived; negative where a damaged block is downloaded again. */
   add(bytes: number): void {
     const now = performance.now();
     this.#loaded += bytes;
     this.#samples.push({ at: now, bytes });
     while (this.#samples.length > 2 && now - this.#samples[0]!.at > WINDOW_MS) this.#samples.shift();
-    this.#tell(now);
+    this.#report(now);
   }
 
-  #tell(now: number): void {
+  #report(now: number): void {
     if (this.#loaded < this.total && now - this.#reported < INTERVAL_MS) return;
     this.#reported = now;
     const first = this.#samples[0];
     const elapsed = first ? (now - first.at) / 1000 : 0;
     const rate = first && elapsed > 0.05 ? this.#samples.slice(1).reduce((sum, s) => sum + s.bytes, 0) / elapsed : null;
     const left = this.total - this.#loaded;
-    this.report({
+    this.onProgress({
       phase: "download",
       loaded: this.#loaded,
       total: this.total,

@@ -1,30 +1,41 @@
-/** What the page and its worker say to each other. */
+/** The messages between a page and its worker. */
+import type { Box } from "./compose/subjects.js";
 import type { PlainError } from "./errors.js";
-import type { Given } from "./images/photo.js";
-import type { Source } from "./model.js";
-import type { Result } from "./options.js";
+import type { PhotoInput } from "./images/photo.js";
+import type { ModelSource } from "./model.js";
+import type { CompleteOptions } from "./options.js";
 import type { Progress } from "./progress.js";
 import type { EngineChoice, EngineName } from "./runtime.js";
 import type { ModelSpec } from "./spec.js";
 
+/** What a worker needs to load a model. */
 export interface Setup {
-  source: Source;
-  /** Address of the folder that holds `ort/` and `graphs/`. */
+  source: ModelSource;
+  /** URL of the folder that holds `ort/` and `graphs/`. */
   base: string;
   engine: EngineName;
-  /** Why this engine, where an earlier worker found out that another does not work. */
+  /** Why this engine, where an earlier worker found that another does not work; else empty. */
   engineNote: string;
   threads: number | null;
   acceptLicense: boolean;
   checkMemory: boolean;
 }
 
-export type Request = { id: number } & ({ act: "load"; setup: Setup } | { act: "cut"; given: Given; options: Result; alpha: GivenAlpha | null });
+/** The id of the request that loads the model; photos have ids from 1. */
+export const LOAD = 0;
 
-/** An alpha to take instead of the network's: levels, or a PNG with a transparency of its own. */
-export type GivenAlpha = Uint8Array<ArrayBuffer> | Blob;
+export type Request = { id: typeof LOAD; act: "load"; setup: Setup } | ({ id: number } & Work);
 
-export interface Loaded {
+/** `cut` runs the network; `compose` makes the image from an alpha that is known. */
+export type Work =
+  | { act: "cut"; photo: PhotoInput; options: CompleteOptions }
+  | { act: "compose"; photo: PhotoInput; alpha: AlphaInput; options: CompleteOptions };
+
+/** An alpha that is known: uint8 [height, width], or a PNG file with an alpha channel. */
+export type AlphaInput = Uint8Array<ArrayBuffer> | Blob;
+
+/** What is known of a model once it is loaded. */
+export interface ModelFacts {
   model: ModelSpec;
   precision: string;
   /** Bytes of the network's files. */
@@ -38,18 +49,25 @@ export interface Loaded {
 export type Seconds = Record<"decode" | "prepare" | "network" | "finish" | "encode", number>;
 
 export interface CutResult {
+  /** The image file. */
   blob: Blob;
+  /** Opacity of the subject, uint8 [height, width], row by row; 255 is subject. */
   alpha: Uint8Array<ArrayBuffer>;
+  /** Of the image, in pixels. */
   width: number;
   height: number;
+  /** Where the subject is in the image, in pixels, right and bottom exclusive; null without a subject. Specks do not widen it. */
+  box: Box | null;
   seconds: Seconds;
+  /** Size of the WebAssembly heap afterwards. It never shrinks while the worker lives. */
   heapBytes: number;
 }
 
 export type Reply = { id: number } & (
-  | { act: "loaded"; loaded: Loaded }
+  | { act: "loaded"; facts: ModelFacts }
   | { act: "done"; result: CutResult }
-  | { act: "failed"; error: PlainError; fatal: boolean }
+  /** endWorker: its memory is worth nothing any more. */
+  | { act: "failed"; error: PlainError; endWorker: boolean }
   | { act: "gpu-failed"; reason: string }
   | { act: "progress"; progress: Progress }
   | { act: "warning"; text: string }

@@ -1,39 +1,38 @@
-/** From alpha to the picture file that a caller asked for. */
+/** From alpha to the image file that a caller asked for. */
 import { EngineError, UsageError } from "./errors.js";
-import { blend, readBackground } from "./images/background.js";
-import { blurredScene } from "./images/blur.js";
+import { blend, readBackground } from "./compose/background.js";
+import { blurredScene } from "./compose/blur.js";
+import { cropWindow, subjectBox, type Box } from "./compose/subjects.js";
 import type { Photo } from "./images/photo.js";
 import { PngWriter, type Deflaters } from "./images/png-write.js";
-import type { OnStrip, PixelGraphs, Pixels } from "./graphs.js";
-import type { Result } from "./options.js";
+import type { OnStrip, PixelGraphs } from "./graphs.js";
+import type { CompleteOptions } from "./options.js";
+import type { CutResult } from "./protocol.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const BOX_ALPHA = 16; // alpha from which a pixel counts for the crop: fainter noise does not widen it
 const QUALITY = { webp: 90, jpeg: 92 };
 
-export interface Picture {
-  blob: Blob;
-  /** uint8 [H, W] of the picture. */
-  alpha: Bytes;
-  width: number;
-  height: number;
-}
-
-/** Throws UsageError for a background that is none, or a format that this browser cannot write. */
+/**
+ * The image file, and what `Cutout` says of it.
+ *
+ * alpha: uint8 [H, W] of the photo. onStrip: told after each strip of rows.
+ * Throws UsageError for a background that is none, or a format that this browser cannot write.
+ */
 export async function render(
   photo: Photo,
   alpha: Bytes,
-  options: Result,
+  options: CompleteOptions,
   graphs: PixelGraphs,
   deflaters: Deflaters,
   onStrip: OnStrip,
-): Promise<Picture> {
-  const window = options.crop ? around(alpha, photo.width, photo.height, options.margin) : whole(photo);
+): Promise<Omit<CutResult, "seconds" | "heapBytes">> {
+  const box = subjectBox(alpha, photo.width, photo.height);
+  const window = windowOf(options.crop ? cropWindow(box, photo.width, photo.height, options.margin) : whole(photo));
   const { width, height, top } = window;
-  const seen = cropped(alpha, photo.width, 1, window);
-  const found = { alpha: seen, width, height };
-  if (options.mask) return { ...found, blob: await encodeGrey(seen, [height, width], options, deflaters) };
+  const levels = cropped(alpha, photo.width, 1, window);
+  const facts = { alpha: levels, width, height, box: box && shifted(box, window) };
+  if (options.mask) return { ...facts, blob: await encodeGrey(levels, [height, width], options, deflaters) };
 
   const background = options.background ?? (options.format === "jpeg" ? "white" : null);
   const png = options.format === "png";
@@ -48,19 +47,18 @@ export async function render(
   const writer = png ? new PngWriter(deflaters, width, height, behind ? "rgb" : "rgba", exact ? photo.icc : null) : null;
   const canvas = png ? null : canvasOf(width, height);
   let row = 0;
-  const pixels: Pixels = { rgb, size: [photo.height, photo.width] };
   // a photo with an alpha of its own has the subject's colours already; what hides under it must not be read
   const edges = photo.alpha ? "plain" : options.edges;
-  for await (const strip of graphs.cutout(pixels, alpha, edges, [top, top + height])) {
+  for await (const strip of graphs.cutout({ rgb, size: [photo.height, photo.width] }, alpha, edges, [top, top + height])) {
     const rows = strip.length / 4 / photo.width;
     const rgba = cropped(strip, photo.width, 4, { ...window, top: 0, height: rows });
-    const shown = behind ? blend(rgba, behind, row * width) : rgba;
-    if (writer) writer.push(shown);
-    else draw(canvas!, behind ? opaque(shown) : rgba, row);
+    const pixels = behind ? blend(rgba, behind, row * width) : rgba;
+    if (writer) writer.push(pixels);
+    else draw(canvas!, behind ? opaque(pixels) : rgba, row);
     row += rows;
     onStrip(row, height);
   }
-  return { ...found, blob: writer ? await writer.finish() : await viaBrowser(canvas!, options) };
+  return { ...facts, blob: writer ? await writer.finish() : await viaBrowser(canvas!, options) };
 }
 
 /** A part of a photo, in pixels. */
@@ -71,26 +69,16 @@ interface Window {
   height: number;
 }
 
-function whole({ width, height }: Photo): Window {
-  return { left: 0, top: 0, width, height };
+function whole({ width, height }: Photo): Box {
+  return { left: 0, top: 0, right: width, bottom: height };
 }
 
-/** The part around the subject, `margin` pixels wider where the photo has them; all of it without a subject. */
-function around(alpha: Bytes, width: number, height: number, margin: number): Window {
-  let [left, top, right, bottom] = [width, height, 0, 0];
-  for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, at++) {
-      if (alpha[at]! < BOX_ALPHA) continue;
-      if (x < left) left = x;
-      if (x >= right) right = x + 1;
-      if (y < top) top = y;
-      bottom = y + 1;
-    }
-  }
-  if (!bottom) return { left: 0, top: 0, width, height };
-  left = Math.max(0, left - margin);
-  top = Math.max(0, top - margin);
-  return { left, top, width: Math.min(width, right + margin) - left, height: Math.min(height, bottom + margin) - top };
+function windowOf({ left, top, right, bottom }: Box): Window {
+  return { left, top, width: right - left, height: bottom - top };
+}
+
+function shifted(box: Box, { left, top }: Window): Box {
+  return { left: box.left - left, top: box.top - top, right: box.right - left, bottom: box.bottom - top };
 }
 
 /** The window out of uint8 rows [.., wide, channels]; the same array where that is all of it. */
@@ -104,7 +92,7 @@ function cropped(plane: Bytes, wide: number, channels: number, { left, top, widt
   return out;
 }
 
-async function encodeGrey(alpha: Bytes, [height, width]: [number, number], options: Result, deflaters: Deflaters): Promise<Blob> {
+async function encodeGrey(alpha: Bytes, [height, width]: [number, number], options: CompleteOptions, deflaters: Deflaters): Promise<Blob> {
   if (options.format === "png") {
     const writer = new PngWriter(deflaters, width, height, "grey");
     writer.push(alpha.slice());
@@ -140,7 +128,7 @@ function opaque(rgb: Bytes): Bytes {
   return rgba;
 }
 
-async function viaBrowser(canvas: OffscreenCanvas, options: Result): Promise<Blob> {
+async function viaBrowser(canvas: OffscreenCanvas, options: CompleteOptions): Promise<Blob> {
   const format = options.format as "webp" | "jpeg";
   const type = `image/${format}`;
   const blob = await canvas.convertToBlob({ type, quality: (options.quality ?? QUALITY[format]) / 100 });

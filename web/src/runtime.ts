@@ -3,10 +3,13 @@ import type * as Ort from "onnxruntime-web/wasm";
 import { fetchFiles, type BlockFile, type Warn } from "./blocks.js";
 import type { DownloadMeter } from "./progress.js";
 
+/** What is asked for: `auto` takes WebGPU where it suits. */
 export type EngineName = "auto" | "wasm" | "webgpu";
 
+/** What runs the network. */
 export interface EngineChoice {
   name: "wasm" | "webgpu";
+  /** Of WebAssembly, which also runs the pixel graphs. */
   threads: number;
   /** Why this engine and this number of threads, for a person. */
   reason: string;
@@ -24,13 +27,13 @@ declare const __RUNTIME__: Record<"wasm" | "webgpu", { module: string; glue: str
 export interface Runtime {
   ort: typeof Ort;
   choice: EngineChoice;
-  /** Size of the WebAssembly heap; it never shrinks. */
+  /** Size of the WebAssembly heap in bytes; it never shrinks. */
   heapBytes(): number;
 }
 
 const MOST_THREADS = 8; // beyond this, waiting for each other costs more than it brings
 
-/** Start the runtime that `choice` names. base: address of the folder that holds `ort/`. */
+/** Start the runtime that `choice` names. base: URL of the folder that holds `ort/`. */
 export async function startRuntime(choice: EngineChoice, base: string, meter: DownloadMeter, warn: Warn): Promise<Runtime> {
   const files = __RUNTIME__[choice.name];
   const [ort, [binary]] = await Promise.all([
@@ -49,46 +52,46 @@ export function runtimeFile(choice: EngineChoice, base: string): BlockFile {
   return { model: "onnxruntime", url: new URL(`ort/${name}`, base).href, bytes, blockBytes: bytes, blocks: [sha256] };
 }
 
-/** WASM with as many threads as isolation allows. */
-export function wasmChoice(asked: number | undefined, why: string): EngineChoice {
+/** WebAssembly with as many threads as isolation allows. */
+export function wasmChoice(threads: number | undefined, why: string): EngineChoice {
   const cores = navigator.hardwareConcurrency || 1;
   if (!self.crossOriginIsolated) {
     const reason = "1 thread: the page is not cross-origin isolated (it needs the headers COOP same-origin and COEP require-corp)";
     return { name: "wasm", threads: 1, reason: `${why}; ${reason}` };
   }
-  const threads = Math.max(1, asked ?? Math.min(cores, MOST_THREADS));
-  const reason = asked === undefined ? `${threads} of ${cores} cores` : `${threads} threads as asked`;
-  return { name: "wasm", threads, reason: `${why}; ${reason}` };
+  const count = Math.max(1, threads ?? Math.min(cores, MOST_THREADS));
+  const reason = threads === undefined ? `${count} of ${cores} cores` : `${count} threads as requested`;
+  return { name: "wasm", threads: count, reason: `${why}; ${reason}` };
 }
 
 /**
- * WebGPU where there is a real adapter and it has kernels for every operator of the network, else WASM.
+ * WebGPU where there is a real adapter and it has kernels for every operator of the network, else WebAssembly.
  *
- * operators: of the network's graph. largest: bytes of its largest file.
+ * operators: of the network's graph.
  */
 export async function chooseEngine(
-  asked: EngineName,
+  engine: EngineName,
   threads: number | undefined,
   operators: Set<string>,
 ): Promise<EngineChoice> {
-  if (asked === "wasm") return wasmChoice(threads, "WASM as asked");
+  if (engine === "wasm") return wasmChoice(threads, "WebAssembly as requested");
   const gpu = (navigator as { gpu?: GPU }).gpu;
   const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
   const obstacle = !gpu
     ? "this browser has no WebGPU"
     : !adapter
-      ? "WebGPU finds no adapter"
-      : asked === "auto" && adapter.info.isFallbackAdapter
-        ? "the WebGPU adapter is software"
+      ? "WebGPU found no graphics card"
+      : engine === "auto" && adapter.info.isFallbackAdapter
+        ? "WebGPU is only emulated here"
         : missingKernels(operators);
-  if (asked === "auto" && obstacle) return wasmChoice(threads, `WASM, as ${obstacle}`);
-  if (!adapter) return wasmChoice(threads, `WASM although WebGPU was asked for, as ${obstacle}`);
-  const card = [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" ") || "an adapter";
+  if (engine === "auto" && obstacle) return wasmChoice(threads, `WebAssembly, because ${obstacle}`);
+  if (!adapter) return wasmChoice(threads, `WebAssembly instead of WebGPU, because ${obstacle}`);
+  const card = [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" ") || "a graphics card";
   const note = obstacle ? `; ${obstacle}` : "";
   return { name: "webgpu", threads: wasmChoice(threads, "").threads, reason: `WebGPU on ${card}${note}` };
 }
 
-/** Operators of our networks that ONNX Runtime's WebGPU provider runs (1.30); others would travel between GPU and CPU. */
+/** Operators of our networks that ONNX Runtime's WebGPU provider has (1.30); data for others would travel between GPU and CPU. */
 const WEBGPU_KERNELS = new Set(
   (
     "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose Div Erf Expand Flatten FusedConv Gather Gelu " +
@@ -99,21 +102,21 @@ const WEBGPU_KERNELS = new Set(
 
 function missingKernels(operators: Set<string>): string | null {
   const missing = [...operators].filter((name) => !WEBGPU_KERNELS.has(name));
-  return missing.length ? `the network uses ${missing.slice(0, 3).join(", ")}, which WebGPU does not run` : null;
+  return missing.length ? `the network uses ${missing.slice(0, 3).join(", ")}, which WebGPU does not support` : null;
 }
 
-/** The runtime makes its memory itself; the first large one made from now on is it. */
+/** The runtime makes its memory itself; the next growable one is it. */
 function watchHeap(): () => number {
   const Memory = WebAssembly.Memory;
   let heap: WebAssembly.Memory | undefined;
   WebAssembly.Memory = new Proxy(Memory, {
     construct(target, [descriptor]: [WebAssembly.MemoryDescriptor]) {
-      const made = new target(descriptor);
+      const memory = new target(descriptor);
       if (descriptor.initial > 0 && descriptor.maximum !== descriptor.initial) {
-        heap = made;
+        heap = memory;
         WebAssembly.Memory = Memory;
       }
-      return made;
+      return memory;
     },
   });
   return () => heap?.buffer.byteLength ?? 0;

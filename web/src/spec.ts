@@ -4,22 +4,31 @@
  */
 import { UsageError } from "./errors.js";
 
+/** How a photo becomes the network's input. */
 export interface InputSpec {
-  /** [height, width] of the tensor. */
+  /** [height, width] of the tensor in pixels. */
   size: [number, number];
+  /** stretch to the size, or letterbox: keep the proportions and fill the rest with black. */
   fit: "stretch" | "letterbox";
   resample: "bilinear-antialias" | "bilinear";
+  /** Whether levels are cut to whole numbers after resizing. */
   quantize: "none" | "truncate";
+  /** What levels are divided by: 255, or the photo's largest level. */
   scale: "255" | "max";
+  /** Subtracted from red, green and blue, which are in 0..1 then. */
   mean: [number, number, number];
+  /** What red, green and blue are divided by after that. */
   std: [number, number, number];
 }
 
+/** How the network's output becomes an alpha. */
 export interface OutputSpec {
   /** Which output is the prediction; null where the network has exactly one. */
   index: number | null;
   activation: "none" | "sigmoid" | "argmax";
+  /** With argmax: the classes that are subject. */
   classes: number[];
+  /** minmax stretches the prediction to 0..1, unless its range is below 0.05. */
   rescale: "none" | "minmax";
   rescale_when: "before-resize" | "after-resize";
   quantize: "round" | "truncate";
@@ -27,7 +36,9 @@ export interface OutputSpec {
 }
 
 export interface LicenseSpec {
+  /** Licence of the authors' code, an SPDX identifier where there is one; `unknown` where they say none. */
   code: string;
+  /** Licence of the weights, likewise. */
   weights: string;
   /** Whether the weights may be used commercially; consent is asked where not. */
   commercial: boolean;
@@ -35,11 +46,14 @@ export interface LicenseSpec {
   url: string;
 }
 
+/** A whole entry of the catalogue. */
 export interface ModelSpec {
   name: string;
   family: string;
   architecture: string;
   summary: string;
+  /** Whether the user added it; then its licence asks for no consent. */
+  added: boolean;
   input: InputSpec;
   output: OutputSpec;
   license: LicenseSpec;
@@ -64,14 +78,16 @@ const OUTPUT: OutputSpec = {
   resample: "bilinear",
 };
 
-const LICENSE: LicenseSpec = { code: "unknown", weights: "unknown", commercial: false, note: "", url: "" };
+/** Of an entry that says nothing of its licence. */
+export const LICENSE: LicenseSpec = { code: "unknown", weights: "unknown", commercial: false, note: "", url: "" };
 
-/** A partial entry, as written by `ModelSpec.to_dict`. */
+/** An entry as it stands in manifests and in catalog.json: what is left out has its default. */
 export interface SpecEntry {
   name: string;
   family?: string;
   architecture?: string;
   summary?: string;
+  added?: boolean;
   input: Partial<InputSpec> & Pick<InputSpec, "size">;
   output?: Partial<OutputSpec>;
   license?: Partial<LicenseSpec>;
@@ -87,8 +103,19 @@ export function completeSpec(entry: SpecEntry): ModelSpec {
     family: entry.family ?? "",
     architecture: entry.architecture ?? "",
     summary: entry.summary ?? "",
+    added: entry.added ?? false,
     input: { ...INPUT, ...entry.input },
     output: { ...OUTPUT, ...entry.output },
     license: { ...LICENSE, ...entry.license },
   };
+}
+
+/** What the licence asks consent for, in one sentence; null where it asks for none: a free licence, or a model that the user added. */
+export function licenceProblem({ name, added, license }: Pick<ModelSpec, "name" | "added" | "license">): string | null {
+  if (license.commercial || added) return null;
+  if (license.weights === "unknown") {
+    return `${name}: licence unknown; its authors do not say whether its weights may be used commercially`;
+  }
+  const where = license.url ? ` (${license.url})` : "";
+  return `${name}: the licence of its weights, ${license.weights}${where}, does not allow commercial use`;
 }

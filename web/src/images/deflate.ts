@@ -1,6 +1,6 @@
 /** Filters and deflates one strip of a PNG in its own thread. */
 import { Deflate } from "fflate";
-import { adler32 } from "./png-write.js";
+import { adler32 } from "../checksums.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

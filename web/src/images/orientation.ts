@@ -2,7 +2,7 @@
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-interface Turned {
+interface Picture {
   width: number;
   height: number;
   rgb: Bytes;
@@ -31,7 +31,7 @@ export function orientationOf(exif: Uint8Array): number {
 }
 
 /** Turn pixels as orientation says: 1 as it is, 3 half round, 6 and 8 a quarter, the others mirrored. */
-export function upright(picture: Turned, orientation: number): Turned {
+export function upright(picture: Picture, orientation: number): Picture {
   if (orientation === 1) return picture;
   const { width, height, rgb, alpha } = picture;
   const turned = orientation >= 5;

@@ -1,6 +1,7 @@
 /** A file becomes a photo: upright pixels in their own colour space, straight alpha, and what the network sees of them. */
 import { ImageAnimated, ImageUnreadable } from "../errors.js";
-import { checkSize, isPng, isRgbProfile, readPng, type Pixels } from "./png-read.js";
+import { checkSize } from "./limits.js";
+import { isPng, isRgbProfile, readPng, type Pixels } from "./png-read.js";
 import { profileOf } from "./profile.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -8,38 +9,38 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export interface Photo extends Pixels {
   /** uint8 [H, W, 3] in sRGB. */
   srgb: Bytes;
-  /** `srgb` as the network sees it; transparent parts are grey, whatever colours hide under them. */
-  seen: Bytes;
+  /** `srgb` for the network, uint8 [H, W, 3]: transparent parts are grey, whatever colours hide under them. */
+  networkRgb: Bytes;
 }
 
-/** What `cut` takes, as it travels to the worker. */
-export type Given = { kind: "file"; file: Blob; called: string } | { kind: "pixels"; data: Bytes; width: number; height: number };
+/** A photo as it travels to the worker. name: what messages call it. data: uint8 RGBA [height, width, 4], straight alpha. */
+export type PhotoInput = { kind: "file"; file: Blob; name: string } | { kind: "pixels"; data: Bytes; width: number; height: number };
 
-const HIDDEN = 128; // grey level that the network sees where the photo itself is transparent
+const HIDDEN = 128; // grey level for the network where the photo itself is transparent
 const SAME = 2; // a profile that moves no colour by more than this many levels is sRGB under another name
 const READABLE = "JPEG, PNG, WebP, AVIF, GIF or BMP";
 const READ_PIXELS = 2_000_000; // at once: a canvas of a whole large photo is refused on some phones
 
-/** Throws ImageUnreadable, ImageAnimated, ImageTooLarge; each names the file. */
-export async function readPhoto(given: Given, maxPixels: number): Promise<Photo> {
-  if (given.kind === "pixels") {
-    checkSize(given.height, given.width, maxPixels, "the pixels");
-    return withSeen({ ...split(given.data), width: given.width, height: given.height, icc: null }, null);
+/** Decode a photo. maxPixels: more are refused. Throws ImageUnreadable, ImageAnimated, ImageTooLarge; each names the file. */
+export async function readPhoto(input: PhotoInput, maxPixels: number): Promise<Photo> {
+  if (input.kind === "pixels") {
+    checkSize(input.height, input.width, maxPixels, "the pixels");
+    return withNetworkRgb({ ...split(input.data), width: input.width, height: input.height, icc: null }, null);
   }
-  const { file, called } = given;
-  if (!file.size) throw new ImageUnreadable(`${called}: is empty`);
-  const bytes = new Uint8Array(await file.arrayBuffer().catch(() => refuse(called, "the file cannot be read any more")));
+  const { file, name } = input;
+  if (!file.size) throw new ImageUnreadable(`${name}: is empty`);
+  const bytes = new Uint8Array(await file.arrayBuffer().catch(() => refuse(name, "the file can no longer be read")));
   if (isPng(bytes)) {
-    const pixels = await readPng(bytes, called, maxPixels);
-    const converted = pixels.icc && (await viaCanvas(file, called, maxPixels, "default").catch(() => null));
-    return withSeen(pixels, converted);
+    const pixels = await readPng(bytes, name, maxPixels);
+    const converted = pixels.icc && (await viaCanvas(file, name, maxPixels, "default").catch(() => null));
+    return withNetworkRgb(pixels, converted);
   }
   const type = typeOf(bytes);
-  await refuseAnimated(bytes, type, called);
+  await refuseAnimated(bytes, type, name);
   const profile = profileOf(bytes);
   const icc = profile && isRgbProfile(profile);
-  const pixels = await viaCanvas(file, called, maxPixels, profile && !icc ? "default" : "none");
-  return withSeen({ ...pixels, icc }, icc && (await viaCanvas(file, called, maxPixels, "default")));
+  const pixels = await viaCanvas(file, name, maxPixels, profile && !icc ? "default" : "none");
+  return withNetworkRgb({ ...pixels, icc }, icc && (await viaCanvas(file, name, maxPixels, "default")));
 }
 
 /** Type of the formats that hold alpha or several frames, by their first bytes: names and headers of files may lie. */
@@ -50,12 +51,12 @@ function typeOf(bytes: Bytes): string {
   return /^....ftypavi[fs]/s.test(head) ? "image/avif" : "";
 }
 
-function refuse(called: string, why: string): never {
-  throw new ImageUnreadable(`${called}: ${why}`);
+function refuse(name: string, why: string): never {
+  throw new ImageUnreadable(`${name}: ${why}`);
 }
 
 /** Pixels through the browser's own decoder, upright. */
-async function viaCanvas(file: Blob, called: string, maxPixels: number, colour: ColorSpaceConversion): Promise<Pixels> {
+async function viaCanvas(file: Blob, name: string, maxPixels: number, colour: ColorSpaceConversion): Promise<Pixels> {
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(file, {
@@ -64,10 +65,10 @@ async function viaCanvas(file: Blob, called: string, maxPixels: number, colour: 
       premultiplyAlpha: "none",
     });
   } catch {
-    return refuse(called, `not an image that this browser can read, or not whole; give a ${READABLE} file`);
+    return refuse(name, `not an image that this browser can read, or incomplete; give a ${READABLE} file`);
   }
   try {
-    checkSize(bitmap.height, bitmap.width, maxPixels, called);
+    checkSize(bitmap.height, bitmap.width, maxPixels, name);
     const pixels = readBitmap(bitmap, "unorm8");
     // a canvas premultiplies: with eight bits, colours under little alpha are lost; with half floats they are not
     return pixels.alpha ? readBitmap(bitmap, "float16") : pixels;
@@ -115,7 +116,7 @@ function splitInto(rgba: Uint8Array | Uint8ClampedArray, rgb: Bytes, alpha: Byte
   return all === 255;
 }
 
-async function refuseAnimated(bytes: Bytes, type: string, called: string): Promise<void> {
+async function refuseAnimated(bytes: Bytes, type: string, name: string): Promise<void> {
   if (typeof ImageDecoder === "undefined" || !type) return;
   let frames = 1;
   const decoder = new ImageDecoder({ data: bytes, type });
@@ -128,21 +129,21 @@ async function refuseAnimated(bytes: Bytes, type: string, called: string): Promi
   } finally {
     decoder.close();
   }
-  if (frames > 1) throw new ImageAnimated(`${called}: has ${frames} frames; save the one to cut out as a file of its own`);
+  if (frames > 1) throw new ImageAnimated(`${name}: is animated (${frames} frames); save the frame you want as a separate image`);
 }
 
 /** converted: the same photo brought to sRGB by its profile, or null. */
-function withSeen(pixels: Pixels, converted: Pixels | null): Photo {
-  const moved = converted !== null && converted.rgb.length === pixels.rgb.length && differs(pixels.rgb, converted.rgb);
-  const srgb = moved ? converted.rgb : pixels.rgb;
-  if (!pixels.alpha) return { ...pixels, srgb, seen: srgb };
-  const seen = new Uint8Array(srgb.length);
+function withNetworkRgb(pixels: Pixels, converted: Pixels | null): Photo {
+  const differ = converted !== null && converted.rgb.length === pixels.rgb.length && differs(pixels.rgb, converted.rgb);
+  const srgb = differ ? converted.rgb : pixels.rgb;
+  if (!pixels.alpha) return { ...pixels, srgb, networkRgb: srgb };
+  const networkRgb = new Uint8Array(srgb.length);
   for (let i = 0, at = 0; at < pixels.alpha.length; at++) {
     const weight = pixels.alpha[at]!;
     const grey = HIDDEN * (255 - weight) + 127;
-    for (const end = i + 3; i < end; i++) seen[i] = Math.floor((srgb[i]! * weight + grey) / 255);
+    for (const end = i + 3; i < end; i++) networkRgb[i] = Math.floor((srgb[i]! * weight + grey) / 255);
   }
-  return { ...pixels, srgb, seen };
+  return { ...pixels, srgb, networkRgb };
 }
 
 function differs(a: Bytes, b: Bytes): boolean {

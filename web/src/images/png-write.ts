@@ -6,6 +6,7 @@
  */
 import { zlibSync } from "fflate";
 import { startWorker } from "../start-worker.js";
+import { crc32, joinAdler32 } from "../checksums.js";
 import { DEFLATE, type Deflated, type Strip } from "./deflate.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -67,7 +68,7 @@ export class Deflaters {
   #waiting = new Map<number, { resolve: (part: Deflated) => void; reject: (error: Error) => void }>();
   #next = 0;
 
-  /** base: address of the folder that holds the worker's script. */
+  /** base: URL of the folder that holds the worker's script. */
   constructor(private base: string) {}
 
   run(strip: Strip): Promise<Deflated> {
@@ -107,40 +108,4 @@ function concat(a: Bytes, b: Bytes): Bytes {
   whole.set(a);
   whole.set(b, a.length);
   return whole;
-}
-
-const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
-  let value = n;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
-  return value;
-});
-
-/** CRC-32 of PNG and zip; `before` continues an earlier one. */
-export function crc32(bytes: Uint8Array, before = 0): number {
-  let value = ~before;
-  for (let i = 0; i < bytes.length; i++) value = CRC[(value ^ bytes[i]!) & 255]! ^ (value >>> 8);
-  return ~value >>> 0;
-}
-
-const ADLER = 65521;
-
-/** Adler-32 of bytes (RFC 1950). */
-export function adler32(bytes: Uint8Array): number {
-  let a = 1;
-  let b = 0;
-  for (let at = 0; at < bytes.length; ) {
-    const end = Math.min(at + 3800, bytes.length); // sums stay below 2^32
-    for (; at < end; at++) b += a += bytes[at]!;
-    a %= ADLER;
-    b %= ADLER;
-  }
-  return ((b << 16) | a) >>> 0;
-}
-
-/** Adler-32 of two pieces in a row: b grows by a of the first for every byte of the second. */
-function joinAdler32(first: number, second: number, length: number): number {
-  const [a1, b1, a2, b2] = [first & 65535, first >>> 16, second & 65535, second >>> 16];
-  const a = (a1 + a2 + ADLER - 1) % ADLER;
-  const b = (b1 + b2 + ((length % ADLER) * (a1 + ADLER - 1)) % ADLER) % ADLER;
-  return ((b << 16) | a) >>> 0;
 }

@@ -1,19 +1,19 @@
-/** What happens, told: to screen readers through a live region, to everyone in a short notice. */
+/** What happens, in words: to screen readers through a live region, to everyone in a short notice. */
 import { element, make } from "./elements.js";
 
 const announcer = element("announcer");
 const notice = element("notice");
-const SHOWN_MS = 5000;
-let hiding = 0;
+const NOTICE_MS = 5000;
+let hideTimer = 0;
 
-/** For screen readers. The same text twice in a row is told twice. */
-export function say(text: string): void {
+/** For screen readers. The same text twice in a row is read twice. */
+export function announce(text: string): void {
   announcer.textContent = announcer.textContent === text ? `${text} ` : text;
 }
 
 /** For everyone, for a moment; with a button it stays until another notice comes. */
-export function tell(text: string, action?: { text: string; run: () => void }): void {
-  clearTimeout(hiding);
+export function notify(text: string, action?: { text: string; run: () => void }): void {
+  clearTimeout(hideTimer);
   notice.replaceChildren(text);
   if (action) {
     const button = make("button", { type: "button", className: "link", textContent: action.text });
@@ -23,6 +23,6 @@ export function tell(text: string, action?: { text: string; run: () => void }): 
     };
     notice.append(button);
   } else {
-    hiding = window.setTimeout(() => notice.replaceChildren(), SHOWN_MS);
+    hideTimer = window.setTimeout(() => notice.replaceChildren(), NOTICE_MS);
   }
 }

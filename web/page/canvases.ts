@@ -1,8 +1,9 @@
-/** The two pictures on the stage, the photo and its cutout, drawn from their files and touched up while a brush paints. */
-import { blurredScene } from "../src/images/blur.js";
-import type { AlphaEdit, Rect } from "./brush.js";
+/** The two pictures on the stage, the photo and its cutout, drawn from their files and painted over while a brush paints. */
+import { blurredScene } from "../src/compose/blur.js";
+import type { Box } from "../src/compose/subjects.js";
+import { subjectNear } from "./bitmaps.js";
+import type { AlphaEdit } from "./brush.js";
 import { element } from "./elements.js";
-import { subjectOf, type Box } from "./pixels.js";
 
 const MOST_PIXELS = 16_000_000; // phones refuse larger canvases
 const BLUR_SIDE = 128;
@@ -11,10 +12,10 @@ export const before = element<HTMLCanvasElement>("before");
 export const after = element<HTMLCanvasElement>("after");
 const backdrop = element("backdrop");
 
-/** Where the subject is, in shares of the picture. */
-export let subject: Box = { left: 0, top: 0, width: 1, height: 1 };
+/** Where the subject of the cutout on the stage is, in pixels of the photo; null without one. */
+export let subject: Box | null = null;
 
-let blurAddress = "";
+let backdropUrl = "";
 
 /** Size of the photo in its own pixels. Throws where the browser cannot read it. */
 export async function drawPhoto(file: Blob, current: () => boolean): Promise<{ width: number; height: number } | null> {
@@ -25,21 +26,26 @@ export async function drawPhoto(file: Blob, current: () => boolean): Promise<{ w
   return current() ? { width, height } : null;
 }
 
-/** The cutout, which may be smaller than the photo. */
-export async function drawCutout(file: Blob, width: number, height: number, current: () => boolean): Promise<boolean> {
+/** The cutout, which may be smaller than the photo. box: of its subject in pixels of the photo, where that is known. */
+export async function drawCutout(
+  file: Blob,
+  { width, height }: { width: number; height: number },
+  box: Box | null | undefined,
+  current: () => boolean,
+): Promise<boolean> {
   const bitmap = await createImageBitmap(file);
-  const good = current();
-  if (good) {
+  const isCurrent = current();
+  if (isCurrent) {
     const detail = detailOf(width, height);
     after.width = Math.round(width * detail);
     after.height = Math.round(height * detail);
     const context = after.getContext("2d", { willReadFrequently: true })!;
     context.imageSmoothingQuality = "high";
     context.drawImage(bitmap, 0, 0, after.width, after.height);
-    subject = subjectOf(bitmap);
+    subject = box === undefined ? subjectNear(bitmap, width, height) : box;
   }
   bitmap.close();
-  return good;
+  return isCurrent;
 }
 
 export function clear(): void {
@@ -47,32 +53,32 @@ export function clear(): void {
 }
 
 /** Bring a part of the cutout up to an edited alpha: colours that come back are the photo's. */
-export function touchUp(edit: AlphaEdit, { left, top, right, bottom }: Rect): void {
+export function paintOver(edit: AlphaEdit, { left, top, right, bottom }: Box): void {
   const detail = after.width / edit.width;
   const [x0, y0] = [Math.floor(left * detail), Math.floor(top * detail)];
   const [x1, y1] = [Math.min(after.width, Math.ceil(right * detail)), Math.min(after.height, Math.ceil(bottom * detail))];
   if (x1 <= x0 || y1 <= y0) return;
   const [wide, high] = [x1 - x0, y1 - y0];
   const context = after.getContext("2d", { willReadFrequently: true })!;
-  const shown = context.getImageData(x0, y0, wide, high);
+  const pixels = context.getImageData(x0, y0, wide, high);
   const photo = before.getContext("2d", { willReadFrequently: true })!.getImageData(x0, y0, wide, high).data;
   for (let y = 0, i = 0; y < high; y++) {
     const row = Math.min(edit.height - 1, Math.floor((y0 + y + 0.5) / detail)) * edit.width;
     for (let x = 0; x < wide; x++, i += 4) {
       const level = Math.min(edit.alpha[row + Math.min(edit.width - 1, Math.floor((x0 + x + 0.5) / detail))]!, photo[i + 3]!);
-      if (level === shown.data[i + 3]) continue;
-      if (level > shown.data[i + 3]!) for (let c = 0; c < 3; c++) shown.data[i + c] = photo[i + c]!;
-      shown.data[i + 3] = level;
+      if (level === pixels.data[i + 3]) continue;
+      if (level > pixels.data[i + 3]!) for (let c = 0; c < 3; c++) pixels.data[i + c] = photo[i + c]!;
+      pixels.data[i + 3] = level;
     }
   }
-  context.putImageData(shown, x0, y0);
+  context.putImageData(pixels, x0, y0);
 }
 
 /** What lies behind the subject, as the files will have it. */
 export async function drawBackdrop(kind: "none" | "colour" | "image" | "blur", colour: string, image: Blob | null): Promise<void> {
-  if (kind !== "blur" && kind !== "image" && blurAddress) {
-    URL.revokeObjectURL(blurAddress);
-    blurAddress = "";
+  if (kind !== "blur" && kind !== "image" && backdropUrl) {
+    URL.revokeObjectURL(backdropUrl);
+    backdropUrl = "";
   }
   backdrop.style.backgroundColor = kind === "colour" ? colour : "";
   if (kind === "image" && image) return show(image);
@@ -81,9 +87,9 @@ export async function drawBackdrop(kind: "none" | "colour" | "image" | "blur", c
 }
 
 function show(picture: Blob): void {
-  if (blurAddress) URL.revokeObjectURL(blurAddress);
-  blurAddress = URL.createObjectURL(picture);
-  backdrop.style.backgroundImage = `url("${blurAddress}")`;
+  if (backdropUrl) URL.revokeObjectURL(backdropUrl);
+  backdropUrl = URL.createObjectURL(picture);
+  backdrop.style.backgroundImage = `url("${backdropUrl}")`;
 }
 
 async function blurred(): Promise<Blob> {

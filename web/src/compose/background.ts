@@ -9,12 +9,12 @@ export type Background = string | Blob;
 /** What lies behind: three levels, or uint8 RGBA [H, W, 4]. */
 export type Behind = [number, number, number] | Uint8ClampedArray;
 
-/** Throws UsageError where the background is neither colour nor image. */
+/** What lies behind an image of this size in pixels. Throws UsageError where the background is neither colour nor image. */
 export async function readBackground(background: Background, width: number, height: number): Promise<Behind> {
   return typeof background === "string" ? readColour(background) : covering(background, width, height);
 }
 
-/** Strip of straight-alpha RGBA over what lies behind from pixel `at` on: RGB, uint8 [rows, W, 3]. */
+/** Blend a strip of straight-alpha RGBA, uint8 [rows, W, 4], over what lies behind from pixel `at` on: uint8 [rows, W, 3]. */
 export function blend(rgba: Bytes, behind: Behind, at: number): Bytes {
   const out = new Uint8Array((rgba.length / 4) * 3);
   const flat = behind.length === 3;
@@ -48,7 +48,7 @@ async function covering(file: Blob, width: number, height: number): Promise<Uint
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   } catch {
-    throw new UsageError("the background is not an image that this browser can read; give a colour or another file");
+    throw new UsageError("this browser cannot read the background image; give a colour or another file");
   }
   const scale = Math.max(width / bitmap.width, height / bitmap.height);
   const [regionWidth, regionHeight] = [width / scale, height / scale];

@@ -1,6 +1,6 @@
 /**
  * What is kept between visits, in the browser's Cache API: blocks of files under their sha256, so that two tabs, two models
- * or two versions of a pack can never mix, and small files (manifests, graphs) under their address for visits without network.
+ * or two versions of a pack can never mix, and small files (manifests, graphs) under their URL for visits without network.
  *
  * A page that is not secure (http on a local network) has no Cache API: then nothing is kept, and everything still works.
  */
@@ -22,7 +22,7 @@ export async function readBlock(sha256: string): Promise<Uint8Array<ArrayBuffer>
   return read(BLOCK + sha256);
 }
 
-/** Keep a block. Throws what the browser throws where there is no room (QuotaExceededError). */
+/** Keep a block; false where nothing can be kept. Throws what the browser throws where there is no room (QuotaExceededError). */
 export async function keepBlock(sha256: string, bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
   return keep(BLOCK + sha256, bytes, {});
 }
@@ -31,7 +31,7 @@ export async function dropBlock(sha256: string): Promise<void> {
   await (await open())?.delete(BLOCK + sha256);
 }
 
-/** A file kept by its address, with the headers that tell its version. */
+/** A file that is kept by its URL, and its version as the host said it. */
 export async function readFile(url: string): Promise<{ bytes: Uint8Array<ArrayBuffer>; version: string } | null> {
   const key = FILE + encodeURIComponent(url);
   const response = await (await open())?.match(key);
@@ -44,7 +44,7 @@ export async function keepFile(url: string, bytes: Uint8Array<ArrayBuffer>, vers
 }
 
 export interface Kept {
-  /** Addresses of files kept by address, manifests among them. */
+  /** URLs of files that are kept by URL, manifests among them. */
   files: string[];
   /** sha256 of the blocks that are kept. */
   blocks: string[];
@@ -72,7 +72,7 @@ async function read(key: string): Promise<Uint8Array<ArrayBuffer> | null> {
     const response = await (await open())?.match(key);
     return response ? new Uint8Array(await response.arrayBuffer()) : null;
   } catch {
-    return null; // an entry that cannot be read is as good as none: it is fetched again
+    return null; // an entry that cannot be read is as good as none: it is downloaded again
   }
 }
 

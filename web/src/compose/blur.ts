@@ -31,9 +31,9 @@ export function blurredScene(rgb: Bytes, alpha: Bytes, width: number, height: nu
     const soft = blurred(rest, wide, high, sigma);
     const widest = sigma > 2 * Math.max(wide, high);
     for (const at of missing) {
-      const seen = soft[at * 4 + 3]!;
-      if (seen < SEEN && !(widest && seen > 0)) continue;
-      for (let c = 0; c < 3; c++) filled[at * 4 + c] = soft[at * 4 + c]! / seen;
+      const share = soft[at * 4 + 3]!;
+      if (share < SEEN && !(widest && share > 0)) continue;
+      for (let c = 0; c < 3; c++) filled[at * 4 + c] = soft[at * 4 + c]! / share;
       missing.delete(at);
     }
     if (widest) break;

@@ -1,0 +1,93 @@
+/** The dialog of models: what each costs and allows, shown before a byte of it is downloaded. */
+import { all, element, glyph, make } from "./elements.js";
+import { formatBytes, formatNumber, t, translate } from "./i18n.js";
+import { isAccepted, licenceKind, useModel } from "./lifters.js";
+import { preferences, savePreferences } from "./preferences.js";
+import { onRedraw, state, type ListedModel } from "./state.js";
+import { advance } from "./queue.js";
+
+const dialog = element<HTMLDialogElement>("models");
+const list = element<HTMLUListElement>("model-list");
+let keptNames = new Set<string>();
+
+export function startModelDialog(): void {
+  for (const button of all("[data-models]")) {
+    button.onclick = () => {
+      dialog.showModal();
+      void refresh();
+    };
+  }
+  dialog.onclick = (event) => {
+    if (event.target === dialog) dialog.close();
+  };
+  let drawnFor = "";
+  onRedraw(() => {
+    const facts = JSON.stringify([document.documentElement.lang, state.settings.model, state.models.length]);
+    if (facts !== drawnFor) draw();
+    drawnFor = facts;
+  });
+}
+
+export async function listModels(): Promise<void> {
+  try {
+    const response = await fetch("packs/index.json");
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+    state.models = (await response.json()) as ListedModel[];
+  } catch (error) {
+    state.listError = error as Error;
+  }
+}
+
+async function refresh(): Promise<void> {
+  draw();
+  const { Lifter } = await import("./liftout.js");
+  keptNames = new Set((await Lifter.kept()).packs.map(({ name }) => name));
+  draw();
+}
+
+function draw(): void {
+  if (state.listError) list.replaceChildren(make("li", {}, t("model.none", { why: state.listError.message })));
+  else list.replaceChildren(...state.models.map(row));
+}
+
+function row(model: ListedModel): HTMLLIElement {
+  const inUse = model.name === state.settings.model;
+  const [height, width] = model.size;
+  const facts = [
+    keptNames.has(model.name) ? t("model.kept") : t("model.size", { bytes: formatBytes(model.bytes) }),
+    ...(model.peak_bytes ? [t("model.memory", { bytes: formatBytes(model.peak_bytes) })] : []),
+    `${t("model.sees", { width: formatNumber(width), height: formatNumber(height) })} · ${model.precision}`,
+  ];
+  const licence = licenceKind(model);
+  const use = make("button", { type: "button", className: inUse ? "plain" : "primary", disabled: inUse || !isAccepted(model) });
+  use.append(...(inUse ? [glyph("check")] : []), inUse ? t("model.used") : t("model.use"));
+  use.setAttribute("aria-label", `${inUse ? t("model.used") : t("model.use")}: ${model.name}`);
+  use.onclick = () => {
+    useModel(model.name);
+    dialog.close();
+    void advance();
+  };
+  const item = make(
+    "li",
+    { className: inUse ? "used" : "" },
+    make("div", { className: "model-head" }, make("b", { textContent: model.name }), make("span", { className: "fine", textContent: translate(model.summary) })),
+    make("ul", { className: "pills" }, ...facts.map((text) => make("li", { textContent: text }))),
+    make(
+      "p",
+      { className: licence === "free" ? "fine licence" : "fine licence restricted" },
+      licence === "unknown" ? t("model.unknown") : `${t("model.licence", { licence: model.license.weights })} · ${t(`model.${licence}`)}`,
+      ...(model.license.note ? [make("span", { textContent: ` ${model.license.note}` })] : []),
+    ),
+  );
+  if (licence !== "free") {
+    const box = make("input", { type: "checkbox", checked: isAccepted(model), disabled: inUse });
+    box.onchange = () => {
+      const others = (preferences.accepted ?? []).filter((name) => name !== model.name);
+      savePreferences({ accepted: box.checked ? [...others, model.name] : others });
+      use.disabled = !box.checked;
+    };
+    item.append(make("label", { className: "consent" }, box, t(`model.consent.${licence}`)));
+  }
+  item.append(use);
+  return item;
+}

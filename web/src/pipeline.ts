@@ -1,0 +1,181 @@
+/** A loaded model with all that a photo needs: decode, prepare, network, finish, cutout, encode; as in `liftout.remover`. */
+import { LiftoutError, NetworkRejected, UsageError } from "./errors.js";
+import { PixelGraphs, type GraphImage } from "./graphs.js";
+import { readPhoto, type PhotoInput } from "./images/photo.js";
+import { Deflaters } from "./images/png-write.js";
+import { checkMemory, meansOutOfMemory, outOfMemory, type MemoryNeed } from "./memory.js";
+import { findModel, smallerModel, type Model } from "./model.js";
+import { Network } from "./network.js";
+import { operatorsOf } from "./operators.js";
+import type { CompleteOptions } from "./options.js";
+import { DownloadMeter, step, type OnProgress, type Phase } from "./progress.js";
+import type { AlphaInput, CutResult, ModelFacts, Seconds, Setup } from "./protocol.js";
+import { render } from "./render.js";
+import { chooseEngine, runtimeFile, startRuntime, type Runtime } from "./runtime.js";
+
+/** What the GPU could not do; the page starts another worker without it. */
+export class GpuFailure extends Error {}
+
+interface Parts {
+  setup: Setup;
+  model: Model;
+  runtime: Runtime;
+  graphs: PixelGraphs;
+  network: Network;
+  deflaters: Deflaters;
+}
+
+export class Pipeline {
+  #parts: Parts;
+  /** The network and the pixel graphs share one heap and one set of threads: one photo at a time. Decoding runs ahead. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Throws what `Lifter.load` throws, or GpuFailure. */
+  static async load(setup: Setup, onProgress: OnProgress, onWarning: (text: string) => void): Promise<Pipeline> {
+    const model = await findModel(setup.source, setup.acceptLicense, onWarning);
+    if (setup.checkMemory) {
+      const warning = await memoryWarning(setup, model);
+      if (warning) onWarning(warning);
+    }
+    let runtime: Runtime | undefined;
+    try {
+      // which runtime to download depends on the graph, so the network comes first; the meter counts both
+      const likely = await chooseEngine(setup.engine, setup.threads ?? undefined, new Set());
+      const meter = new DownloadMeter(model.bytes + runtimeFile(likely, setup.base).bytes, onProgress);
+      const files = await model.fetch(meter, onWarning);
+      const choice = await chooseEngine(setup.engine, setup.threads ?? undefined, operatorsOf(files.graph));
+      if (setup.engineNote) choice.reason = `${setup.engineNote}; ${choice.reason}`;
+      meter.grow(runtimeFile(choice, setup.base).bytes - runtimeFile(likely, setup.base).bytes);
+      runtime = await startRuntime(choice, setup.base, meter, onWarning);
+      onProgress(step("load", 0, 2));
+      const graphs = await PixelGraphs.open(runtime, setup.base);
+      onProgress(step("load", 1, 2));
+      const network = await Network.open(runtime, model, files);
+      onProgress(step("load", 2, 2));
+      return new Pipeline({ setup, model, runtime, graphs, network, deflaters: new Deflaters(setup.base) });
+    } catch (error) {
+      throw await explained(error, { setup, model, runtime }, "load");
+    }
+  }
+
+  get facts(): ModelFacts {
+    const { model, runtime } = this.#parts;
+    return {
+      model: model.spec,
+      precision: model.precision,
+      bytes: model.bytes,
+      peakBytes: model.peakBytes,
+      engine: runtime.choice,
+      heapBytes: runtime.heapBytes(),
+    };
+  }
+
+  /** Throws what `Lifter.cut` throws, or GpuFailure. */
+  async cut(input: PhotoInput, options: CompleteOptions, onProgress: OnProgress): Promise<CutResult> {
+    const { model, runtime, graphs, network, deflaters } = this.#parts;
+    const report = (phase: Phase, done: number, of: number): void => onProgress(step(phase, done, of));
+    const seconds: Seconds = { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 };
+    const timed = async <T>(phase: keyof Seconds, work: () => Promise<T>): Promise<T> => {
+      const start = performance.now();
+      report(phase, 0, 1);
+      const result = await work();
+      seconds[phase] = (performance.now() - start) / 1000;
+      report(phase, 1, 1);
+      return result;
+    };
+    try {
+      const photo = await timed("decode", () => readPhoto(input, options.maxPixels));
+      const image: GraphImage = { rgb: photo.networkRgb, size: [photo.height, photo.width] };
+      return await this.#inTurn(async () => {
+        const { tensor, box } = await timed("prepare", () => graphs.prepare(image, model.spec.input));
+        const prediction = await timed("network", () => network.run(tensor)).catch((error: unknown) => {
+          if (runtime.choice.name === "webgpu") throw new GpuFailure(messageOf(error));
+          throw error;
+        });
+        tensor.dispose();
+        const alpha = await timed("finish", () =>
+          graphs.finish(prediction, image, model.spec.output, box, options.edges, (done, of) => report("finish", done, of)),
+        );
+        multiply(alpha, photo.alpha);
+        const picture = await timed("encode", () =>
+          render(photo, alpha, options, graphs, deflaters, (done, of) => report("encode", done, of)),
+        );
+        return { ...picture, seconds, heapBytes: runtime.heapBytes() };
+      });
+    } catch (error) {
+      throw await explained(error, this.#parts, "run");
+    }
+  }
+
+  /** Throws what `Lifter.compose` throws. */
+  async compose(input: PhotoInput, alpha: AlphaInput, options: CompleteOptions, onProgress: OnProgress): Promise<CutResult> {
+    const { runtime, graphs, deflaters } = this.#parts;
+    try {
+      const photo = await readPhoto(input, options.maxPixels);
+      const levels = alpha instanceof Blob ? await readAlpha(alpha, options.maxPixels) : alpha;
+      if (levels.length !== photo.width * photo.height) {
+        throw new UsageError(`the alpha has ${levels.length} values, but the photo has ${photo.width} x ${photo.height} pixels`);
+      }
+      // nothing becomes more opaque than the photo itself
+      photo.alpha?.forEach((own, i) => (levels[i] = Math.min(levels[i]!, own)));
+      const picture = await this.#inTurn(() =>
+        render(photo, levels, options, graphs, deflaters, (done, of) => onProgress(step("encode", done, of))),
+      );
+      return { ...picture, seconds: { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 }, heapBytes: runtime.heapBytes() };
+    } catch (error) {
+      throw await explained(error, this.#parts, "run");
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** Names of smaller models are looked up only where a message needs them. */
+async function memoryWarning(setup: Setup, model: Model): Promise<string | null> {
+  try {
+    return checkMemory(needOf(model, ""));
+  } catch {
+    return checkMemory(needOf(model, await smallerModel(setup.source, model.peakBytes)));
+  }
+}
+
+function needOf(model: Model, alternative: string): MemoryNeed {
+  return { model: model.spec.name, peakBytes: model.peakBytes, alternative };
+}
+
+async function readAlpha(file: Blob, maxPixels: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { alpha, width, height } = await readPhoto({ kind: "file", file, name: "the alpha" }, maxPixels);
+  return alpha ?? new Uint8Array(width * height).fill(255);
+}
+
+/** The subject's opacity times the photo's own. */
+function multiply(alpha: Uint8Array, own: Uint8Array | null): void {
+  own?.forEach((value, i) => (alpha[i] = Math.floor((alpha[i]! * value + 127) / 255)));
+}
+
+/** What the runtime threw, with the model's name and what to do. */
+async function explained(
+  error: unknown,
+  { setup, model, runtime }: Pick<Parts, "setup" | "model"> & { runtime: Runtime | undefined },
+  act: "load" | "run",
+): Promise<unknown> {
+  if (error instanceof LiftoutError || error instanceof GpuFailure) return error;
+  if (runtime?.choice.name === "webgpu" && act === "load") return new GpuFailure(messageOf(error));
+  if (meansOutOfMemory(error)) {
+    const need = needOf(model, await smallerModel(setup.source, model.peakBytes));
+    return outOfMemory(need, act, runtime?.heapBytes() ?? 0);
+  }
+  return new NetworkRejected(`${model.spec.name}: ONNX Runtime cannot ${act} it: ${messageOf(error)}`);
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").slice(0, 300);
+}
