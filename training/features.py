@@ -44,7 +44,7 @@ class Features:
 
     def take(self, row: int, mirrored: int) -> Tensor:
         """float32 [64, 80, 80]."""
-        return torch.from_numpy(self.values[row, mirrored]).float() * self.step
+        return torch.from_numpy(np.array(self.values[row, mirrored])).float() * self.step
 
 
 def open_features(folder: Path = RUNS / "features") -> Features:

@@ -1,9 +1,9 @@
-"""The built-in network: U2NetP's encoder, a wider U2NetP at depth, and an alpha at half its input's size.
+"""The built-in network: U2NetP down to a quarter of its input's size and back, and a small head that gives the alpha at half of it.
 
 Two thirds of U2NetP's 19.8 billion multiplications at 320 x 320 pixels are spent in the last decoder stage and in the first encoder stage, at
 full size; what recognises a subject, its stages at a quarter of the size and below, costs a twelfth. So the two last decoder stages are
-left out: the mask of the third one is as good once it is enlarged. The stages at depth are made wider (`widen`), starting as what
-they were, and a small head sharpens their mask with what the second encoder stage sees.
+left out: the mask of the third one is nearly as good once it is enlarged, and a small head corrects it with what the second encoder stage sees.
+The stages at depth may be made wider; they then start as what they were.
 
 Source of the structure: Qin et al. 2020, doi:10.1016/j.patcog.2020.107404 (see liftout.networks.u2net for the whole network).
 """
@@ -24,8 +24,8 @@ DEPTHS = {1: 7, 2: 6, 3: 5, 4: 4, 5: 4, 6: 4}
 """Levels of each stage; a decoder stage is as deep as its encoder stage."""
 DILATED = (5, 6)
 """Stages whose levels keep their size and widen the kernels instead."""
-WIDTHS = {3: 32, 4: 64, 5: 64, 6: 64}
-"""Channels in the middle of the stages at depth; U2NetP has 16 everywhere."""
+WIDTHS = {3: 16, 4: 16, 5: 16, 6: 16}
+"""Channels in the middle of the stages at depth, as U2NetP has them; a recipe may make them wider."""
 SIDES = (3, 4, 5, 6)
 """Stages whose masks are supervised: at 1/4, 1/8, 1/16 and 1/32 of the size."""
 
