@@ -21,14 +21,13 @@ from PIL import Image, ImageDraw
 
 from liftout import graphs
 from liftout.models.catalog import find
-from training.cache import PHOTOS, ROOT
 from training.export import SHIPPED
 from training.network import MEAN, STD
+from training.photos import DATA, ROOT, read_names
 from training.scores import Score, Summary, score, summarise
 
 UInt8Array = npt.NDArray[np.uint8]
 Method = Callable[[Image.Image], tuple[UInt8Array, float]]
-DATA = ROOT.parent.parent / "shared" / "data"
 
 
 class Network:
@@ -109,9 +108,9 @@ def ecssd(folder: Path = DATA / "eval" / "ecssd") -> list[tuple[Path, Path]]:
     return [(photo, folder / "masks" / f"{photo.stem}.png") for photo in photos]
 
 
-def bare_photos(list_file: Path = ROOT / "no_subject.txt", tars: Path = PHOTOS) -> list[Image.Image]:
+def bare_photos(list_file: Path = ROOT / "no_subject.txt", tars: Path = DATA / "train") -> list[Image.Image]:
     """The pictures without a subject, read from the training tars."""
-    names = {f"{line}.photo.webp" for line in list_file.read_text().split("\n") if line and not line.startswith("#")}
+    names = {f"{name}.photo.webp" for name in read_names(list_file)}
     photos = {}
     for tar in sorted(tars.glob("*.tar")):
         with tarfile.open(tar) as archive:

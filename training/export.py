@@ -1,138 +1,152 @@
-"""Turn a run's averaged weights into the network that ships: `python -m training.export RUN`.
+"""Write the pack that ships from a run: `python -m training.export RUN`.
 
-Batch normalisation is folded into the convolutions and the training-only heads are left out. Weights are stored as int8 with a
-scale per output channel and multiplied out when the file is loaded (every engine folds that away), which makes the file a
-quarter as large and computes in fp32.
+The graph is written node by node with liftout's own builder, so the same weights give the same bytes whatever version of torch is installed.
+Weights are stored as int8 with a scale for each output channel and multiplied out at load; the network computes in float32.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+import liftout
+from liftout.convert.graph import Graph, Value
 from liftout.models import packs
 from liftout.models.catalog import find
-from training.cache import ROOT
-from training.graph import build
-from training.network import SIZE, PocketNetwork
+from training.network import SIDES, SIZE, PocketNetwork, Stage, Unit
+from training.photos import RUNS
+from training.train import load_run
 
-LARGEST = 5_000_000
-PACK = ROOT.parent / "src" / "liftout" / "models" / "built_in" / "pocket"
-SHIPPED = PACK / packs.NETWORK
-
-FloatArray = npt.NDArray[np.float32]
-Stored = tuple[list[onnx.TensorProto], list[onnx.NodeProto]]
-"""What stands for a weight: tensors, and the nodes that make it of them."""
+PACK = Path(liftout.__file__).parent / "models" / "built_in" / "pocket"
+SHIPPED = PACK / "network.onnx"
+LARGEST = 8_000_000
+SMALLEST_STORED = 256
+"""Weights of fewer values stay float32."""
 
 
-def load_run(folder: Path) -> PocketNetwork:
-    """The averaged network of a run's last checkpoint, in inference mode."""
-    state = torch.load(folder / "checkpoint.pt", map_location="cpu")
-    network = PocketNetwork(state["recipe"]["widths"])
-    network.load_state_dict(state["averaged"])
-    return network.eval()
-
-
-def fold(network: PocketNetwork) -> PocketNetwork:
-    """The same function without batch normalisation."""
-    folded = copy.deepcopy(network).eval()
-    for module in list(folded.modules()):
-        if isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
-            convolution, norm = module[0], module[1]
-            assert isinstance(convolution, nn.Conv2d)
-            module[0] = fuse_conv_bn_eval(convolution, norm)
-            module[1] = nn.Identity()
-    return folded
-
-
-def to_onnx(
-    network: PocketNetwork,
-    size: int = SIZE,
-    sides: Sequence[int] = (),
-    gain: float = 1.0,
-    mirror: bool = False,
-    shift: float = 0.0,
-) -> onnx.ModelProto:
-    """fp32 graph: `input` float32 [1, 3, size, size] -> `output` float32 [1, 1, size, size], sigmoid inside.
-
-    sides, mirror: see `build`. gain: factor of the logits; above 1 the network decides harder than it was trained to. shift: added to
-    them after that; above 0 what the network doubts is rather kept.
-    """
-    folded = fold(network)
-    last = folded.alpha[0]
-    assert isinstance(last, nn.Conv2d)
-    assert last.bias is not None
-    last.weight.data *= gain
-    last.bias.data.mul_(gain).add_(shift)
-    return build(folded, size, sides, mirror)
-
-
-def store_as_half(model: onnx.ModelProto, smallest: int = 256) -> onnx.ModelProto:
-    """The same graph with its larger float32 weights stored as float16 and cast back at load."""
-
-    def halve(name: str, values: FloatArray) -> Stored:
-        half = numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
-        return [half], [helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT)]
-
-    return _store(model, halve, smallest)
-
-
-def store_as_bytes(model: onnx.ModelProto, smallest: int = 256) -> onnx.ModelProto:
-    """The same graph with its larger float32 weights stored as int8, a scale per output channel, and multiplied out at load."""
-
-    def to_bytes(name: str, values: FloatArray) -> Stored:
-        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True).clip(1e-12) / 127
-        whole = numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}.int8")
-        factor = numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale")
-        cast = helper.make_node("Cast", [whole.name], [f"{name}.levels"], to=TensorProto.FLOAT)
-        return [whole, factor], [cast, helper.make_node("Mul", [f"{name}.levels", factor.name], [name])]
-
-    return _store(model, to_bytes, smallest)
-
-
-def _store(model: onnx.ModelProto, how: Callable[[str, FloatArray], Stored], smallest: int) -> onnx.ModelProto:
-    """Put the tensors and nodes of `how` in place of every float32 weight of at least `smallest` values. Every engine computes
-    such nodes once, at load, since all that they read is constant."""
-    model = copy.deepcopy(model)
-    kept, loading = [], []
-    for weight in model.graph.initializer:
-        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < smallest:
-            kept.append(weight)
-            continue
-        tensors, nodes = how(weight.name, numpy_helper.to_array(weight))
-        kept += tensors
-        loading += nodes
-    nodes = [*loading, *model.graph.node]
-    del model.graph.node[:], model.graph.initializer[:]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend(kept)
+def to_onnx(network: PocketNetwork, size: int = SIZE) -> onnx.ModelProto:
+    """`input` float32 [1, 3, size, size] -> `output` float32 [1, 1, size, size] in [0, 1]; weights in float32."""
+    graph = Graph()
+    x = graph.input("input", (1, 3, size, size))
+    with graph.scope("stage1"):
+        x = _stage(graph, x, network.encoder.stage1)
+    with graph.scope("stage2"):
+        details = _stage(graph, graph.halve(x), network.encoder.stage2)
+    deep, logits = _depth(graph, graph.halve(details), network.depth)
+    with graph.scope("head"):
+        logits = _head(graph, details, deep, logits, network)
+    alpha = graph.sigmoid(graph.resize(logits, (size, size), align_corners=False))
+    lean = graph.finish(alpha, "output")
+    model = lean.model
+    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in lean.weights.items())
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-STORAGES: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
-    "int8": store_as_bytes,
-    "fp16": store_as_half,
-    "fp32": lambda model: model,
-}
+def _depth(graph: Graph, x: Value, depth: nn.Module) -> tuple[Value, Value]:
+    parts = dict(depth.named_children())
+    encoded: dict[int, Value] = {}
+    for number in SIDES:
+        with graph.scope(f"stage{number}"):
+            x = _stage(graph, x if number == SIDES[0] else graph.halve(x), parts[f"stage{number}"])
+        encoded[number] = x
+    for number in reversed(SIDES[:-1]):
+        with graph.scope(f"stage{number}d"):
+            x = _stage(graph, _joined(graph, x, encoded[number]), parts[f"stage{number}d"])
+    with graph.scope(f"side{SIDES[0]}"):
+        return x, _conv(graph, x, parts[f"side{SIDES[0]}"])
 
 
-def write(model: onnx.ModelProto, path: Path, largest: int | None = LARGEST) -> None:
-    """Write one file, complete or not at all. Raises ValueError where it would be larger than `largest` bytes."""
+def _head(graph: Graph, details: Value, deep: Value, logits: Value, network: PocketNetwork) -> Value:
+    head = network.head
+    size = details.shape[2], details.shape[3]
+    with graph.scope("from_details"):
+        fine = _conv(graph, details, head.from_details)
+    with graph.scope("from_depth"):
+        coarse = graph.resize(_conv(graph, deep, head.from_depth), size, align_corners=False)
+    with graph.scope("mix"):
+        seen = _unit(graph, graph.relu(graph.add(fine, coarse)), head.mix)
+    with graph.scope("last"):
+        correction = _conv(graph, seen, head.last)
+    return graph.add(graph.resize(logits, size, align_corners=False), correction)
+
+
+def _stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
+    assert isinstance(stage, Stage)
+    with graph.scope("first"):
+        shortcut = _unit(graph, x, stage.first)
+    levels: list[Value] = []
+    y = shortcut
+    for number, unit in enumerate(stage.down, 1):
+        if levels and not stage.dilated and number < len(stage.down):
+            y = graph.halve(y)
+        with graph.scope(f"down{number}"):
+            y = _unit(graph, y, unit)
+        levels.append(y)
+    del levels[-1]
+    for number, unit in reversed(list(enumerate(stage.up, 1))):
+        with graph.scope(f"up{number}"):
+            y = _unit(graph, _joined(graph, y, levels[number - 1]), unit)
+    return graph.add(y, shortcut)
+
+
+def _unit(graph: Graph, x: Value, unit: nn.Module) -> Value:
+    assert isinstance(unit, Unit)
+    return graph.relu(_conv(graph, x, unit))
+
+
+def _conv(graph: Graph, x: Value, layer: nn.Module) -> Value:
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None
+    weight, bias = (parameter.detach().contiguous().numpy() for parameter in (layer.weight, layer.bias))
+    return graph.conv(x, weight, bias, padding=int(layer.padding[0]), dilation=layer.dilation[0])
+
+
+def _joined(graph: Graph, coarse: Value, skip: Value) -> Value:
+    return graph.concat([graph.resize(coarse, (skip.shape[2], skip.shape[3]), align_corners=False), skip], axis=1)
+
+
+def store_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its larger float32 weights stored as int8, a scale per output channel, and multiplied out at load; every
+    engine computes such nodes once, since all that they read is constant."""
+    stored = onnx.ModelProto()
+    stored.CopyFrom(model)
+    kept: list[onnx.TensorProto] = []
+    loading: list[onnx.NodeProto] = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST_STORED:
+            kept.append(tensor)
+            continue
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True).clip(1e-12) / 127
+        kept.append(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}.int8"))
+        kept.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+        loading.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.levels"], to=TensorProto.FLOAT))
+        loading.append(helper.make_node("Mul", [f"{name}.levels", f"{name}.scale"], [name]))
+    _replace(stored.graph.initializer, kept)
+    _replace(stored.graph.node, [*loading, *model.graph.node])
+    onnx.checker.check_model(stored, full_check=True)
+    return stored
+
+
+def _replace(field: object, values: Iterable[object]) -> None:
+    del field[:]  # type: ignore[attr-defined]
+    field.extend(values)  # type: ignore[attr-defined]
+
+
+def write(model: onnx.ModelProto, path: Path) -> None:
+    """Write one file, complete or not at all. Raises ValueError where it would be larger than LARGEST."""
     content = model.SerializeToString()
-    if largest is not None and len(content) > largest:
-        raise ValueError(f"{path.name} would be {len(content)} bytes, more than {largest}; make the network smaller")
+    if len(content) > LARGEST:
+        raise ValueError(f"{path.name} would be {len(content)} bytes, more than {LARGEST}; make the network smaller")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(content)
@@ -143,46 +157,24 @@ def write_pack(model: onnx.ModelProto, folder: Path, made_from: dict[str, str]) 
     """The pack that ships: the network, and a manifest that describes it by the catalogue's entry `pocket`."""
     with packs.writing(folder, overwrite=True) as fresh:
         write(model, fresh / packs.NETWORK)
-        packs.write_manifest(
-            fresh, packs.Manifest(spec=find("pocket"), precision="fp32", files=(), made_from=made_from)
-        )
-
-
-def add_shape_options(parser: argparse.ArgumentParser) -> None:
-    """Which run, and what its network sees."""
-    parser.add_argument("run", help="name of the run, a folder in runs/")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs")
-    parser.add_argument("--size", type=int, default=find("pocket").input.size[0], help="pixels of the input's side")
-    parser.add_argument(
-        "--sides", type=int, nargs="+", default=(), help="pixels that the network sees; of several the mean decides"
-    )
-    parser.add_argument("--gain", type=float, default=1.0, help="factor of the logits")
-    parser.add_argument("--shift", type=float, default=0.0, help="added to the logits, after the factor")
-    parser.add_argument("--mirror", action="store_true", help="see the photo and its mirror image")
-
-
-def network_of(options: argparse.Namespace) -> onnx.ModelProto:
-    """The fp32 graph that the options of `add_shape_options` describe."""
-    network = load_run(options.runs / options.run)
-    return to_onnx(network, options.size, options.sides, options.gain, options.mirror, options.shift)
+        manifest = packs.Manifest(spec=find("pocket"), precision="fp32", files=(), made_from=made_from)
+        packs.write_manifest(fresh, manifest)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_shape_options(parser)
-    parser.add_argument(
-        "-o", "--output", type=Path, help="write this .onnx file instead of the pack inside the package"
-    )
-    parser.add_argument("--weights", choices=tuple(STORAGES), default="int8", help="how the weights are stored")
+    parser.add_argument("run", help="name of the run, a folder in runs/")
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("-o", "--output", type=Path, help="write this .onnx file, not the pack inside the package")
     options = parser.parse_args()
-    model = STORAGES[options.weights](network_of(options))
+    model = store_as_bytes(to_onnx(load_run(options.runs / options.run)))
     if options.output:
         write(model, options.output)
-        print(f"{options.output}: {options.output.stat().st_size} bytes")
     else:
         digest = hashlib.sha256((options.runs / options.run / "checkpoint.pt").read_bytes()).hexdigest()
         write_pack(model, PACK, {"file": f"training run {options.run}", "sha256": digest, "torch": torch.__version__})
-        print(f"{SHIPPED}: {SHIPPED.stat().st_size} bytes")
+    path = options.output or SHIPPED
+    print(f"{path.name}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -1,128 +1,214 @@
-"""The pocket network: a photo in, the alpha of its subject out.
+"""The built-in network: U2NetP down to a quarter of its input's size and back, and a small head that gives the alpha at half of it.
 
-Made for CPUs and WASM, where the cost of a layer is memory traffic as much as arithmetic: an eight-pixel patch stem goes
-to a quarter of the size at once, everything after it is dense 3x3 convolutions at a quarter of the size and below (they
-reach ten times the arithmetic rate of depthwise ones there), and the last map is predicted at half size by moving channels
-into pixels. The encoder is a small residual network (He et al. 2016, "Deep Residual Learning", CVPR) whose deepest stage
-sees the whole photo; the decoder adds what each stage knows about detail (Lin et al. 2017, "Feature Pyramid Networks",
-CVPR) and is supervised at every depth while it is trained.
+Two thirds of U2NetP's 19.8 billion multiplications at 320 x 320 pixels are spent in the last decoder stage and in the first encoder stage, at
+full size; what recognises a subject, its stages at a quarter of the size and below, costs a twelfth. So the two last decoder stages are
+left out: the mask of the third one is nearly as good once it is enlarged, and a small head corrects it with what the second encoder stage sees.
+The stages at depth may be made wider; they then start as what they were.
+
+Source of the structure: Qin et al. 2020, doi:10.1016/j.patcog.2020.107404 (see liftout.networks.u2net for the whole network).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIZE = 256
+SIZE = 320
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-WIDTHS = (32, 64, 160, 224)
-"""Channels at 1/4, 1/8, 1/16 and 1/32 of the size."""
+DEPTHS = {1: 7, 2: 6, 3: 5, 4: 4, 5: 4, 6: 4}
+"""Levels of each stage; a decoder stage is as deep as its encoder stage."""
+DILATED = (5, 6)
+"""Stages whose levels keep their size and widen the kernels instead."""
+WIDTHS = {3: 16, 4: 16, 5: 16, 6: 16}
+"""Channels in the middle of the stages at depth, as U2NetP has them; a recipe may make them wider."""
+SIDES = (3, 4, 5, 6)
+"""Stages whose masks are supervised: at 1/4, 1/8, 1/16 and 1/32 of the size."""
+
+
+class Unit(nn.Conv2d):
+    """3x3 convolution and ReLU; U2NetP's batch norms are folded in and are not learnt again."""
+
+    def __init__(self, inputs: int, outputs: int, dilation: int = 1, kernel: int = 3) -> None:
+        super().__init__(inputs, outputs, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(super().forward(x))
+
+
+class Stage(nn.Module):
+    """A residual U-block: `depth` levels down and up again, added to the block's first convolution.
+
+    float32 [B, inputs, h, w] -> [B, outputs, h, w]. `down[k]` is level k + 1 on the way down, `up[k]` on the way up.
+    """
+
+    def __init__(self, depth: int, inputs: int, middle: int, outputs: int = 64, *, dilated: bool = False) -> None:
+        super().__init__()
+        self.dilated = dilated
+        spacing = [2**level if dilated else 1 for level in range(depth)]
+        if not dilated:
+            spacing[-1] = 2
+        self.first = Unit(inputs, outputs)
+        self.down = nn.ModuleList(
+            Unit(outputs if level == 0 else middle, middle, spacing[level]) for level in range(depth)
+        )
+        self.up = nn.ModuleList(
+            Unit(2 * middle, outputs if level == 0 else middle, spacing[level]) for level in range(depth - 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut: Tensor = self.first(x)
+        levels: list[Tensor] = [self.down[0](shortcut)]
+        for unit in self.down[1:-1]:
+            levels.append(unit(levels[-1] if self.dilated else halve(levels[-1])))
+        y: Tensor = self.down[-1](levels[-1])
+        for unit, skip in zip(reversed(self.up), reversed(levels), strict=True):
+            y = unit(torch.cat((y if self.dilated else enlarge(y, skip), skip), 1))
+        return y + shortcut
+
+
+class Encoder(nn.Module):
+    """Stages 1 and 2, which stay as U2NetP has them. float32 [B, 3, S, S] -> [B, 64, S/2, S/2]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage1 = Stage(DEPTHS[1], 3, 16)
+        self.stage2 = Stage(DEPTHS[2], 64, 16)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        details: Tensor = self.stage2(halve(self.stage1(photo)))
+        return details
+
+
+class Depth(nn.Module):
+    """Stages 3 to 6 and back to 3d. float32 [B, 64, S/4, S/4] -> the last map, of the same shape, and logits by stage, [B, 1, ...]."""
+
+    def __init__(self, widths: Mapping[int, int]) -> None:
+        super().__init__()
+        for number in SIDES:
+            dilated = number in DILATED
+            self.add_module(f"stage{number}", Stage(DEPTHS[number], 64, widths[number], dilated=dilated))
+            if number != SIDES[-1]:
+                self.add_module(f"stage{number}d", Stage(DEPTHS[number], 128, widths[number], dilated=dilated))
+            self.add_module(f"side{number}", nn.Conv2d(64, 1, 3, padding=1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        parts = dict(self.named_children())
+        encoded: dict[int, Tensor] = {}
+        for number in SIDES:
+            x = encoded[number] = parts[f"stage{number}"](x if number == SIDES[0] else halve(x))
+        logits = {SIDES[-1]: parts[f"side{SIDES[-1]}"](x)}
+        for number in reversed(SIDES[:-1]):
+            x = parts[f"stage{number}d"](torch.cat((enlarge(x, encoded[number]), encoded[number]), 1))
+            logits[number] = parts[f"side{number}"](x)
+        return x, logits
+
+
+class Head(nn.Module):
+    """The mask at half size: the one at a quarter, enlarged, and what the second stage's details correct. Starts as no correction."""
+
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        self.from_details = nn.Conv2d(64, channels, 1)
+        self.from_depth = nn.Conv2d(64, channels, 1)
+        self.mix = Unit(channels, channels)
+        self.last = nn.Conv2d(channels, 1, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, details: Tensor, deep: Tensor, logits: Tensor) -> Tensor:
+        seen = functional.relu(self.from_details(details) + enlarge(self.from_depth(deep), details))
+        return enlarge(logits, details) + self.last(self.mix(seen))  # type: ignore[no-any-return]
 
 
 class PocketNetwork(nn.Module):
-    """RGB float32 [B, 3, S, S], ImageNet-normalised, S a multiple of 32 -> alpha float32 [B, 1, S, S] in [0, 1].
+    """RGB float32 [B, 3, S, S], ImageNet-normalised, S a multiple of 32 -> alpha float32 [B, 1, S/2, S/2] in [0, 1]."""
 
-    `logits` gives the same before the sigmoid together with the coarser maps that training supervises.
-    """
-
-    def __init__(self, widths: Sequence[int] = WIDTHS, depths: Sequence[int] = (2, 3, 2)):
+    def __init__(self, widths: Mapping[int, int] = WIDTHS) -> None:
         super().__init__()
-        quarter, eighth, sixteenth, last = widths
-        self.stem = _unit(3, quarter, kernel=8, stride=4, padding=2)
-        self.quarter = Residual(quarter)
-        self.eighth = _stage(quarter, eighth, depths[0])
-        self.sixteenth = _stage(eighth, sixteenth, depths[1])
-        self.last = _stage(sixteenth, last, depths[2])
-        self.scene = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(last, last, 1))
-        self.from_last = _unit(last, 96, kernel=1)
-        self.from_sixteenth = _unit(sixteenth, 96, kernel=1)
-        self.at_sixteenth = _unit(96, 64)
-        self.from_eighth = _unit(eighth, 64, kernel=1)
-        self.at_eighth = _unit(64, 48)
-        self.from_quarter = _unit(quarter, 48, kernel=1)
-        self.at_quarter = _unit(48, 32)
-        self.alpha = nn.Sequential(nn.Conv2d(32, 4, 3, padding=1), nn.PixelShuffle(2))
-        self.coarse = nn.ModuleList([nn.Conv2d(96, 1, 1), nn.Conv2d(64, 1, 1), nn.Conv2d(48, 1, 1)])
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            if isinstance(module, Residual):
-                # A block that starts as the identity lets a large learning rate work from the first step.
-                nn.init.zeros_(module.second[1].weight)
+        self.encoder = Encoder()
+        self.depth = Depth(widths)
+        self.head = Head()
 
     def forward(self, photo: Tensor) -> Tensor:
-        return torch.sigmoid(_double(self.logits(photo)[0]))
+        return torch.sigmoid(self.logits(photo)[0])
 
-    def logits(self, photo: Tensor) -> list[Tensor]:
-        """Logits at 1/2, 1/32, 1/16 and 1/8 of the size: float32 [B, 1, ...]."""
-        return self.logits_and_maps(photo)[0]
-
-    def logits_and_maps(self, photo: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """The logits, and the maps that they are made from, by the names of the teacher's maps at the same place (`map_channels`)."""
-        quarter = self.quarter(self.stem(photo))
-        eighth = self.eighth(quarter)
-        sixteenth = self.sixteenth(eighth)
-        last = self.last(sixteenth)
-        deep = self.from_last(functional.relu(last + self.scene(last)))
-        middle = self.at_sixteenth(_double(deep) + self.from_sixteenth(sixteenth))
-        fine = self.at_eighth(_double(middle) + self.from_eighth(eighth))
-        finest = self.at_quarter(_double(fine) + self.from_quarter(quarter))
-        coarse = [head(x) for head, x in zip(self.coarse, (deep, middle, fine), strict=True)]
-        maps = {"stage4": eighth, "stage5": sixteenth, "stage6": deep, "stage5d": middle, "stage4d": fine}
-        return [self.alpha(finest), *coarse], maps
+    def logits(self, photo: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """Logits at half the size, and those of each stage at depth."""
+        details = self.encoder(photo)
+        deep, logits = self.depth(halve(details))
+        return self.head(details, deep, logits[SIDES[0]]), logits
 
 
-def map_channels(widths: Sequence[int] = WIDTHS) -> dict[str, int]:
-    """Channels of the maps that stand where the teacher has its stages: encoder at 1/8 and 1/16, decoder at 1/32, 1/16 and 1/8."""
-    return {"stage4": widths[1], "stage5": widths[2], "stage6": 96, "stage5d": 64, "stage4d": 48}
+def from_u2netp(checkpoint: Path, widths: Mapping[int, int] = WIDTHS) -> PocketNetwork:
+    """The network that computes what U2NetP's third decoder stage computes. checkpoint: the authors' u2netp.pth. The new channels are
+    random; seed torch before."""
+    state = torch.load(checkpoint, map_location="cpu")
+    network = PocketNetwork(widths)
+    with torch.no_grad():
+        for name in ("stage1", "stage2"):
+            _take_stage(network.encoder.get_submodule(name), _read_stage(state, name))
+        for number in SIDES:
+            for name in (f"stage{number}", f"stage{number}d")[: 1 if number == SIDES[-1] else 2]:
+                _take_stage(network.depth.get_submodule(name), _read_stage(state, name))
+            side = network.depth.get_submodule(f"side{number}")
+            side.weight.copy_(state[f"side{number}.weight"])  # type: ignore[operator]
+            side.bias.copy_(state[f"side{number}.bias"])  # type: ignore[operator]
+    return network
 
 
-def take_over(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Give `network` the weights of a narrower one such that it computes the same: what is new is read by nothing yet.
-
-    New channels start at random, and the columns that read them at zero, from where training takes them.
-    Raises ValueError where a weight is missing or larger than the network's.
-    """
-    state = network.state_dict()
-    if unknown := sorted(set(weights) ^ set(state)):
-        raise ValueError(f"these weights are of another network: {unknown[0]} is in one of the two only")
-    for name, mine in state.items():
-        given = weights[name].to(mine.device)
-        if given.ndim != mine.ndim or any(small > large for small, large in zip(given.shape, mine.shape, strict=True)):
-            raise ValueError(f"{name} is {tuple(given.shape)}, which does not fit into {tuple(mine.shape)}")
-        if mine.ndim == 4:
-            mine[: given.shape[0], given.shape[1] :] = 0
-        mine[tuple(slice(0, size) for size in given.shape)] = given
-    network.load_state_dict(state)
+def _read_stage(state: Mapping[str, Tensor], stage: str) -> Stage:
+    """A stage of the checkpoint, its batch norms folded into its convolutions."""
+    number = int(stage.removeprefix("stage")[0])
+    inputs = 3 if stage == "stage1" else 128 if stage.endswith("d") else 64
+    result = Stage(DEPTHS[number], inputs, 16, dilated=number in DILATED)
+    names = {"rebnconvin": result.first}
+    names |= {f"rebnconv{level}": unit for level, unit in enumerate(result.down, 1)}
+    names |= {f"rebnconv{level}d": unit for level, unit in enumerate(result.up, 1)}
+    for name, unit in names.items():
+        conv, norm = f"{stage}.{name}.conv_s1", f"{stage}.{name}.bn_s1"
+        scale = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + 1e-5).sqrt()
+        unit.weight.copy_(state[f"{conv}.weight"] * scale[:, None, None, None])
+        unit.bias.copy_((state[f"{conv}.bias"] - state[f"{norm}.running_mean"]) * scale + state[f"{norm}.bias"])
+    return result
 
 
-class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut; the channels stay as they are."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.first = _unit(channels, channels)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x + self.second(self.first(x)))
-
-
-def _unit(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int | None = None) -> nn.Sequential:
-    padding = kernel // 2 if padding is None else padding
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+def _take_stage(large: nn.Module, small: Stage) -> None:
+    """Make `large` compute what `small` does: the channels that it has more start at random and are read with weights of zero."""
+    assert isinstance(large, Stage)
+    wide, narrow = large.down[0].out_channels, small.down[0].out_channels
+    assert isinstance(wide, int)
+    assert isinstance(narrow, int)
+    _widen(large.first, small.first, range(small.first.in_channels))
+    for mine, given in zip(large.down, small.down, strict=True):
+        _widen(mine, given, range(given.in_channels))  # type: ignore[arg-type]
+    for mine, given in zip(large.up, small.up, strict=True):
+        _widen(mine, given, [*range(narrow), *range(wide, wide + narrow)])
 
 
-def _stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(_unit(inputs, outputs, stride=2), *[Residual(outputs) for _ in range(depth)])
+def _widen(large: nn.Module, small: nn.Module, inputs: Sequence[int]) -> None:
+    """inputs: which inputs of `large` are those of `small`."""
+    assert isinstance(large, Unit)
+    assert isinstance(small, Unit)
+    assert large.bias is not None
+    assert small.bias is not None
+    nn.init.kaiming_normal_(large.weight, nonlinearity="relu").mul_(0.7)
+    large.weight[: small.out_channels] = 0
+    large.weight[: small.out_channels, list(inputs)] = small.weight
+    nn.init.zeros_(large.bias)
+    large.bias[: small.out_channels] = small.bias
 
 
-def _double(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+def halve(x: Tensor) -> Tensor:
+    """Maximum over 2x2 cells; odd sizes round up."""
+    return functional.max_pool2d(x, 2, 2, ceil_mode=True)
+
+
+def enlarge(x: Tensor, other: Tensor) -> Tensor:
+    """`x` at the height and width of `other`, bilinear, pixel centres at halves."""
+    return functional.interpolate(x, size=other.shape[2:], mode="bilinear", align_corners=False)

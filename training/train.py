@@ -1,8 +1,8 @@
-"""Train the pocket network: `python -m training.train RECIPE`.
+"""Train the built-in network: `python -m training.train RECIPE`.
 
-A recipe (TOML, see recipes/) names the seed and the phases: scenes to draw, batch, learning rate from and to, what counts.
-A run lives in `runs/<recipe>/`: checkpoint.pt (written every few minutes, to a temporary name first), log.csv, curves.png.
-A run that was killed, even by kill -9, continues from its last checkpoint when it is started again, to the same weights.
+A recipe (TOML, see recipes/) says what is learnt, from where, and how long. A run lives in `runs/<recipe>/`: checkpoint.pt (written every few
+minutes, to a temporary name first), log.csv, and photos.json, the photos that it began with. A run that was killed, even by kill -9, continues
+from its last checkpoint when it is started again, to the same weights.
 """
 
 from __future__ import annotations
@@ -10,430 +10,297 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
-import ctypes
+import json
+import math
 import os
 import time
 import tomllib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.cache import ROOT
-from training.curves import draw_curves
-from training.muon import Muon
-from training.network import MEAN, SIZE, STD, WIDTHS, PocketNetwork, map_channels, take_over
-from training.scenes import SCENES, SIDE, Scenes, open_scenes
-from training.selection import IntArray
-from training.shipped import read_shipped, settle
+from training.features import U2NETP, Features, open_features
+from training.network import MEAN, SIDES, STD, WIDTHS, PocketNetwork, from_u2netp
+from training.photos import RUNS
+from training.targets import KINDS, Targets, open_targets
 
-LOG_FIELDS = (
-    "step",
-    "scenes",
-    "rate",
-    "loss",
-    "hints",
-    "held_out_hints",
-    "held_out_mae",
-    "scenes_per_second",
-    "seconds",
-)
-HELD_OUT = 128
-"""Scenes at the end of the file that are never trained on; of few, a tenth."""
-EMPTY = 0.1
-"""Alpha up to which a scene counts as made of nothing."""
-AROUND, AGREES = 11, 0.2
-"""Pixels a side over which two alphas are compared, and how far their means may be apart there."""
-ADAM_SHARE = 0.3
-"""Adam's rate for norms and biases, as a share of Muon's for kernels."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """scenes: how many to draw, in batches of `batch`, all of one of `sides` pixels. rate: learning rate at the phase's first and
-    last step. window: smallest part of a scene's side that is seen, in half of the cases. hints: weight of agreeing with the
-    teacher's maps."""
-
-    scenes: int
-    rate: tuple[float, float]
-    batch: int = 24
-    sides: tuple[int, ...] = (256,)
-    window: float = 0.7
-    hints: float = 0.5
-
-    @property
-    def steps(self) -> int:
-        return max(1, self.scenes // self.batch)
+PARTS = ("depth", "head", "whole")
+SHARES = {"labelled": 0.72, "true": 0.06, "small teacher": 0.2, "empty": 0.02}
+"""Few without a subject: a seventh of them taught the network to leave hard photos empty too."""
+LOG_FIELDS = ("step", "photos", "rate", "loss", "seconds_a_photo", "chosen_iou", "chosen_mae", "chosen_empty")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """decay: weight decay. averaging: how much of the averaged weights each step keeps (after a warm-up). warm_up: steps over
-    which the rate rises at the start. start: run whose averaged weights to start from, or a pack's .onnx file in the folder of
-    runs, exported with `start_gain`. contrast: gain of alphas about one half, undoes the blur that averaging gave them. overlap:
-    weight of the soft intersection over union beside the cross-entropy. widths: of the network; it may be wider than the one that
-    it starts from. empties: how often in an epoch a scene without a subject is drawn."""
+    """part: what is learnt: "depth" (stages 3 and deeper, on stored features), "head", or "whole" (both, on photos; the encoder too).
+    photos: how many to draw, in batches of `batch`. rate: highest learning rate; it rises over `warm_up` steps and falls along a
+    cosine. start: run to start from, else U2NetP. averaging: how much of the averaged weights each step keeps. widths: channels in
+    the middle of stages 3 to 6, where the run starts from U2NetP. shares: how often each kind of photo is drawn."""
 
-    phases: tuple[Phase, ...]
-    seed: int = 1
-    decay: float = 0.05
-    averaging: float = 0.998
-    warm_up: int = 100
+    part: str
+    photos: int
+    rate: float
+    batch: int = 8
     start: str = ""
-    start_gain: float = 1.0
-    contrast: float = 1.5
-    overlap: float = 0.7
-    widths: tuple[int, ...] = WIDTHS
-    empties: int = 1
+    seed: int = 1
+    warm_up: int = 20
+    averaging: float = 0.99
+    decay: float = 1e-3
+    widths: list[int] = field(default_factory=lambda: list(WIDTHS.values()))
+    shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        facts: dict[str, Any] = tomllib.loads(path.read_text())
-        phases = [Phase(**_frozen(phase)) for phase in facts.pop("phases")]
-        return cls(phases=tuple(phases), **_frozen(facts))
+        """Raises SystemExit where a part or kind has another name."""
+        recipe = cls(**tomllib.loads(path.read_text()))
+        if recipe.part not in PARTS or set(recipe.shares) - set(KINDS):
+            raise SystemExit(f"{path.name}: part is one of {', '.join(PARTS)}; shares are of {', '.join(KINDS)}")
+        return recipe
 
     @property
     def steps(self) -> int:
-        return sum(phase.steps for phase in self.phases)
+        """Batches in all."""
+        return max(1, self.photos // self.batch)
 
-    def at(self, step: int) -> Moment:
-        """Raises IndexError beyond the last step."""
-        drawn, rest = 0, step
-        for phase in self.phases:
-            if rest < phase.steps:
-                first, last = phase.rate
-                rate = first + (last - first) * rest / max(1, phase.steps - 1)
-                return Moment(phase, rate * min(1.0, (step + 1) / max(1, self.warm_up)), drawn + rest * phase.batch)
-            rest -= phase.steps
-            drawn += phase.steps * phase.batch
-        raise IndexError(f"step {step} is beyond the recipe's {self.steps}")
-
-
-class Moment(NamedTuple):
-    """Of a run. drawn: scenes before this step."""
-
-    phase: Phase
-    rate: float
-    drawn: int
-
-
-def _frozen(facts: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        return self.rate * min(1.0, (step + 1) / self.warm_up) * (0.5 + 0.5 * math.cos(math.pi * step / self.steps))
 
 
 class Batch(NamedTuple):
-    """photos: normalised, float32 [B, 3, side, side]. alphas: what to learn, [B, 1, side / 2, ...]; teacher: [B, 1, side / 4, ...], float32
-    in [0, 1]. maps: by name, float32 [B, 64, ...], each channel less its mean, in units of its spread."""
+    """inputs: features [B, 64, 80, 80] or photos [B, 3, 320, 320], float32. alphas: float32 [B, 1, 160, 160]."""
 
-    photos: Tensor
+    inputs: Tensor
     alphas: Tensor
-    teacher: Tensor
-    maps: dict[str, Tensor]
 
 
-class Batches:
-    """Scenes as tensors, half of them mirrored, half of them cut; which ones and how follows from the seed and how many were drawn
-    before."""
+class Score(NamedTuple):
+    """On the photos to choose by. iou: mean over the sources of photos. mae: mean error. empty: mean alpha where nothing is. sources: IoU by source."""
 
-    def __init__(self, scenes: Scenes, rows: IntArray, seed: int, contrast: float, device: torch.device) -> None:
-        self.scenes, self.rows, self.seed, self.contrast, self.device = scenes, rows, seed, contrast, device
-        self.order: tuple[int, IntArray] = (-1, np.empty(0, np.int64))
-        self.scales = {}
-        for name, known in scenes.maps.items():
-            spread = np.maximum(known.spread, 0.05 * np.median(known.spread))
-            scale, shift = [torch.from_numpy(x / spread).view(1, -1, 1, 1).to(device) for x in (known.step, known.mean)]
-            self.scales[name] = scale, shift
-
-    def draw(self, first: int, size: int, sides: tuple[int, ...], window: float) -> Batch:
-        """first: how many scenes were drawn before. window: see Phase."""
-        rows = np.array([self._row(first + offset) for offset in range(size)])
-        chance = np.random.default_rng([self.seed, 3, first])
-        share = np.where(chance.random(size) < 0.5, chance.uniform(window, 1, size), 1)
-        mirror = np.where(chance.random(size) < 0.5, -1, 1)
-        matrices = np.zeros((size, 2, 3), np.float32)
-        matrices[:, 0, 0], matrices[:, 1, 1] = share * mirror, share
-        matrices[:, :, 2] = chance.uniform(-1, 1, (size, 2)) * (1 - share)[:, None]
-        return self.take(rows, int(chance.choice(sides)), torch.from_numpy(matrices))
-
-    def take(self, rows: IntArray, side: int, windows: Tensor | None = None) -> Batch:
-        """The scenes `rows` at `side` pixels. windows: matrices, float32 [B, 2, 3], from the window to the scene, both from -1 to 1."""
-        if windows is None:
-            windows = torch.eye(2, 3).expand(len(rows), -1, -1)
-        windows = windows.to(self.device)
-
-        def load(values: npt.NDArray[np.uint8]) -> Tensor:
-            pixels = torch.from_numpy(values[rows]).to(self.device)
-            return (pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)).float()
-
-        def see(values: Tensor, stride: int) -> Tensor:
-            places = functional.affine_grid(
-                windows, [len(rows), 1, side // stride, side // stride], align_corners=False
-            )
-            return functional.grid_sample(values, places, padding_mode="border", align_corners=False)
-
-        mean, std = [torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD)]
-        photos = (see(load(self.scenes.photos), 1) / 255 - mean) / std
-        made = load(self.scenes.alphas) / 255
-        teacher = load(self.scenes.teacher) / 255
-        alphas, teacher = agreed(((made - 0.5) * self.contrast + 0.5).clamp(0, 1), teacher)
-        maps = {}
-        for name, (scale, shift) in self.scales.items():
-            values = load(self.scenes.maps[name].values)
-            maps[name] = see(values * scale - shift, SIDE // values.shape[-1]).clamp(-6, 6)
-        photos = photos.contiguous(memory_format=torch.channels_last)
-        return Batch(photos, see(alphas, 2), see(teacher, 4), maps)
-
-    def _row(self, drawn: int) -> int:
-        epoch, place = divmod(drawn, len(self.rows))
-        if self.order[0] != epoch:
-            self.order = epoch, np.random.default_rng([self.seed, 7, epoch]).permutation(self.rows)
-        return int(self.order[1][place])
+    iou: float
+    mae: float
+    empty: float
+    sources: dict[str, float]
 
 
-def agreed(made: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """The alpha to learn, at both sizes: what the scene was made of where the teacher agrees, sharper than it at edges; elsewhere the
-    teacher's, since a window may show a piece of what was the subject of the whole photo. A scene made of nothing stays empty,
-    whatever the teacher sees in it.
+class Examples:
+    """Photos as tensors, half of them mirrored; which ones follows from the seed and the step. features: None where photos are wanted."""
 
-    made: float32 [B, 1, 2h, 2w]. teacher: [B, 1, h, w]. Returns float32 [B, 1, 2h, 2w] and [B, 1, h, w]."""
-    teacher = torch.where(made.amax((1, 2, 3), keepdim=True) < EMPTY, torch.zeros_like(teacher), teacher)
-    large = functional.interpolate(teacher, scale_factor=2.0, mode="bilinear", align_corners=False)
-    apart = functional.avg_pool2d(made - large, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False).abs()
-    return torch.where(apart < AGREES, made, large), teacher
+    def __init__(self, targets: Targets, features: Features | None, recipe: Recipe, folder: Path) -> None:
+        self.targets, self.features, self.recipe = targets, features, recipe
+        self.places = {name: row for row, name in enumerate(features.names)} if features else targets.rows
+        listed = folder / "photos.json"
+        if not listed.exists():
+            known = {kind: [name for name in targets.training(kind) if name in self.places] for kind in KINDS}
+            listed.write_text(json.dumps(known))
+        self.names: dict[str, list[str]] = json.loads(listed.read_text())
+        self.choosing = [name for name in targets.choosing if name in self.places]
+
+    def draw(self, step: int) -> Batch:
+        """The batch of a step."""
+        chance = np.random.default_rng([self.recipe.seed, step])
+        kinds = [kind for kind in KINDS if self.names[kind] and self.recipe.shares.get(kind)]
+        shares = np.array([self.recipe.shares[kind] for kind in kinds])
+        drawn = [
+            self.names[kind][chance.integers(len(self.names[kind]))]
+            for kind in chance.choice(kinds, self.recipe.batch, p=shares / shares.sum())
+        ]
+        return self.take(drawn, chance.integers(2, size=len(drawn)).tolist())
+
+    def take(self, names: list[str], mirrored: list[int]) -> Batch:
+        """These photos; `mirrored` has a 1 for each that is seen mirrored."""
+        inputs, alphas = [], []
+        for name, turn in zip(names, mirrored, strict=True):
+            place, alpha = self.places[name], self.targets.alpha(name)
+            inputs.append(self.features.take(place, turn) if self.features else self._photo(place, turn))
+            alphas.append(alpha.flip(1) if turn else alpha)
+        stacked = torch.stack(inputs).contiguous(memory_format=torch.channels_last)
+        return Batch(stacked, torch.stack(alphas)[:, None])
+
+    def _photo(self, row: int, mirrored: int) -> Tensor:
+        pixels = np.array(self.targets.photos.pixels[row][:, :: -1 if mirrored else 1])
+        mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+        return (torch.from_numpy(pixels).permute(2, 0, 1) / 255 - mean) / std
 
 
-class Hints(nn.Module):
-    """How far the network's maps are from the teacher's, in units of each channel's spread; a 1x1 convolution per map translates."""
-
-    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
-        super().__init__()
-        channels = map_channels(widths)
-        self.translate = nn.ModuleDict({name: nn.Conv2d(width, 64, 1) for name, width in channels.items()})
-
-    def forward(self, maps: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
-        """Mean squared difference over maps, photos and channels; a scalar."""
-        apart = [functional.mse_loss(turn(maps[name]).float(), wanted[name]) for name, turn in self.translate.items()]
-        return torch.stack(apart).mean()
-
-
-def structure_loss(outputs: list[Tensor], alphas: Tensor, teacher: Tensor, overlap: float = 0.7) -> Tensor:
-    """Cross-entropy and soft intersection over union against the scene's alpha, both heavier near edges, at half size; and
-    cross-entropy against the teacher's alpha at the coarser depths.
-
-    Half size because that is where the network decides; the doubling after it learns nothing.
+def mask_loss(logits: Tensor, alphas: Tensor) -> Tensor:
+    """Cross-entropy, heavier near edges, and where there is a subject soft intersection over union; both [B, 1, h, w].
 
     Source of the weighting: Wei et al. 2020, "F3Net: Fusion, Feedback and Focus for Salient Object Detection", AAAI.
     """
-    near = functional.avg_pool2d(alphas, (7, 1), stride=1, padding=(3, 0), count_include_pad=False)
-    near = functional.avg_pool2d(near, (1, 7), stride=1, padding=(0, 3), count_include_pad=False)
-    weights = 1 + 4 * (near - alphas).abs()
-    logits = outputs[0].float()
-    entropy = functional.binary_cross_entropy_with_logits(logits, alphas, weight=weights)
+    near = functional.avg_pool2d(alphas, 5, stride=1, padding=2, count_include_pad=False)
+    entropy = functional.binary_cross_entropy_with_logits(logits, alphas, weight=1 + 3 * (near - alphas).abs())
     guess = torch.sigmoid(logits)
-    both = (weights * guess * alphas).sum((1, 2, 3))
-    either = (weights * (guess + alphas - guess * alphas)).sum((1, 2, 3))
-    loss = entropy + (1 - (both + 1) / (either + 1)).mean() * overlap
-    for coarse in outputs[1:]:
-        target = functional.avg_pool2d(teacher, teacher.shape[-1] // coarse.shape[-1])
-        loss = loss + 0.3 * functional.binary_cross_entropy_with_logits(coarse.float(), target)
-    return loss
+    both = (guess * alphas).sum((1, 2, 3))
+    either = (guess + alphas - guess * alphas).sum((1, 2, 3))
+    return entropy + 0.5 * ((1 - (both + 4) / (either + 4)) * alphas.amax((1, 2, 3))).mean()
 
 
 class Run:
     """One training run in one folder; `step` counts what is done."""
 
-    def __init__(self, recipe: Recipe, folder: Path, scenes: Scenes, device: torch.device) -> None:
-        self.recipe, self.folder, self.device = recipe, folder, device
-        count = len(scenes.photos)
-        self.held_out = np.arange(count - min(HELD_OUT, count // 10), count)
-        rows = np.arange(count - len(self.held_out))
-        empty = rows[scenes.alphas[rows].max((1, 2)) < 255 * EMPTY]
-        rows = np.concatenate([rows, *[empty] * (recipe.empties - 1)])
-        self.batches = Batches(scenes, rows, recipe.seed, recipe.contrast, device)
-        torch.manual_seed(recipe.seed)
-        network, hints = self._start()
-        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.hints = hints.to(device)
-        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
-        learnt = [*self.network.parameters(), *self.hints.parameters()]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            Muon([p for p in learnt if p.ndim > 1], lr=1.0, decay=recipe.decay),
-            torch.optim.AdamW([p for p in learnt if p.ndim <= 1], weight_decay=0.0),
-        ]
-        self.step = 0
-        self.seconds = 0.0
-        self.log: list[dict[str, float]] = []
+    def __init__(self, recipe: Recipe, folder: Path, targets: Targets, features: Features | None) -> None:
+        self.recipe, self.folder = recipe, folder
         folder.mkdir(parents=True, exist_ok=True)
+        self.examples = Examples(targets, features, recipe, folder)
+        torch.manual_seed(recipe.seed)
+        widths = dict(zip(SIDES, recipe.widths, strict=True))
+        self.network = load_run(folder.parent / recipe.start) if recipe.start else from_u2netp(U2NETP, widths)
+        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        learnt = {"depth": self.network.depth, "head": self.network.head, "whole": self.network}[recipe.part]
+        self.network.requires_grad_(False)
+        learnt.requires_grad_(True)
+        self.optimizer = torch.optim.AdamW(learnt.parameters(), weight_decay=recipe.decay, betas=(0.9, 0.99))
+        self.step, self.log = 0, list[dict[str, float]]()
         if (folder / "checkpoint.pt").exists():
             self._load()
 
-    def _start(self) -> tuple[PocketNetwork, Hints]:
-        """What the recipe starts from."""
-        recipe, network, hints = self.recipe, PocketNetwork(self.recipe.widths), Hints(self.recipe.widths)
-        if recipe.start.endswith(".onnx"):
-            shipped = read_shipped(self.folder.parent / recipe.start, recipe.start_gain)
-            side = recipe.phases[0].sides[0]
-            settle(
-                shipped,
-                [self.batches.take(rows, side).photos.cpu() for rows in np.array_split(self.batches.rows[:64], 8)],
-            )
-            take_over(network, shipped.state_dict())
-        elif recipe.start:
-            state = torch.load(self.folder.parent / recipe.start / "checkpoint.pt", map_location="cpu")
-            take_over(network, state["averaged"])
-            take_over(hints, state["hints"])
-        return network, hints
-
-    def train(self, until: int | None = None, save_seconds: float = 240, autocast: bool = False) -> None:
+    def train(self, until: int | None = None, save_seconds: float = 240) -> None:
         """Train to step `until`, or to the recipe's end."""
         last = self.recipe.steps if until is None else min(until, self.recipe.steps)
-        started = saved = time.monotonic()
-        before, losses, seen, seconds = self.step, [], 0, self.seconds
+        losses: list[float] = []
         mark = time.monotonic()
         while self.step < last:
-            losses.append(self._one_step(autocast))
-            seen += self.recipe.at(self.step - 1).phase.batch
+            losses.append(self._one_step())
             now = time.monotonic()
-            self.seconds = seconds + now - started
-            if now - saved > save_seconds or self.step == last:
-                self._record(losses, seen / (now - mark), autocast)
+            if now - mark > save_seconds or self.step == last:
+                self._record(losses, (now - mark) / (len(losses) * self.recipe.batch))
                 self._save()
-                pace = (now - started) / (self.step - before)
-                print(self._progress(pace), flush=True)
-                losses, seen = [], 0
-                saved = mark = time.monotonic()
+                losses, mark = [], time.monotonic()
 
-    def _one_step(self, autocast: bool) -> tuple[float, float]:
-        phase, rate, drawn = self.recipe.at(self.step)
-        for optimizer, share in zip(self.optimizers, (1.0, ADAM_SHARE), strict=True):
-            optimizer.param_groups[0]["lr"] = rate * share
-        batch = self.batches.draw(drawn, phase.batch, phase.sides, phase.window)
-        self.network.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
-            outputs, maps = self.network.logits_and_maps(batch.photos)
-            distance = self.hints(maps, batch.maps)
-        loss = structure_loss(outputs, batch.alphas, batch.teacher, self.recipe.overlap) + phase.hints * distance
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
+    def _one_step(self) -> float:
+        rate = self.recipe.rate_at(self.step)
+        self.optimizer.param_groups[0]["lr"] = rate
+        loss = self._loss(self.examples.draw(self.step))
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 4.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        keep = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for average, current in zip(
-                self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
-            ):
-                if average.is_floating_point():
-                    average.lerp_(current, 1 - keep)
-                else:
-                    average.copy_(current)
+        nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], 2.0)
+        self.optimizer.step()
         self.step += 1
-        return float(loss.detach()), float(distance.detach())
+        share = 1 - min(self.recipe.averaging, self.step / (self.step + 20))
+        with torch.no_grad():
+            for mine, new in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                mine.lerp_(new, share)
+        return float(loss.detach())
 
-    def held_out_error(self, autocast: bool) -> tuple[float, float]:
-        """How far the averaged network is on held-out scenes: from the teacher's maps, and mean absolute difference from its alpha."""
-        hints = error = 0.0
-        for start in range(0, len(self.held_out), 8):
-            batch = self.batches.take(self.held_out[start : start + 8], SIZE)
-            with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
-                outputs, maps = self.averaged.logits_and_maps(batch.photos)
-                hints += float(self.hints(maps, batch.maps)) * len(batch.photos)
-            guess = functional.avg_pool2d(torch.sigmoid(outputs[0].float()), 2)
-            error += float((guess - batch.teacher).abs().mean()) * len(batch.photos)
-        return hints / max(1, len(self.held_out)), error / max(1, len(self.held_out))
+    def _loss(self, batch: Batch) -> Tensor:
+        if self.recipe.part == "depth":
+            return self._depth_loss(self.network.depth(batch.inputs)[1], batch.alphas)
+        fine, coarse = self.network.logits(batch.inputs)
+        loss = mask_loss(fine, batch.alphas)
+        return loss + self._depth_loss(coarse, batch.alphas) if self.recipe.part == "whole" else loss
 
-    def _record(self, losses: list[tuple[float, float]], pace: float, autocast: bool) -> None:
-        phase, rate, drawn = self.recipe.at(self.step - 1)
-        loss, hints = np.mean(losses, axis=0)
-        row = (self.step, drawn + phase.batch, rate, float(loss), float(hints), *self.held_out_error(autocast), pace)
-        self.log.append(dict(zip(LOG_FIELDS, (*row, self.seconds), strict=True)))
+    @staticmethod
+    def _depth_loss(logits: dict[int, Tensor], alphas: Tensor) -> Tensor:
+        finest = min(logits)
+        loss = mask_loss(logits[finest], functional.avg_pool2d(alphas, 2))
+        for stage, guess in logits.items():
+            if stage != finest:
+                target = functional.avg_pool2d(alphas, alphas.shape[-1] // guess.shape[-1])
+                loss = loss + 0.25 * functional.binary_cross_entropy_with_logits(guess, target)
+        return loss
 
-    def _progress(self, pace: float) -> str:
-        row = self.log[-1]
-        left = time.strftime("%H:%M:%S", time.gmtime((self.recipe.steps - self.step) * pace))
-        return (
-            f"step {self.step}/{self.recipe.steps}  loss {row['loss']:.4f}  hints {row['hints']:.4f}  held out: hints "
-            f"{row['held_out_hints']:.4f}  MAE {row['held_out_mae']:.4f}  {row['scenes_per_second']:.1f} scenes/s  {left} left"
+    def score(self, network: PocketNetwork | None = None, batch: int = 8) -> Score:
+        """Of the averaged network, or of another one, on the photos to choose by."""
+        network = network or self.averaged
+        found: dict[str, list[float]] = {}
+        errors, empty = [], []
+        names = self.examples.choosing
+        for start in range(0, len(names), batch):
+            some = names[start : start + batch]
+            inputs = self.examples.take(some, [0] * len(some)).inputs
+            with torch.no_grad():
+                alphas = self._answer(network, inputs)[:, 0]
+            for name, alpha in zip(some, alphas, strict=True):
+                if self.examples.targets.kinds[name] == "empty":
+                    empty.append(float(alpha.mean()))
+                    continue
+                mask = self.examples.targets.mask(name)
+                inside, right = alpha > 0.5, mask > 0.5
+                overlap = (float((inside & right).sum()) + 1e-9) / (float((inside | right).sum()) + 1e-9)
+                found.setdefault(name.split("__")[0], []).append(overlap)
+                errors.append(float((alpha - mask).abs().mean()))
+        sources = {source: float(np.mean(values)) for source, values in sorted(found.items())}
+        means = [float(np.mean(values)) if values else math.nan for values in (list(sources.values()), errors, empty)]
+        return Score(*means, sources)
+
+    def _answer(self, network: PocketNetwork, inputs: Tensor) -> Tensor:
+        """Alphas at half size."""
+        if self.recipe.part != "depth":
+            return network(inputs)  # type: ignore[no-any-return]
+        alphas = torch.sigmoid(network.depth(inputs)[1][3])
+        return functional.interpolate(alphas, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def _record(self, losses: list[float], pace: float) -> None:
+        score = self.score()
+        photos = self.step * self.recipe.batch
+        rate, loss = self.recipe.rate_at(self.step - 1), float(np.mean(losses))
+        values = (self.step, photos, rate, loss, pace, score.iou, score.mae, score.empty)
+        self.log.append(dict(zip(LOG_FIELDS, values, strict=True)))
+        left = pace * (self.recipe.photos - photos) / 60
+        by_source = "  ".join(f"{source} {iou:.3f}" for source, iou in score.sources.items())
+        print(
+            f"{photos} of {self.recipe.photos} photos  loss {loss:.4f}  IoU {score.iou:.4f}  MAE {score.mae:.4f}  "
+            f"empty {score.empty:.4f}  {pace:.2f} s a photo, {left:.0f} min left\n    {by_source}",
+            flush=True,
         )
 
     def _save(self) -> None:
+        state = {
+            "recipe": asdict(self.recipe), "step": self.step, "log": self.log, "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(), "optimizer": self.optimizer.state_dict(),
+        }  # fmt: skip
         partial = self.folder / "checkpoint.pt.part"
-        torch.save(
-            {
-                "recipe": asdict(self.recipe),
-                "step": self.step,
-                "seconds": self.seconds,
-                "log": self.log,
-                "network": self.network.state_dict(),
-                "averaged": self.averaged.state_dict(),
-                "hints": self.hints.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            },
-            partial,
-        )
+        torch.save(state, partial)
         partial.replace(self.folder / "checkpoint.pt")
-        table = self.folder / "log.csv.part"
-        with table.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, LOG_FIELDS)
-            writer.writeheader()
-            writer.writerows(self.log)
-        table.replace(self.folder / "log.csv")
-        draw_curves(self.log, self.folder / "curves.png")
+        with (self.folder / "log.csv.part").open("w", newline="") as stream:
+            rows = csv.DictWriter(stream, LOG_FIELDS)
+            rows.writeheader()
+            rows.writerows(self.log)
+        (self.folder / "log.csv.part").replace(self.folder / "log.csv")
 
     def _load(self) -> None:
-        state = torch.load(self.folder / "checkpoint.pt", map_location=self.device)
+        state: dict[str, Any] = torch.load(self.folder / "checkpoint.pt", map_location="cpu")
         if state["recipe"] != asdict(self.recipe):
-            raise SystemExit(f"{self.folder} holds a run of another recipe; move it away or name this recipe otherwise")
+            raise SystemExit(f"{self.folder} was begun with another recipe; give this one another name")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
-        self.hints.load_state_dict(state["hints"])
-        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
-        self.step, self.seconds, self.log = state["step"], state["seconds"], state["log"]
-        print(f"continuing {self.folder.name} after step {self.step}", flush=True)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.log = state["step"], state["log"]
 
 
-def keep_memory() -> None:
-    """Tell glibc to keep what is freed: giving the buffers of a batch back and fetching them anew, page by page, is a third of
-    the time that a batch takes. Does nothing elsewhere."""
-    largest, without_mapping = 2**31 - 1, 0
-    try:
-        tune = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    tune(-4, without_mapping)  # M_MMAP_MAX
-    tune(-1, largest)  # M_TRIM_THRESHOLD
-    tune(-2, 256 << 20)  # M_TOP_PAD
+def load_run(folder: Path) -> PocketNetwork:
+    """The averaged network of a run's last checkpoint."""
+    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu")
+    network = PocketNetwork(dict(zip(SIDES, state["recipe"]["widths"], strict=True)))
+    network.load_state_dict(state["averaged"])
+    return network
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--scenes", type=Path, default=SCENES)
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--bf16", action="store_true", help="autocast to bfloat16: pays on CPUs with bf16 units and on GPUs"
-    )
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--photos", type=Path, default=RUNS / "photos")
+    parser.add_argument("--teacher", type=Path, default=RUNS / "teacher")
+    parser.add_argument("--features", type=Path, default=RUNS / "features")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save-seconds", type=float, default=240)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    keep_memory()
     recipe = Recipe.read(options.recipe)
-    options.runs.mkdir(parents=True, exist_ok=True)
-    (options.runs / "pid").write_text(str(os.getpid()))
-    run = Run(recipe, options.runs / options.recipe.stem, open_scenes(options.scenes), torch.device(options.device))
-    weights = sum(p.numel() for p in run.network.parameters())
-    print(f"{weights:,} weights; {len(run.batches.rows)} scenes, {len(run.held_out)} held out", flush=True)
-    run.train(save_seconds=options.save_seconds, autocast=options.bf16)
+    targets = open_targets(options.photos, options.teacher)
+    features = open_features(options.features) if recipe.part == "depth" else None
+    run = Run(recipe, options.runs / options.recipe.stem, targets, features)
+    counts = ", ".join(f"{len(names)} {kind}" for kind, names in run.examples.names.items())
+    print(f"{counts}; {len(run.examples.choosing)} to choose by; starts at {run.score()}", flush=True)
+    run.train(save_seconds=options.save_seconds)
 
 
 if __name__ == "__main__":

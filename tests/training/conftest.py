@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,29 +16,22 @@ pytest.importorskip("torch", reason="training needs the extra `convert`")
 
 
 @pytest.fixture(scope="session")
-def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty real training photos, decoded the way a training run does."""
-    from training.cache import build_cache
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ninety real training photos, a third of them labelled, with the features of sixty: what a run starts from."""
+    pytest.importorskip("openvino", reason="the encoder runs in OpenVINO")
+    from training.features import U2NETP, FeatureWriter
+    from training.photos import store_photos
+    from training.teacher import Labels
 
-    tars = sorted((SHARED / "train").glob("*.tar"))
-    if not tars:
-        pytest.skip(f"no training photos in {SHARED / 'train'}")
-    folder = tmp_path_factory.mktemp("cache")
-    build_cache(tars[:1], folder / "192", 192, workers=1, limit=60)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def few_scenes(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty scenes of those photos, with what the real teacher makes of them."""
-    pytest.importorskip("openvino", reason="the teacher runs in OpenVINO")
-    from training.cache import open_cache
-    from training.scenes import TEACHER, make_scenes
-    from training.selection import select
-
-    if not TEACHER.exists():
-        pytest.skip(f"no teacher at {TEACHER}")
-    cache = open_cache(small_cache / "192")
-    folder = tmp_path_factory.mktemp("scenes")
-    make_scenes(cache, select(cache, set(), set()), folder, count=40, seed=5)
+    tars = [SHARED / "train" / "train-0.tar", SHARED / "more" / "masked.tar", SHARED / "more" / "no-subject.tar"]
+    if missing := [str(path) for path in [*tars, U2NETP] if not path.exists()]:
+        pytest.skip(f"no {missing[0]}")
+    folder = tmp_path_factory.mktemp("runs")
+    photos = store_photos(tars, folder / "photos", workers=1, limit=30)
+    labels = Labels(folder / "teacher", len(photos.names))
+    labels.alphas[::3] = photos.alphas[::3]
+    labels.done[::3] = True
+    labels.keep()
+    names = [str(name) for name in np.random.default_rng(0).permutation(photos.names)[:60]]
+    FeatureWriter(photos, names, folder / "features", U2NETP, threads=1).run()
     return folder

@@ -1,0 +1,97 @@
+"""The built-in network starts as U2NetP's third decoder stage, and its file computes what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch.nn import functional
+
+from liftout.networks.u2net import SMALL_WIDTHS, U2Net, nested_u
+from training.export import store_as_bytes, to_onnx, write
+from training.features import U2NETP
+from training.network import WIDTHS, PocketNetwork, from_u2netp
+
+OPERATORS = {"Conv", "Relu", "Add", "Resize", "Sigmoid", "Cast", "Mul", "Concat", "MaxPool"}
+SIDE = 96
+
+
+@pytest.fixture(scope="module")
+def network() -> PocketNetwork:
+    """Real weights of U2NetP, and a head that corrects something."""
+    if not U2NETP.exists():
+        pytest.skip(f"no {U2NETP}")
+    torch.manual_seed(0)
+    network = from_u2netp(U2NETP)
+    torch.nn.init.normal_(network.head.last.weight, std=0.1)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def photos() -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(2, 3, SIDE, SIDE)
+
+
+def test_the_network_starts_as_the_third_decoder_stage_of_u2netp(network: PocketNetwork, photos: torch.Tensor) -> None:
+    teacher = U2Net(SMALL_WIDTHS)
+    teacher.load_state_dict(torch.load(U2NETP, map_location="cpu"))
+    teacher.eval()
+    with torch.no_grad():
+        stages = nested_u(teacher, photos)
+        _, logits = network.logits(photos)
+        for number, mine in logits.items():
+            theirs = teacher.get_submodule(f"side{number}")(stages[number - 1])
+            assert torch.allclose(mine, theirs, atol=1e-3, rtol=1e-4), number
+
+
+def test_every_width_starts_as_the_same_function(photos: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    narrow, wide = (from_u2netp(U2NETP, dict.fromkeys(WIDTHS, width)) for width in (16, 48))
+    with torch.no_grad():
+        assert torch.allclose(narrow(photos), wide(photos), atol=1e-5)
+
+
+def test_channels_that_widening_added_are_trained(photos: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    network = from_u2netp(U2NETP)
+    network(photos).sum().backward()
+    unit = network.depth.get_submodule("stage3").down[2]  # type: ignore[index]
+    gradient = unit.weight.grad
+    assert gradient is not None
+    assert bool(gradient[:16, 16:].any())  # old channels learn to read the new ones
+
+
+def test_the_graph_computes_what_torch_does(network: PocketNetwork, photos: torch.Tensor) -> None:
+    model = to_onnx(network, SIDE)
+    assert {node.op_type for node in model.graph.node} <= OPERATORS
+    with torch.no_grad():
+        logits, _ = network.logits(photos[:1])
+        expected = torch.sigmoid(functional.interpolate(logits, scale_factor=2.0, mode="bilinear"))
+    assert np.abs(_run(model, photos[:1].numpy()) - expected.numpy()).max() < 1e-4
+
+
+def test_stored_as_bytes_it_is_a_quarter_of_the_size_and_computes_nearly_the_same(
+    network: PocketNetwork, photos: torch.Tensor
+) -> None:
+    whole = to_onnx(network, SIDE)
+    stored = store_as_bytes(whole)
+    assert stored.ByteSize() < 0.3 * whole.ByteSize()
+    difference = np.abs(_run(stored, photos[:1].numpy()) - _run(whole, photos[:1].numpy()))
+    assert difference.mean() < 0.01
+    assert difference.any()  # weights are rounded
+
+
+def test_the_same_weights_give_the_same_bytes(network: PocketNetwork, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        write(store_as_bytes(to_onnx(network, SIDE)), tmp_path / name)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def _run(model: onnx.ModelProto, photo: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(["output"], {"input": photo})[0])
