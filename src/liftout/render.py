@@ -1,4 +1,4 @@
-"""From a cutout to the bytes that a caller asked for: the one place where `ResultOptions` take effect."""
+"""From a cutout to the file that a caller asked for: the one place where `ResultOptions` take effect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Rendered:
     content: bytes
     format: Format
     note: str = ""
-    """Something that the caller should be told, such as a background that was not asked for."""
+    """What the caller should know, such as a background that nobody asked for; empty where there is nothing."""
 
 
 def render(
@@ -27,10 +27,11 @@ def render(
     format: str | None = None,  # noqa: A002
     background: ImageInput | None = None,
 ) -> Rendered:
-    """Encode a cutout as `options` say. format: used where the options name none; png by default.
+    """A cutout as a file, as `options` say.
 
-    background: a picture that takes the place of `options.background`, where it is at hand and not a file.
-    Raises UsageError for a background that is neither colour nor image, OutputError where the format cannot hold it.
+    format: name or file name, used where the options name none; png by default. background: a picture in the place of
+    `options.background`, for callers that have it in memory.
+    Raises UsageError for a background that is neither colour nor image, OutputError where the format cannot hold the picture.
     """
     kind = format_of(options.format or format or "png")
     composed = compose(cutout, options)
@@ -41,12 +42,13 @@ def render(
     content = composed.to_bytes(kind.name, quality=options.quality, background=behind)
     note = ""
     if behind is None and not kind.alpha:
-        note = f"{kind.name} has no transparency: placed over white (--background chooses another)"
+        note = f"{kind.name} has no transparency: placed over white; a background option chooses another"
     return Rendered(content=content, format=kind, note=note)
 
 
 def compose(cutout: Cutout, options: ResultOptions) -> Cutout:
-    """The cutout with its alpha edited, its shadow cast, cropped or placed as `options` say, in this order."""
+    """The cutout with its metadata reduced, its alpha edited, a shadow, and cropped or placed on a canvas, in this order, as
+    `options` say. Raises what the methods of Cutout raise."""
     if options.metadata != "keep":
         cutout = cutout.without_metadata() if options.metadata == "none" else cutout.without_location()
     if options.subjects == "largest":

@@ -312,6 +312,6 @@ def test_a_binary_file_gives_bytes(photo: Path, session: rembg.Session) -> None:
 
 def test_a_session_is_kept_between_calls_without_one(photo: Path) -> None:
     remove(photo.read_bytes())
-    first = rembg._kept.copy()
+    first = rembg._last.copy()
     remove(photo.read_bytes())
-    assert rembg._kept == first and len(first) == 1
+    assert rembg._last == first and len(first) == 1

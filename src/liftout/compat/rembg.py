@@ -17,28 +17,23 @@ Follows rembg 2.0.86 in names, arguments, defaults and types of results. Where i
 from __future__ import annotations
 
 import os
-import shutil
 import threading
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, overload
+from typing import IO, TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from liftout.compose.smoothing import smoothed
+from liftout.adapters import rembg as adapter
+from liftout.adapters.rembg import CLOTHES_MODEL, Arguments, ClothCategory
+from liftout.compat.rembg_downloads import take_downloaded
 from liftout.cutout import Cutout
-from liftout.errors import ModelFileCorrupt, UnknownModel, UsageError
-from liftout.images import encode, format_of
-from liftout.images.levels import to_8_bit
-from liftout.models import cache, hash_cache
+from liftout.errors import UnknownModel, UsageError
 from liftout.models.catalog import find
-from liftout.models.resolve import is_path, locate, presence
-from liftout.models.spec import ModelSpec
-from liftout.options import DEFAULT_MODEL, Edges
+from liftout.models.resolve import is_path, locate
+from liftout.options import Edges
 from liftout.remover import Remover
 
 if TYPE_CHECKING:
@@ -47,13 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["Session", "new_session", "remove"]
 
 Array = npt.NDArray[Any]
-ClothCategory = Literal["upper", "lower", "full", "attire"]
 
-_NAMES = {"bria-rmbg": "rmbg-2.0", "birefnet-general-fp16": "birefnet-general"}
-"""rembg's names of models that are called otherwise here."""
-_OWN_FILES = ("u2net_custom", "dis_custom", "ben_custom")
-_ELSEWHERE = ("sam", "withoutbg", "atlascloud")
-_CLOTHES = "u2net_cloth_seg"
+_CUSTOM_MODELS = ("u2net_custom", "dis_custom", "ben_custom")
+_MISSING_MODELS = ("sam", "withoutbg", "atlascloud")
 _DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 
 
@@ -98,11 +89,11 @@ class Session:
     def _for(self, clothes: ClothCategory | None) -> Remover:
         if clothes is None or clothes == "attire":
             return self._remover
-        if self.model_name != _CLOTHES:
-            raise UsageError(f"cc={clothes!r} is for the model {_CLOTHES}; this session runs {self.model_name}")
+        if self.model_name != CLOTHES_MODEL:
+            raise UsageError(f"cc={clothes!r} is for the model {CLOTHES_MODEL}; this session runs {self.model_name}")
         with self._lock:
             if clothes not in self._clothes:
-                self._clothes[clothes] = Remover(f"{_CLOTHES}-{clothes}", **self._options)  # type: ignore[arg-type]
+                self._clothes[clothes] = Remover(f"{CLOTHES_MODEL}-{clothes}", **self._options)  # type: ignore[arg-type]
             return self._clothes[clothes]
 
     def __repr__(self) -> str:
@@ -118,63 +109,18 @@ def new_session(
     number of threads is used. providers: ONNX Runtime's names, of which the first decides where it runs.
     Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
     """
-    name = _NAMES.get(model_name, model_name) or DEFAULT_MODEL
-    if name in _OWN_FILES:
+    if model_name in _CUSTOM_MODELS:
         raise UsageError(
-            f"{name}: add your file once with `liftout models add NAME --onnx FILE --like MODEL`, then give NAME here"
+            f"{model_name}: add your file once with `liftout models add NAME --onnx FILE --like MODEL`, then give NAME here"
         )
-    if name in _ELSEWHERE:
-        raise UnknownModel(f"{name} is not among liftout's models; `liftout models list` shows them")
+    if model_name in _MISSING_MODELS:
+        raise UnknownModel(f"{model_name} is not among liftout's models; `liftout models list` shows them")
+    name = adapter.model_name(model_name)
     device, threads = _device(providers), _threads(sess_opts)
     if not is_path(name):
-        _take_downloaded(model_name, find(name))
+        take_downloaded(model_name, find(name))
     remover = Remover(name, device=device, threads=threads)
     return Session(name, remover, device=device, threads=threads, providers=providers, sess_opts=sess_opts)
-
-
-def _take_downloaded(model_name: str, spec: ModelSpec) -> None:
-    """Give liftout the model file that rembg has downloaded, where liftout has none: a hard link where possible, else a copy.
-
-    Only a file with the hash of a published one is taken; of any other a RuntimeWarning says that it is not used.
-    """
-    path = next((path for path in _downloads(model_name) if path.is_file()), None)
-    if path is None or presence(spec) is not None:
-        return
-    published = [file for file in spec.files if file.role == "onnx" and cache.expectation(spec, file).pinned]
-    for file in published:
-        target = cache.path_of(spec, file)
-        try:
-            hash_cache.verified(path, cache.expectation(spec, file), model=spec.name)
-        except ModelFileCorrupt:
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.urandom(4).hex()}.partial")
-        try:
-            try:
-                os.link(path, partial)
-            except OSError:  # another file system, or one without hard links
-                shutil.copyfile(path, partial)
-            partial.replace(target)
-        except OSError as error:
-            warnings.warn(f"{path} cannot be taken over: {error.strerror}", RuntimeWarning, stacklevel=3)
-        finally:
-            partial.unlink(missing_ok=True)
-        return
-    warnings.warn(
-        f"{path} is not used: it does not have the hash of the published {spec.name}; to use a file of your own, add it with "
-        "`liftout models add NAME --onnx FILE --like MODEL`",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-
-
-def _downloads(model_name: str) -> list[Path]:
-    """Where rembg looks for a model's file: its folder per model, then the flat folder of earlier versions."""
-    data, flat = os.environ.get("XDG_DATA_HOME"), os.environ.get("U2NET_HOME")
-    own = flat or os.environ.get("REMBG_HOME") or (f"{data}/rembg" if data else "~/.rembg")
-    flat = flat or f"{data or '~'}/.u2net"
-    file = f"{model_name}.onnx"
-    return [Path(own).expanduser() / "models" / model_name / file, Path(flat).expanduser() / file]
 
 
 @overload
@@ -219,44 +165,45 @@ def remove(
     `new_session`, where no session is given; that session is kept for the next call.
     Raises TypeError for an argument that is not known, and liftout's errors.
     """
-    _check_matting(
-        alpha_matting_foreground_threshold, alpha_matting_background_threshold, alpha_matting_erode_size, vitmatte_model
+    arguments = Arguments(
+        model_name=model_name,
+        alpha_matting=alpha_matting,
+        alpha_matting_foreground_threshold=alpha_matting_foreground_threshold,
+        alpha_matting_background_threshold=alpha_matting_background_threshold,
+        alpha_matting_erode_size=alpha_matting_erode_size,
+        only_mask=only_mask,
+        post_process_mask=post_process_mask,
+        decontaminate=decontaminate,
+        vitmatte=vitmatte,
+        vitmatte_model=vitmatte_model,
+        bgcolor=bgcolor,
+        putalpha=putalpha,
     )
-    colour = None if bgcolor is None else _colour(bgcolor)
     if session is None:
-        session = _kept_session(model_name, providers, sess_opts)
+        session = _last_session(model_name, providers, sess_opts)
     elif not isinstance(session, Session):
         raise UsageError(f"session is {session!r}; it must come from liftout.compat.rembg.new_session")
-    edges: Edges = "plain" if putalpha else "refined" if alpha_matting or vitmatte else "auto"
-    cutout = session.cut(data, edges, cc or cloth_category)
-    if post_process_mask:
-        cutout = cutout.with_alpha(smoothed(cutout.alpha))
-    if only_mask:
-        levels = cutout.alpha
-    elif colour is not None:
-        levels = cutout.composite(colour)
-    else:
-        levels = cutout.levels
+    result = adapter.result(session.cut(data, arguments.edges or "auto", cc or cloth_category), arguments)
     if not force_return_bytes and isinstance(data, np.ndarray):
-        return levels
+        return result.levels
     if not force_return_bytes and isinstance(data, Image.Image):
-        return Image.fromarray(levels) if only_mask else _pillow(cutout, levels)
-    return _png(cutout, levels)
+        return result.pillow()
+    return result.png()
 
 
-_kept: dict[tuple[object, ...], Session] = {}
-_kept_lock = threading.Lock()
+_last: dict[tuple[object, ...], Session] = {}
+_last_lock = threading.Lock()
 
 
-def _kept_session(model_name: str, providers: Sequence[Any] | None, sess_opts: object | None) -> Session:
+def _last_session(model_name: str, providers: Sequence[Any] | None, sess_opts: object | None) -> Session:
     """The session of the last call without one, if it is of the same model: rembg loads it for each photo anew."""
     key = (model_name, _device(providers), _threads(sess_opts))
-    with _kept_lock:
-        if key not in _kept:
-            opened = new_session(model_name, providers=providers, sess_opts=sess_opts)
-            _kept.clear()
-            _kept[key] = opened
-        return _kept[key]
+    with _last_lock:
+        if key not in _last:
+            session = new_session(model_name, providers=providers, sess_opts=sess_opts)
+            _last.clear()
+            _last[key] = session
+        return _last[key]
 
 
 def _device(providers: Sequence[Any] | None) -> str:
@@ -280,38 +227,3 @@ def _threads(sess_opts: object | None) -> int | None:
         return int(asked) if asked else None
     except ValueError:
         return None
-
-
-def _check_matting(foreground: object, background: object, erode: object, vitmatte_model: object) -> None:
-    numbers = {
-        "alpha_matting_foreground_threshold": foreground,
-        "alpha_matting_background_threshold": background,
-        "alpha_matting_erode_size": erode,
-    }
-    for name, value in numbers.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
-            raise UsageError(f"{name} is {value!r}; it must be a whole number of 0 or more")
-    if vitmatte_model is not None and not isinstance(vitmatte_model, str):
-        raise UsageError(f"vitmatte_model is {vitmatte_model!r}; it must be a name")
-
-
-def _colour(bgcolor: Sequence[int]) -> tuple[int, int, int, int]:
-    levels = tuple(bgcolor)
-    whole = all(isinstance(level, int | np.integer) and 0 <= level <= 255 for level in levels)
-    if len(levels) not in (3, 4) or not whole:
-        raise UsageError(f"bgcolor is {bgcolor!r}; it must be (r, g, b, a), each from 0 to 255")
-    red, green, blue, opacity = (int(level) for level in (*levels, 255)[:4])
-    return red, green, blue, opacity
-
-
-def _png(cutout: Cutout, levels: Array) -> bytes:
-    photo = cutout.photo
-    icc = photo.icc if levels.ndim == 3 else None
-    return encode(levels, format_of("png"), icc=icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi)
-
-
-def _pillow(cutout: Cutout, levels: Array) -> Image.Image:
-    image = Image.fromarray(to_8_bit(levels))
-    if cutout.photo.icc:
-        image.info["icc_profile"] = cutout.photo.icc
-    return image

@@ -191,8 +191,8 @@ def _without_subject(pixels: UInt8, alpha: UInt8, factor: int) -> UInt8:
     if coarse == factor:
         return np.asarray(filled)
     photo = Image.fromarray(pixels).reduce(factor)
-    touched = Image.fromarray(np.where(known, 0, 255).astype(np.uint8)).resize(photo.size, Image.Resampling.NEAREST)
-    return np.asarray(Image.composite(filled.resize(photo.size, Image.Resampling.BILINEAR), photo, touched))
+    subject = Image.fromarray(np.where(known, 0, 255).astype(np.uint8)).resize(photo.size, Image.Resampling.NEAREST)
+    return np.asarray(Image.composite(filled.resize(photo.size, Image.Resampling.BILINEAR), photo, subject))
 
 
 def _filled(colours: Float32, mask: npt.NDArray[np.bool_]) -> Float32:

@@ -20,10 +20,10 @@ def blend(
     shadow: Float32 | None = None,
     shadow_colour: npt.NDArray[Any] | None = None,
 ) -> npt.NDArray[Any]:
-    """alpha colours + (1 - alpha) behind, the shadow between them; rounded once, from floating point.
+    """alpha * colours + (1 - alpha) * behind, with the shadow between them; rounded once, from floating point.
 
-    colours: uint8 or uint16 [H, W, 3], straight. alpha: uint8 [H, W]. behind: [H, W, 3] or [3] of the same kind.
-    shadow: opacity float32 [H, W]; shadow_colour: [3]. Returns the kind and shape of `colours`.
+    colours: uint8 or uint16 [H, W, 3], straight. alpha: uint8 [H, W]. behind: [H, W, 3] or [3] of the same type.
+    shadow: opacity 0..1, float32 [H, W]; shadow_colour: [3]. Returns the type and shape of `colours`.
     """
     height, width = alpha.shape
     result = np.empty_like(colours)
@@ -34,9 +34,9 @@ def blend(
         if shadow is None or shadow_colour is None:
             _blend_strip(colours[strip], alpha[strip], below, out=result[strip])
             continue
-        shaded = below + (shadow_colour.astype(np.float32) - below) * shadow[strip, :, None]
+        ground = below + (shadow_colour.astype(np.float32) - below) * shadow[strip, :, None]
         opacity = alpha[strip, :, None].astype(np.float32) * np.float32(1 / 255)
-        result[strip] = np.rint(shaded + (colours[strip] - shaded) * opacity)
+        result[strip] = np.rint(ground + (colours[strip] - ground) * opacity)
     return result
 
 
@@ -56,7 +56,7 @@ def over_layer(
     """Straight colours and alpha of a subject together with a layer of one colour behind it, such as its shadow.
 
     colours: uint8 or uint16 [H, W, 3], straight. alpha: uint8 [H, W]. opacity: of the layer, 0..1, float32 [H, W] or the
-    same everywhere. layer: its colour, [3], of the same kind as `colours`. Colours are zero where the result is empty.
+    same everywhere. layer: its colour, [3], of the same type as `colours`. Colours are zero where the result is empty.
 
     Porter and Duff 1984, "Compositing digital images", doi:10.1145/800031.808606: subject over layer.
     """

@@ -52,6 +52,17 @@ class Components:
         np.add.at(steps, offsets + self.ends[runs], -1)
         return np.cumsum(steps[:-1], dtype=np.int8).astype(np.bool_).reshape(height, width)
 
+    def first_pixel(self, component: int) -> tuple[int, int]:
+        """(row, column) of the first pixel of a component."""
+        run = int(np.flatnonzero(self.labels == component)[0])
+        return int(self.rows[run]), int(self.starts[run])
+
+    def component_at(self, row: int, column: int) -> int:
+        """The component that a set pixel belongs to."""
+        width = self.size[1]
+        run = int(np.searchsorted(self.rows * width + self.starts, row * width + column, side="right")) - 1
+        return int(self.labels[run])
+
     def box(self, chosen: Bool) -> tuple[int, int, int, int] | None:
         """(left, top, right, bottom) around the components for which `chosen` holds; right and bottom exclusive."""
         runs = chosen[self.labels]
@@ -77,7 +88,7 @@ def components(mask: Bool, *, diagonal: bool = True) -> Components:
     above = np.repeat(np.arange(len(starts)), below)
     skipped = np.cumsum(below) - below
     under = np.arange(len(above)) - np.repeat(skipped - first, below)
-    roots = _joined(len(starts), above, under)
+    roots = _roots(len(starts), above, under)
     _, labels = np.unique(roots, return_inverse=True)
     rows = starts // stride
     return Components(
@@ -90,7 +101,7 @@ def components(mask: Bool, *, diagonal: bool = True) -> Components:
     )
 
 
-def _joined(count: int, one: Int64, other: Int64) -> Int64:
+def _roots(count: int, one: Int64, other: Int64) -> Int64:
     """The root of each of `count` things of which each one[i] and other[i] belong together."""
     roots = np.arange(count)
     while len(one):

@@ -32,7 +32,7 @@ class Foreground:
 
     @cached_property
     def rgba(self) -> Levels:
-        """[H, W, 4] of the same kind: straight alpha, zero where alpha is zero."""
+        """[H, W, 4] of the same type: straight alpha, zero where alpha is zero."""
         return with_alpha(self.colours, self._alpha)
 
     def __reduce__(self) -> tuple[Callable[[Levels, UInt8], Foreground], tuple[Levels, UInt8]]:
@@ -50,20 +50,21 @@ class EstimatedForeground(Foreground):
 
     @cached_property
     def rgba(self) -> Levels:
-        """As of every foreground. In 16 bits the photo's own levels, moved by as much as the 8-bit ones were."""
+        """As of every foreground. In 16 bits, the photo's own levels changed by as much as the 8-bit ones were."""
         photo = self._photo
         # a photo with an alpha of its own has the subject's colours already, and what hides under it must not be read
         estimate = self._estimate if photo.alpha is None else graphs.plain
         rgba = estimate(photo.pixels, self._alpha)
         if photo.pixels16 is None:
             return rgba
-        moved = rgba[..., :3].astype(np.int32) - photo.pixels
-        levels = np.where(moved == 0, photo.pixels16, (photo.pixels16 + moved * 257).clip(0, 65535)).astype(np.uint16)
+        change = rgba[..., :3].astype(np.int32) - photo.pixels
+        changed = (photo.pixels16 + change * 257).clip(0, 65535)
+        levels = np.where(change == 0, photo.pixels16, changed).astype(np.uint16)
         return with_alpha(levels, self._alpha)
 
 
 def with_alpha(colours: Levels, alpha: UInt8) -> Levels:
-    """[H, W, 4] of the kind of `colours`, uint8 or uint16 [H, W, 3]: straight alpha, zero where alpha, uint8 [H, W], is zero."""
+    """[H, W, 4] of the type of `colours`, uint8 or uint16 [H, W, 3]: straight alpha, zero where alpha, uint8 [H, W], is zero."""
     levels = np.empty((*alpha.shape, 4), colours.dtype)
     levels[..., :3] = colours
     levels[..., 3] = alpha if colours.dtype == np.uint8 else to_16_bit(alpha)

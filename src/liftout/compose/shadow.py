@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from liftout.compose.geometry import Box
+
 UInt8 = npt.NDArray[np.uint8]
-Box = tuple[int, int, int, int]
 
 _DROP = 0.02
 _SOFTNESS = 0.025
@@ -49,7 +50,7 @@ class Shadow:
 
 
 def default_lengths(box: Box) -> tuple[tuple[float, float], float]:
-    """Offset and blur that look right for a subject in `box`."""
+    """Offset (right, down) and blur in pixels that suit the size of a subject in `box`."""
     longest = max(box[2] - box[0], box[3] - box[1])
     return (0.0, longest * _DROP), max(longest * _SOFTNESS, 1.0)
 
@@ -59,8 +60,9 @@ def cast_shadow(alpha: UInt8, shadow: Shadow) -> npt.NDArray[np.float32]:
     height, width = alpha.shape
     across, down = (round(value) for value in shadow.offset)
     reach = int(np.ceil(3 * shadow.blur))
-    moved = Image.new("L", (width + 2 * reach, height + 2 * reach))
-    moved.paste(Image.fromarray(alpha), (reach + across, reach + down))
-    blurred = moved.filter(ImageFilter.GaussianBlur(shadow.blur)) if shadow.blur > 0 else moved
-    fallen = np.asarray(blurred)[reach : reach + height, reach : reach + width]
-    return fallen.astype(np.float32) * np.float32(shadow.opacity / 255)
+    outline = Image.new("L", (width + 2 * reach, height + 2 * reach))
+    outline.paste(Image.fromarray(alpha), (reach + across, reach + down))
+    if shadow.blur > 0:
+        outline = outline.filter(ImageFilter.GaussianBlur(shadow.blur))
+    darkness = np.asarray(outline)[reach : reach + height, reach : reach + width]
+    return darkness.astype(np.float32) * np.float32(shadow.opacity / 255)

@@ -6,38 +6,41 @@ import numpy as np
 import numpy.typing as npt
 
 from liftout.compose.components import components
+from liftout.compose.geometry import Box
 
 UInt8 = npt.NDArray[np.uint8]
-Bool = npt.NDArray[np.bool_]
 
-SEEN = 16
+VISIBLE = 16
 """Alpha from which a pixel counts as visible: fainter haze does not widen a box."""
 SOLID = 128
 """Alpha from which a pixel is more subject than not."""
 
-_SPECK = 16
-_SPECK_SHARE = 2000
-_SPECK_MOST = 16
+_LEAST_PIXELS = 16
+_TIMES_SMALLER = 2000
+_TIMES_SMALLER_IF_SMALL = 16
+"""How many times smaller than the largest a part may be; the second holds where the largest has few pixels itself."""
 
 
-def subject_box(alpha: UInt8) -> tuple[int, int, int, int] | None:
+def subject_box(alpha: UInt8) -> Box | None:
     """(left, top, right, bottom) around all visible subjects, right and bottom exclusive; None where nothing is visible.
 
-    alpha: uint8 [H, W]. Specks do not count: parts of fewer than 16 pixels or a 2000th of the largest part, unless the
-    largest is itself no more than 16 times as big.
+    alpha: uint8 [H, W]. Specks do not count: a part counts from 16 pixels and a 2000th of the largest part up, in small
+    pictures from a 16th of the largest part up. The browser follows the same rule: `tests/vectors/crop.json`.
     """
-    parts = components(alpha >= SEEN)
+    parts = components(alpha >= VISIBLE)
     if not parts.count:
         return None
     areas = parts.areas
     largest = int(areas.max())
-    return parts.box(areas >= min(max(_SPECK, largest / _SPECK_SHARE), largest / _SPECK_MOST))
+    least = min(max(_LEAST_PIXELS, largest / _TIMES_SMALLER), largest / _TIMES_SMALLER_IF_SMALL)
+    return parts.box(areas >= least)
 
 
 def largest_subject(alpha: UInt8) -> UInt8:
     """The alpha of the largest subject alone, soft edges included; zero elsewhere.
 
-    Subjects are told apart by their solid parts; what is soft belongs to the largest as far as it hangs together with it.
+    alpha: uint8 [H, W]. Subjects are told apart by their solid parts; what is soft belongs to the largest as far as it hangs
+    together with it.
     """
     cores = components(alpha >= SOLID)
     if not cores.count:
@@ -45,15 +48,6 @@ def largest_subject(alpha: UInt8) -> UInt8:
     largest = np.arange(cores.count) == int(np.argmax(cores.areas))
     others = cores.paint(~largest)
     soft = components((alpha > 0) & ~others)
-    held = soft.paint(_holding(soft.count, soft.rows, soft.starts, soft.labels, cores.paint(largest)))
-    return np.where(held, alpha, 0).astype(np.uint8)
-
-
-def _holding(
-    count: int, rows: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], core: Bool
-) -> Bool:
-    """Which of the components contain the core (which lies in one of them, whole)."""
-    first = int(np.flatnonzero(core.reshape(-1))[0])
-    row, column = divmod(first, core.shape[1])
-    run = int(np.searchsorted(rows * core.shape[1] + starts, row * core.shape[1] + column, side="right")) - 1
-    return np.asarray(np.arange(count) == labels[run])
+    row, column = cores.first_pixel(int(np.argmax(cores.areas)))
+    own_parts = np.arange(soft.count) == soft.component_at(row, column)
+    return np.where(soft.paint(own_parts), alpha, 0).astype(np.uint8)

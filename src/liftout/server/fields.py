@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
 
+from liftout.adapters import parameters
+from liftout.adapters.parameters import ParameterError
 from liftout.compose.background import parse_colour
 from liftout.errors import UsageError
 from liftout.options import ResultOptions, RunOptions, about, choices, kind
 from liftout.server.problems import unprocessable
 
 _T = TypeVar("_T", ResultOptions, RunOptions)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 OPERATORS = ("engine", "device", "precision", "threads", "max_pixels")
 """Options of a run that belong to whoever runs the server. A caller may repeat them, not change them."""
 IMAGE = "IMAGE"
 """In an option's metavar: it takes a picture. Over HTTP that is an uploaded file, never a path."""
 
-_TRUE = {"1", "true", "yes", "on", "y", "t"}
-_FALSE = {"0", "false", "no", "off", "n", "f"}
-_WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
 _WORD = re.compile(r"[a-z]+(:[0-9.]+)?", re.IGNORECASE)
 
 
@@ -82,48 +85,30 @@ def properties(*schemas: type[Any], leave_out: Iterable[str] = ()) -> dict[str, 
     }
 
 
-def boolean(name: str, value: Any) -> bool:
-    """True or false from a form or JSON. Raises Problem 422."""
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise unprocessable(name, f"{name} is {_shown(value)}; it must be true or false")
+@contextmanager
+def refusing() -> Iterator[None]:
+    """A parameter that is wrong becomes Problem 422 that names it."""
+    try:
+        yield
+    except ParameterError as error:
+        raise unprocessable(error.field, str(error)) from None
 
 
-def whole(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
-    """A whole number from a form or JSON. Raises Problem 422."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e12:
-        value = int(value)
-    if isinstance(value, bool) or not (
-        isinstance(value, int) or (isinstance(value, str) and _WHOLE.fullmatch(value.strip()))
-    ):
-        raise unprocessable(name, f"{name} is {_shown(value)}; it must be a whole number")
-    number = int(value)
-    if abs(number) >= 10**12:
-        raise unprocessable(name, f"{name} is {_shown(number)}; that is too large a number")
-    if (low is not None and number < low) or (high is not None and number > high):
-        limits = f"from {low} to {high}" if high is not None else f"at least {low}"
-        raise unprocessable(name, f"{name} is {_shown(number)}; it must be {limits}")
-    return number
+def _answered(parse: Callable[_P, _R]) -> Callable[_P, _R]:
+    """The same function, which raises Problem 422."""
+
+    @functools.wraps(parse)
+    def answered(*given: _P.args, **options: _P.kwargs) -> _R:
+        with refusing():
+            return parse(*given, **options)
+
+    return answered
 
 
-def text(name: str, value: Any) -> str:
-    """Text from a form or JSON. Raises Problem 422."""
-    if not isinstance(value, str):
-        raise unprocessable(name, f"{name} is {_shown(value)}; it must be text")
-    return value
-
-
-def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """One of several words. Raises Problem 422."""
-    words = list(allowed)
-    if value not in words:
-        raise unprocessable(name, f"{name} is {_shown(value)}; it must be one of {', '.join(words)}")
-    return str(value)
+boolean = _answered(parameters.boolean)
+whole = _answered(parameters.whole)
+text = _answered(parameters.text)
+one_of = _answered(parameters.one_of)
 
 
 def _value(schema: type[Any], field: dataclasses.Field[Any], name: str, value: Any) -> Any:
@@ -138,11 +123,11 @@ def _value(schema: type[Any], field: dataclasses.Field[Any], name: str, value: A
         return _number(name, value)
     given = text(name, value)
     if len(given) > 200 or not given.isprintable():
-        raise unprocessable(name, f"{name} is {_shown(given)}; it is too long or holds control characters")
+        raise unprocessable(name, f"{name} is {parameters.shown(given)}; it is too long or holds control characters")
     if _takes_picture(field) and not _is_colour(name, given) and not _is_word_of(field, given):
         raise unprocessable(
             name,
-            f"{name} is {_shown(given)}, which is no colour; give a colour such as white or #1e90ff, or upload a file",
+            f"{name} is {parameters.shown(given)}, which is no colour; give a colour such as white or #1e90ff, or upload a file",
         )
     return given
 
@@ -170,13 +155,8 @@ def _number(name: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise unprocessable(name, f"{name} is {_shown(value)}; it must be a number")
+        raise unprocessable(name, f"{name} is {parameters.shown(value)}; it must be a number")
     return number
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def _property(schema: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:

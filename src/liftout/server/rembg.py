@@ -15,19 +15,15 @@ this answers 4xx, and where rembg ignores a parameter (form fields of POST, mist
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from liftout.compose.smoothing import smoothed
-from liftout.cutout import Cutout
-from liftout.options import ResultOptions, RunOptions
-from liftout.render import render
+from liftout.adapters import rembg as adapter
+from liftout.adapters.rembg import Arguments
+from liftout.options import RunOptions
 from liftout.server import body as bodies
 from liftout.server import cutouts, fields
 from liftout.server.problems import unprocessable
@@ -37,36 +33,6 @@ from liftout.server.service import Service, one_source
 PATH = "/api/remove"
 FILE = "file"
 URL = "url"
-MODEL_NAMES = {"bria-rmbg": "rmbg-2.0"}
-"""rembg's names of models that are called otherwise here."""
-_EXTRAS = {
-    "alpha_matting": "a",
-    "alpha_matting_foreground_threshold": "af",
-    "alpha_matting_background_threshold": "ab",
-    "alpha_matting_erode_size": "ae",
-    "only_mask": "om",
-    "post_process_mask": "ppm",
-    "decontaminate": "dc",
-    "vitmatte": "vm",
-    "bgcolor": "bgc",
-}
-"""Arguments of rembg's `remove`, and the parameter that each is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Call:
-    """rembg's parameters, checked."""
-
-    model: str = ""
-    a: bool = False
-    af: int = 240
-    ab: int = 10
-    ae: int = 10
-    om: bool = False
-    ppm: bool = False
-    dc: bool = False
-    vm: bool = False
-    bgc: tuple[int, int, int, int] | None = None
 
 
 def router(service: Service) -> APIRouter:
@@ -112,13 +78,12 @@ async def _remove(service: Service, request: Request) -> Response:
         files = dict(body.files)
         if bodies.RAW_FIELD in files and FILE not in files and bodies.media_type(request) != "multipart/form-data":
             files[FILE] = files.pop(bodies.RAW_FIELD)
-        fields.refuse_unknown(
-            [*body.fields, *files], [FILE, URL, "extras", *(field.name for field in dataclasses.fields(_Call))]
-        )
+        fields.refuse_unknown([*body.fields, *files], [FILE, URL, adapter.EXTRAS, *adapter.PARAMETERS])
         for name in files:
             if name != FILE:
                 raise unprocessable(name, f"{name} is a file; the photo is the file named {FILE}")
-        call = _call(body.fields)
+        with fields.refusing():
+            call = adapter.parse(body.fields)
         run = _run_options(service, call)
         source = one_source(FILE, {FILE: FILE in files, URL: body.fields.get(URL)})
         if source == FILE:
@@ -131,74 +96,26 @@ async def _remove(service: Service, request: Request) -> Response:
 
 
 async def _cut(
-    service: Service, request: Request, photo: bytes, call: _Call, run: RunOptions, field: str
+    service: Service, request: Request, photo: bytes, call: Arguments, run: RunOptions, field: str
 ) -> tuple[bytes, str]:
     content, done = await service.cut(
-        request, photo, run, lambda cutout: finished(cutout, call), field=field, chosen_model=bool(call.model)
+        request,
+        photo,
+        run,
+        lambda cutout: adapter.result(cutout, call).png(),
+        field=field,
+        chosen_model=bool(call.model_name),
     )
     return content, cutouts.timing(done)
 
 
-def finished(cutout: Cutout, call: _Call) -> bytes:
-    """PNG bytes of a cutout, as rembg's parameters ask for them."""
-    if call.ppm:
-        cutout = cutout.with_alpha(smoothed(cutout.alpha))
-    if call.om:
-        return render(cutout, ResultOptions(mask=True, format="png")).content
-    return cutout.to_bytes("png", background=call.bgc)
-
-
-def _run_options(service: Service, call: _Call) -> RunOptions:
+def _run_options(service: Service, call: Arguments) -> RunOptions:
     run = service.settings.run
-    if call.model:
-        run = dataclasses.replace(run, model=MODEL_NAMES.get(call.model, call.model))
-    if call.a or call.vm:
-        run = dataclasses.replace(run, edges="refined")
+    if call.model_name:
+        run = dataclasses.replace(run, model=adapter.model_name(call.model_name))
+    if call.edges is not None:
+        run = dataclasses.replace(run, edges=call.edges)
     return run
-
-
-def _call(given: Mapping[str, Any]) -> _Call:
-    values = {name: value for name, value in given.items() if name not in (FILE, URL, "extras")}
-    for name, value in _extras(given.get("extras")).items():
-        values[_EXTRAS[name]] = value
-    held = {name: value for name, value in values.items() if value is not None and value != ""}
-    made: dict[str, Any] = {}
-    for name, value in held.items():
-        if name == "model":
-            made[name] = fields.text(name, value)
-        elif name == "bgc":
-            made[name] = _colour(value)
-        elif name == "ae":
-            made[name] = fields.whole(name, value, 0)
-        elif name in ("af", "ab"):
-            made[name] = fields.whole(name, value, 0, 255)
-        else:
-            made[name] = fields.boolean(name, value)
-    return _Call(**made)
-
-
-def _extras(value: Any) -> dict[str, Any]:
-    if value is None or value == "":
-        return {}
-    try:
-        extras = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        extras = None
-    if not isinstance(extras, dict):
-        raise unprocessable("extras", "extras is not a JSON object")
-    for name in extras:
-        if name not in _EXTRAS:
-            raise unprocessable("extras", f"extras: {name[:40]!r} is not taken here; there are {', '.join(_EXTRAS)}")
-    return extras
-
-
-def _colour(value: Any) -> tuple[int, int, int, int]:
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list) or len(parts) not in (3, 4):
-        raise unprocessable("bgc", "bgc must be four levels from 0 to 255, as in 255,255,255,255")
-    levels = [fields.whole("bgc", part, 0, 255) for part in parts]
-    red, green, blue, alpha = levels if len(levels) == 4 else [*levels, 255]
-    return red, green, blue, alpha
 
 
 _ABOUT: dict[str, tuple[dict[str, Any], str]] = {

@@ -1,10 +1,9 @@
 """POST /v1.0/removebg: clients of remove.bg, unchanged but for the address.
 
-Parameters, result headers and the shape of errors are those of remove.bg's API 1.0. `type` is taken and repeated in X-Type;
-no call costs credits. `size` limits the result as remove.bg does, `preview` (0.25 megapixels) where none is given.
+Parameters (`liftout.adapters.removebg`), result headers and the shape of errors are those of remove.bg's API 1.0. `type` is
+repeated in X-Type; no call costs credits.
 
-Source: the parameters and headers as client packages for remove.bg describe and record them (remove.bg 1.3.0 on npm,
-remove_bg 2.0 on rubygems).
+Source: the headers as client packages for remove.bg record them (remove.bg 1.3.0 on npm, remove_bg 2.0 on rubygems).
 """
 
 from __future__ import annotations
@@ -12,22 +11,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
-import io
-import math
-import re
-import zipfile
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter
-from PIL import ImageColor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from liftout.adapters import removebg as adapter
+from liftout.adapters.removebg import ACCEPTED, CHANNELS, FORMAT_NAMES, SIZES, TYPES, Parameters, Result
 from liftout.cutout import Cutout
-from liftout.images import FORMATS, encode
 from liftout.server import fields
 from liftout.server.body import Body
 from liftout.server.cutouts import from_base64, timing
@@ -40,69 +33,8 @@ PREFIX = "/v1.0/"
 PATH = "/v1.0/removebg"
 SOURCES = ("image_file", "image_file_b64", "image_url")
 BACKGROUNDS = ("bg_color", "bg_image_file", "bg_image_url")
-SIZES = {
-    "preview": 0.25e6,
-    "small": 0.25e6,
-    "regular": 0.25e6,
-    "medium": 1.5e6,
-    "hd": 4e6,
-    "full": 25e6,
-    "4k": 25e6,
-    "50MP": 50e6,
-    "auto": math.inf,
-}
-"""Largest result in pixels."""
-TYPES = ("auto", "person", "product", "car", "animal", "graphic", "transportation", "other")
-FORMAT_NAMES = ("auto", "png", "jpg", "webp", "zip")
-LARGEST_MARGIN = 500
-"""Pixels that crop_margin may add to a side; relative margins end at half the subject."""
-ACCEPTED = ("type_level", "semitransparency", "shadow_type", "shadow_opacity")
-"""Parameters of remove.bg that are taken and change nothing here."""
 
-_LENGTH = re.compile(r"(-?\d{1,6}(?:\.\d{1,6})?)(px|%)?")
 _CODES = {401: "auth_failed", 403: "auth_failed", 429: "rate_limit_exceeded", 413: "file_size_too_large"}
-
-
-@dataclass(frozen=True)
-class Length:
-    """A number of pixels, or a share."""
-
-    value: float
-    relative: bool
-
-    def of(self, whole: float) -> float:
-        """In pixels, where `whole` is what a share is of."""
-        return self.value / 100 * whole if self.relative else self.value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """remove.bg's parameters, checked."""
-
-    size: str = "preview"
-    type: str = "auto"
-    format: str = "auto"
-    roi: tuple[Length, ...] = (Length(0, True), Length(0, True), Length(100, True), Length(100, True))
-    crop: bool = False
-    crop_margin: tuple[Length, Length, Length, Length] = (Length(0, False),) * 4
-    """Top, right, bottom, left."""
-    scale: float | None = None
-    """Share of the canvas that the subject fills; None leaves it as it is."""
-    position: tuple[float, float] | None = None
-    """Shares of the free space left of and above the subject; None leaves it where it is."""
-    channels: str = "rgba"
-    add_shadow: bool = False
-    bg_color: tuple[int, int, int, int] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Result:
-    content: bytes
-    mime: str
-    size: tuple[int, int]
-    largest: tuple[int, int]
-    box: tuple[int, int, int, int] | None
-    """Of the subject in the result."""
 
 
 def router(service: Service) -> APIRouter:
@@ -152,7 +84,7 @@ def router(service: Service) -> APIRouter:
                     request,
                     photo,
                     service.settings.run,
-                    lambda cutout: finished(cutout, call, behind),
+                    lambda cutout: _finished(cutout, call, behind),
                     field=field,
                     chosen_model=False,
                 )
@@ -176,108 +108,6 @@ def answer(problem: Problem) -> JSONResponse:
     if problem.field:
         error["field"] = problem.field
     return JSONResponse({"errors": [error]}, status_code=status, headers=problem.headers)
-
-
-def finished(cutout: Cutout, call: Call, background: Picture | None) -> _Result:
-    """A cutout as remove.bg's parameters ask for it."""
-    largest = _fitted((cutout.size[1], cutout.size[0]), SIZES["50MP"])
-    cutout = _inside(cutout, call)
-    cutout = _smaller(cutout, SIZES[call.size])
-    if call.crop:
-        cutout = _cropped(cutout, call)
-    if call.scale is not None or call.position is not None:
-        cutout = _placed(cutout, call)
-    height, width = cutout.size
-    content, mime = _encoded(cutout, call, background)
-    return _Result(content=content, mime=mime, size=(width, height), largest=largest, box=cutout.box)
-
-
-def _encoded(cutout: Cutout, call: Call, background: Picture | None) -> tuple[bytes, str]:
-    if call.format == "zip":
-        return _zipped(cutout), "application/zip"
-    if call.channels == "alpha":
-        kind = FORMATS["jpeg" if call.format == "jpg" else "webp" if call.format == "webp" else "png"]
-        return encode(cutout.alpha, kind), kind.mime
-    if call.add_shadow:
-        cutout = cutout.shadow()
-    see_through = background is None and (call.bg_color is None or call.bg_color[3] < 255) and cutout.alpha.min() < 255
-    kind = FORMATS[{"jpg": "jpeg", "auto": "png" if see_through else "jpeg"}.get(call.format, call.format)]
-    if background is not None:
-        return cutout.to_bytes(kind.name, background=background.photo()), kind.mime
-    colour = call.bg_color if kind.alpha or call.bg_color is None else _over_white(call.bg_color)
-    return cutout.to_bytes(kind.name, background=colour), kind.mime
-
-
-def _over_white(colour: tuple[int, int, int, int]) -> tuple[int, int, int]:
-    red, green, blue = (round(255 + (level - 255) * colour[3] / 255) for level in colour[:3])
-    return red, green, blue
-
-
-def _zipped(cutout: Cutout) -> bytes:
-    """color.jpg and alpha.png, as remove.bg packs them."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("color.jpg", encode(cutout.photo.pixels, FORMATS["jpeg"], icc=cutout.photo.icc))
-        archive.writestr("alpha.png", encode(cutout.alpha, FORMATS["png"]))
-    return stream.getvalue()
-
-
-def _inside(cutout: Cutout, call: Call) -> Cutout:
-    """Nothing outside the region of interest is subject."""
-    height, width = cutout.size
-    left, top, right, bottom = (
-        round(length.of(whole)) for length, whole in zip(call.roi, (width, height, width, height), strict=True)
-    )
-    left, right = sorted((left, right))
-    top, bottom = sorted((top, bottom))
-    if (left, top) == (0, 0) and right >= width and bottom >= height:
-        return cutout
-    alpha = np.zeros_like(cutout.alpha)
-    rows, columns = slice(max(0, top), max(0, bottom)), slice(max(0, left), max(0, right))
-    alpha[rows, columns] = cutout.alpha[rows, columns]
-    return cutout.with_alpha(alpha)
-
-
-def _smaller(cutout: Cutout, pixels: float) -> Cutout:
-    """At most so many pixels, with the same shape."""
-    height, width = cutout.size
-    return cutout.resize(*_fitted((width, height), pixels))
-
-
-def _fitted(size: tuple[int, int], pixels: float) -> tuple[int, int]:
-    """(width, height) of at most `pixels`, never larger than `size`."""
-    width, height = size
-    if width * height <= pixels:
-        return size
-    factor = math.sqrt(pixels / (width * height))
-    return max(1, math.floor(width * factor)), max(1, math.floor(height * factor))
-
-
-def _cropped(cutout: Cutout, call: Call) -> Cutout:
-    """The subject with its margins; where they reach beyond the photo, they are transparent."""
-    if cutout.box is None:
-        return cutout
-    left, top, right, bottom = cutout.box
-    width, height = right - left, bottom - top
-    sides = [
-        min(
-            round(max(0.0, length.of(whole))),
-            LARGEST_MARGIN,
-            math.ceil(whole / 2) if length.relative else LARGEST_MARGIN,
-        )
-        for length, whole in zip(call.crop_margin, (height, width, height, width), strict=True)
-    ]
-    above, beside, below, before = sides
-    return cutout.window(left - before, top - above, right + beside, bottom + below)
-
-
-def _placed(cutout: Cutout, call: Call) -> Cutout:
-    """The subject scaled to a share of the canvas and moved to a position on it."""
-    if cutout.box is None:
-        return cutout
-    height, width = cutout.size
-    position = call.position or (0.5, 0.5)
-    return cutout.canvas(width, height, position=position, enlarge=call.scale is not None, fill=call.scale or 1.0)
 
 
 @contextlib.asynccontextmanager
@@ -306,95 +136,40 @@ async def _background(service: Service, body: Body) -> AsyncIterator[Picture | N
         yield None
 
 
-def _call(body: Body) -> Call:
-    own = tuple(field.name for field in dataclasses.fields(Call))
+def _call(body: Body) -> Parameters:
+    own = [field.name for field in dataclasses.fields(Parameters)]
     fields.refuse_unknown([*body.fields, *body.files], [*SOURCES, *BACKGROUNDS, *own, *ACCEPTED])
     for name in body.files:
         if name not in (*SOURCES, *BACKGROUNDS):
             raise unprocessable(name, f"{name} is a file; files are taken as image_file and bg_image_file")
-    given = {name: value for name, value in body.fields.items() if value is not None and value != ""}
-    backgrounds = [name for name in BACKGROUNDS if given.get(name) or body.files.get(name)]
+    backgrounds = [name for name in BACKGROUNDS if body.fields.get(name) or body.files.get(name)]
     if len(backgrounds) > 1:
         raise unprocessable(backgrounds[1], f"{' and '.join(backgrounds)} are given; send one of them")
-    made: dict[str, Any] = {}
-    for name, allowed in (("size", SIZES), ("type", TYPES), ("format", FORMAT_NAMES), ("channels", ("rgba", "alpha"))):
-        if name in given:
-            made[name] = fields.one_of(name, given[name], allowed)
-    for name in ("crop", "add_shadow"):
-        if name in given:
-            made[name] = fields.boolean(name, given[name])
-    if "crop_margin" in given:
-        made["crop_margin"] = _margins(given["crop_margin"])
-    if "roi" in given:
-        made["roi"] = _lengths("roi", given["roi"], (4,))
-    if "bg_color" in given:
-        made["bg_color"] = _colour(given["bg_color"])
-    return Call(**made, **_placing(given))
+    with fields.refusing():
+        return adapter.parse(body.fields)
 
 
-def _placing(given: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    scale, position = str(given.get("scale", "original")), str(given.get("position", "original"))
-    if scale != "original":
-        (length,) = _lengths("scale", scale, (1,))
-        if not length.relative or not 10 <= length.value <= 100:
-            raise unprocessable("scale", f"scale is {scale[:40]!r}; it must be original, or from 10% to 100%")
-        made["scale"] = length.value / 100
-        made["position"] = (0.5, 0.5)
-    if position == "center":
-        made["position"] = (0.5, 0.5)
-    elif position != "original":
-        shares = _lengths("position", position, (1, 2))
-        if not all(share.relative and 0 <= share.value <= 100 for share in shares):
-            raise unprocessable(
-                "position", f"position is {position[:40]!r}; it must be original, center, or from 0% to 100%"
-            )
-        made["position"] = (shares[0].value / 100, shares[-1].value / 100)
-    return made
+def _finished(cutout: Cutout, call: Parameters, background: Picture | None) -> Result:
+    return adapter.result(cutout, call, None if background is None else background.photo())
 
 
-def _margins(value: Any) -> tuple[Length, ...]:
-    given = _lengths("crop_margin", value, (1, 2, 4))
-    if len(given) == 4:
-        return given
-    return (given[0], given[-1], given[0], given[-1])
-
-
-def _lengths(name: str, value: Any, counts: tuple[int, ...]) -> tuple[Length, ...]:
-    words = str(value).split()
-    found = [_LENGTH.fullmatch(word) for word in words]
-    if len(words) not in counts or not all(found):
-        wanted = " or ".join(map(str, counts))
-        raise unprocessable(name, f"{name} is {str(value)[:40]!r}; it must be {wanted} lengths such as 10px or 10%")
-    return tuple(Length(float(match[1]), match[2] == "%") for match in found if match)
-
-
-def _colour(value: Any) -> tuple[int, int, int, int]:
-    text = fields.text("bg_color", value).strip()
-    for candidate in (f"#{text}", text):
-        with contextlib.suppress(ValueError):
-            levels = ImageColor.getrgb(candidate)
-            return levels[0], levels[1], levels[2], levels[3] if len(levels) == 4 else 255
-    raise unprocessable("bg_color", f"bg_color is {text[:40]!r}; it must be a colour such as 81d4fa, fff or green")
-
-
-def _result_headers(result: _Result, call: Call) -> dict[str, str]:
+def _result_headers(result: Result, call: Parameters) -> dict[str, str]:
     headers = {
         "X-Type": "other" if call.type == "auto" else call.type,
-        "X-Width": str(result.size[0]),
-        "X-Height": str(result.size[1]),
-        "X-Max-Width": str(result.largest[0]),
-        "X-Max-Height": str(result.largest[1]),
+        "X-Width": str(result.size[1]),
+        "X-Height": str(result.size[0]),
+        "X-Max-Width": str(result.largest[1]),
+        "X-Max-Height": str(result.largest[0]),
         "X-Credits-Charged": "0",
     }
     return headers | {f"X-{name.replace('_', '-').title()}": str(value) for name, value in _foreground(result).items()}
 
 
-def _described(result: _Result) -> dict[str, Any]:
+def _described(result: Result) -> dict[str, Any]:
     return {"result_b64": base64.b64encode(result.content).decode("ascii"), **_foreground(result)}
 
 
-def _foreground(result: _Result) -> dict[str, int]:
+def _foreground(result: Result) -> dict[str, int]:
     left, top, right, bottom = result.box or (0, 0, 0, 0)
     return {
         "foreground_top": top,
@@ -431,7 +206,7 @@ def _request_body() -> dict[str, Any]:
         },
         "scale": {**words, "default": "original", "description": "Size of the subject on the canvas, 10% to 100%."},
         "position": {**words, "default": "original", "description": "center, or one or two shares from 0% to 100%."},
-        "channels": {**words, "enum": ["rgba", "alpha"], "default": "rgba", "description": "alpha answers the mask."},
+        "channels": {**words, "enum": list(CHANNELS), "default": "rgba", "description": "alpha answers the mask."},
         "bg_color": {**words, "description": "Colour behind the subject: 81d4fa, fff, 81d4fa77, green."},
         "bg_image_url": {**words, "description": "Address of a picture behind the subject, where this server fetches."},
     }

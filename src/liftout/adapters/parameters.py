@@ -1,0 +1,77 @@
+"""Values out of forms, queries and JSON: text or what JSON has, checked by name.
+
+boolean("crop", "yes")          True
+whole("margin", "20", low=0)    20
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from liftout.errors import UsageError
+
+_TRUE = {"1", "true", "yes", "on", "y", "t"}
+_FALSE = {"0", "false", "no", "off", "n", "f"}
+_WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
+_LONGEST = 60
+"""Characters of a value that a message repeats."""
+
+
+class ParameterError(UsageError):
+    """A parameter is wrong. field: its name, as the caller wrote it."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+def boolean(name: str, value: Any) -> bool:
+    """True or false. Raises ParameterError."""
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ParameterError(name, f"{name} is {shown(value)}; it must be true or false")
+
+
+def whole(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """A whole number. Raises ParameterError."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e12:
+        value = int(value)
+    if isinstance(value, bool) or not (
+        isinstance(value, int) or (isinstance(value, str) and _WHOLE.fullmatch(value.strip()))
+    ):
+        raise ParameterError(name, f"{name} is {shown(value)}; it must be a whole number")
+    number = int(value)
+    if abs(number) >= 10**12:
+        raise ParameterError(name, f"{name} is {shown(number)}; that is too large a number")
+    if (low is not None and number < low) or (high is not None and number > high):
+        limits = f"from {low} to {high}" if high is not None else f"at least {low}"
+        raise ParameterError(name, f"{name} is {shown(number)}; it must be {limits}")
+    return number
+
+
+def text(name: str, value: Any) -> str:
+    """Text. Raises ParameterError."""
+    if not isinstance(value, str):
+        raise ParameterError(name, f"{name} is {shown(value)}; it must be text")
+    return value
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """One of several words. Raises ParameterError."""
+    words = list(allowed)
+    if value not in words:
+        raise ParameterError(name, f"{name} is {shown(value)}; it must be one of {', '.join(words)}")
+    return str(value)
+
+
+def shown(value: Any) -> str:
+    """A value as a message repeats it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

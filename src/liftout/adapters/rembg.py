@@ -1,0 +1,186 @@
+"""rembg's `remove`: its arguments, its parameters over HTTP, and what they mean here.
+
+Follows rembg 2.0.86. `alpha_matting` and `vitmatte` both mean refined edges; the numbers of alpha matting and
+`vitmatte_model` are checked and change nothing, because the band that is matted is found from the alpha itself;
+`decontaminate` changes nothing, because colours here are always freed of the old background.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from liftout.adapters.parameters import ParameterError, boolean, text, whole
+from liftout.compose.smoothing import smoothed
+from liftout.cutout import Cutout
+from liftout.errors import UsageError
+from liftout.images import Photo, encode, format_of
+from liftout.images.levels import to_8_bit
+from liftout.options import DEFAULT_MODEL, Edges
+
+Levels = npt.NDArray[Any]
+ClothCategory = Literal["upper", "lower", "full", "attire"]
+
+CLOTHES_MODEL = "u2net_cloth_seg"
+PARAMETERS = {
+    "model": "model_name",
+    "a": "alpha_matting",
+    "af": "alpha_matting_foreground_threshold",
+    "ab": "alpha_matting_background_threshold",
+    "ae": "alpha_matting_erode_size",
+    "om": "only_mask",
+    "ppm": "post_process_mask",
+    "dc": "decontaminate",
+    "vm": "vitmatte",
+    "bgc": "bgcolor",
+}
+"""Parameters over HTTP, and the argument that each is."""
+EXTRAS = "extras"
+"""The parameter that holds further arguments, as a JSON object."""
+
+_NUMBERS = ("alpha_matting_foreground_threshold", "alpha_matting_background_threshold", "alpha_matting_erode_size")
+_MODELS = {"bria-rmbg": "rmbg-2.0", "birefnet-general-fp16": "birefnet-general"}
+"""rembg's names of models that are called otherwise here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of rembg's `remove`, checked. Raises UsageError that names the argument."""
+
+    model_name: str = ""
+    alpha_matting: bool = False
+    alpha_matting_foreground_threshold: int = 240
+    alpha_matting_background_threshold: int = 10
+    alpha_matting_erode_size: int = 10
+    only_mask: bool = False
+    post_process_mask: bool = False
+    decontaminate: bool = False
+    vitmatte: bool = False
+    vitmatte_model: str | None = None
+    bgcolor: Sequence[int] | None = None
+    """(r, g, b) or (r, g, b, a), behind the subject."""
+    putalpha: bool = False
+    """Keep the photo's own colours."""
+
+    def __post_init__(self) -> None:
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
+                raise UsageError(f"{name} is {value!r}; it must be a whole number of 0 or more")
+        if self.vitmatte_model is not None and not isinstance(self.vitmatte_model, str):
+            raise UsageError(f"vitmatte_model is {self.vitmatte_model!r}; it must be a name")
+        if self.bgcolor is not None:
+            _rgba(self.bgcolor)
+
+    @property
+    def edges(self) -> Edges | None:
+        """Which edges they ask for; None where they ask for none."""
+        if self.putalpha:
+            return "plain"
+        return "refined" if self.alpha_matting or self.vitmatte else None
+
+    @property
+    def background(self) -> tuple[int, int, int, int] | None:
+        """`bgcolor` as (r, g, b, a)."""
+        return None if self.bgcolor is None else _rgba(self.bgcolor)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What `remove` gives: a mask or RGBA, in as many bits as the photo.
+
+    levels: uint8 [H, W] of a mask, uint8 or uint16 [H, W, 4] else. photo: what it was made of. icc: profile of the levels.
+    """
+
+    levels: Levels
+    photo: Photo
+    icc: bytes | None
+
+    def png(self) -> bytes:
+        """A PNG file, with what the photo says about itself."""
+        photo = self.photo
+        return encode(self.levels, format_of("png"), icc=self.icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi)
+
+    def pillow(self) -> Image.Image:
+        """A Pillow image of 8 bits, mode L or RGBA."""
+        image = Image.fromarray(to_8_bit(self.levels))
+        if self.icc:
+            image.info["icc_profile"] = self.icc
+        return image
+
+
+def result(cutout: Cutout, arguments: Arguments) -> Result:
+    """A cutout as the arguments ask for it."""
+    if arguments.post_process_mask:
+        cutout = cutout.with_alpha(smoothed(cutout.alpha))
+    if arguments.only_mask:
+        return Result(cutout.alpha, cutout.photo, icc=None)
+    background = arguments.background
+    levels = cutout.levels if background is None else cutout.composite(background)
+    return Result(levels, cutout.photo, icc=cutout.photo.icc)
+
+
+def model_name(name: str) -> str:
+    """liftout's name of a model that rembg calls `name`; empty is the default model."""
+    return _MODELS.get(name, name) or DEFAULT_MODEL
+
+
+def parse(given: Mapping[str, Any]) -> Arguments:
+    """Arguments from parameters over HTTP: text of queries and forms, or values of JSON; empty ones do not count.
+
+    Raises ParameterError that names the parameter.
+    """
+    names = {argument: parameter for parameter, argument in PARAMETERS.items()}
+    values = {name: value for name, value in given.items() if name in PARAMETERS}
+    values |= {names[argument]: value for argument, value in _extras(given.get(EXTRAS)).items()}
+    parsed = {PARAMETERS[name]: _parsed(name, value) for name, value in values.items() if value not in (None, "")}
+    return Arguments(**parsed)
+
+
+def _parsed(name: str, value: Any) -> Any:
+    if name == "model":
+        return text(name, value)
+    if name == "bgc":
+        return _parsed_colour(value)
+    if name == "ae":
+        return whole(name, value, 0)
+    return whole(name, value, 0, 255) if name in ("af", "ab") else boolean(name, value)
+
+
+def _parsed_colour(value: Any) -> tuple[int, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list) or len(parts) not in (3, 4):
+        raise ParameterError("bgc", "bgc must be four levels from 0 to 255, as in 255,255,255,255")
+    return tuple(whole("bgc", level, 0, 255) for level in parts)
+
+
+def _extras(value: Any) -> dict[str, Any]:
+    if value is None or value == "":
+        return {}
+    try:
+        extras = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        extras = None
+    if not isinstance(extras, dict):
+        raise ParameterError(EXTRAS, "extras is not a JSON object")
+    known = [argument for argument in PARAMETERS.values() if argument != "model_name"]
+    for name in extras:
+        if name not in known:
+            raise ParameterError(EXTRAS, f"extras: {name[:40]!r} is not taken here; there are {', '.join(known)}")
+    return extras
+
+
+def _rgba(bgcolor: Sequence[int]) -> tuple[int, int, int, int]:
+    levels = tuple(bgcolor)
+    if len(levels) not in (3, 4) or not all(
+        isinstance(level, int | np.integer) and 0 <= level <= 255 for level in levels
+    ):
+        raise UsageError(f"bgcolor is {bgcolor!r}; it must be (r, g, b, a), each from 0 to 255")
+    red, green, blue, opacity = (int(level) for level in (*levels, 255)[:4])
+    return red, green, blue, opacity
