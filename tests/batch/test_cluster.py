@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from liftout.batch import Batch, Job, Outcome
-from liftout.batch.luggage import pack_luggage, unpack_luggage
+from liftout.batch.payload import pack_payload, unpack_payload
 from liftout.engines import run_once
 from liftout.errors import DeviceUnavailable, ModelFileCorrupt
 from liftout.models.add import add_onnx
@@ -100,20 +100,20 @@ def test_another_machine_gets_the_model_and_the_background_that_it_lacks(
     background = tmp_path / "sky.png"
     background.write_bytes(b"any bytes")
     job = Job(source="", target="", run=RunOptions(model=model), result=ResultOptions(background=str(background)))
-    luggage = pack_luggage(job)
-    assert unpack_luggage(job, luggage) is job
+    payload = pack_payload(job)
+    assert unpack_payload(job, payload) is job
 
     monkeypatch.setenv("LIFTOUT_HOME", str(tmp_path / "other-machine"))
     background.unlink()
-    there = unpack_luggage(job, luggage)
+    there = unpack_payload(job, payload)
     assert Path(str(there.result.background)).read_bytes() == b"any bytes"
-    assert pack_luggage(there).identity == luggage.identity
+    assert pack_payload(there).identity == payload.identity
 
     monkeypatch.setenv("LIFTOUT_HOME", str(tmp_path / "third-machine"))
     add_onnx(model, network, like="u2netp", run=run_once, overwrite=True)
-    empty = type(luggage)(files={}, background=None, background_name="", identity="another")
+    empty = type(payload)(files={}, background=None, background_name="", identity="another")
     with pytest.raises(ModelFileCorrupt, match="same version"):
-        unpack_luggage(there, empty)
+        unpack_payload(there, empty)
 
 
 @pytest.mark.long

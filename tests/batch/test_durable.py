@@ -10,7 +10,7 @@ import pytest
 
 from liftout.batch.job import Item
 from liftout.batch.journal import commit
-from liftout.batch.place import Place
+from liftout.batch.storage import Storage
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="folders are not synchronised there")
 
@@ -45,7 +45,7 @@ def test_every_step_of_a_result_is_on_the_disk_before_the_next_begins(
 ) -> None:
     target = tmp_path / "out"
     new = Item(path="a/cat.jpg", output="a/cat.png", size=None, record=".liftout/done/a/0-1")
-    commit(Place(str(target)), new, b"the first")
+    commit(Storage(str(target)), new, b"the first")
     again = Item(
         path="a/cat.jpg",
         output="a/cat.png",
@@ -54,7 +54,7 @@ def test_every_step_of_a_result_is_on_the_disk_before_the_next_begins(
         stale=(f"{new.record}-9",),
         held=9,
     )
-    commit(Place(str(target)), again, b"the other")
+    commit(Storage(str(target)), again, b"the other")
 
     folders = {str((target / name).stat().st_ino): name for name in ("a", ".liftout/done/a")}
     changes = [

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from liftout.batch.job import Job
-from liftout.batch.pending import Planner, output_names
-from liftout.batch.place import Place
+from liftout.batch.planner import Planner, output_names
+from liftout.batch.storage import Storage
 
 
 def test_a_photo_keeps_its_name_where_nobody_else_wants_it() -> None:
@@ -42,8 +42,8 @@ def test_no_folder_of_awkward_names_gives_one_output_to_two_photos() -> None:
     ],
 )
 def test_patterns_look_at_the_name_or_at_the_whole_path(patterns: tuple[str, ...], wanted: set[str]) -> None:
-    place = Place("memory://nothing")
-    planner = Planner(Job(source="", target=""), place, Place("memory://else"), "", patterns)
+    storage = Storage("memory://nothing")
+    planner = Planner(Job(source="", target=""), storage, Storage("memory://else"), "", patterns)
     paths = ("cat.jpg", "a/b/dog.PNG", "notes.txt", ".hidden.jpg", "a/.DS_Store")
     assert {path for path in paths if planner.wanted(path)} == wanted
 
@@ -52,11 +52,11 @@ def test_a_folders_listing_takes_about_a_kilobyte_for_each_file(tmp_path: Path) 
     count = 5000
     for index in range(count):
         (tmp_path / f"photo-{index:07}.jpg").touch()
-    place = Place(str(tmp_path))
-    place.listing("")  # what is loaded once is not counted
+    storage = Storage(str(tmp_path))
+    storage.listing("")  # what is loaded once is not counted
     tracemalloc.start()
     try:
-        assert len(place.listing("").files) == count
+        assert len(storage.listing("").files) == count
         assert tracemalloc.get_traced_memory()[1] / count < 1100
     finally:
         tracemalloc.stop()

@@ -4,9 +4,9 @@ from liftout.batch import Job, run_batch
 summary = run_batch(Job(source="photos", target="s3://bucket/cutouts"))
 
 job        what is to be done, frozen, and what becomes of one photo
-place      folders and object stores behind one small interface (fsspec)
+storage    folders and object stores behind one small interface (fsspec)
 journal    what the target holds already, told from the names of small objects
-pending    the photos that are still to be done, folder by folder
+planner    the photos that are still to be done, folder by folder
 cutter     one photo: read, cut, write; the same on every machine
 local      worker processes on this machine
 cluster    Ray Data, on this machine or on a cluster

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from liftout.batch.place import OWN, Place
+from liftout.batch.storage import OWN, Storage
 from liftout.errors import OutputError
 from liftout.files import is_alive
 
@@ -42,7 +42,7 @@ class Claim:
 
     def __init__(
         self,
-        target: Place,
+        target: Storage,
         *,
         notify: Callable[[str], None] | None = None,
         on_lost: Callable[[], None] | None = None,

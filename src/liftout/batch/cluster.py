@@ -20,8 +20,8 @@ from liftout import graphs
 from liftout.batch.capacity import ray_resources
 from liftout.batch.cutter import Cutter
 from liftout.batch.job import Item, Job, Outcome
-from liftout.batch.listed import Listed
-from liftout.batch.luggage import Luggage, pack_luggage, unpack_luggage
+from liftout.batch.payload import Payload, pack_payload, unpack_payload
+from liftout.batch.prefetch import Prefetch
 from liftout.errors import EngineError, ExtraMissing, LiftoutError, UsageError
 
 WINDOW = 50_000
@@ -32,12 +32,12 @@ _TICK = 0.2
 
 
 def run_on_ray(
-    listed: Listed, job: Job, *, shared: bool, workers: int | None, stopping: Callable[[], bool]
+    prefetch: Prefetch, job: Job, *, shared: bool, workers: int | None, stopping: Callable[[], bool]
 ) -> Iterator[Outcome]:
     """Outcomes of photos as they are done, in no order.
 
-    shared: whether other processes see both places. workers: actors; as many as the cluster holds by default.
-    Raises ExtraMissing where Ray is not installed, UsageError for places that only this process sees, and the error that
+    shared: whether other processes see both storages. workers: actors; as many as the cluster holds by default.
+    Raises ExtraMissing where Ray is not installed, UsageError for storages that only this process sees, and the error that
     kept an actor from loading the model.
     """
     if not shared:
@@ -47,16 +47,16 @@ def run_on_ray(
     except ImportError:
         raise ExtraMissing("--on ray needs Ray; pip install 'liftout[ray]'") from None
     with _connected(ray), _settings():
-        luggage = ray.put(pack_luggage(job))
-        pool = _Pool(job, luggage, workers or _fitting(ray, job))
-        while window := list(_window(listed, stopping)):
+        payload = ray.put(pack_payload(job))
+        pool = _Pool(job, payload, workers or _fitting(ray, job))
+        while window := list(_window(prefetch, stopping)):
             yield from (item for item in window if isinstance(item, Outcome))
             yield from pool.outcomes([item for item in window if isinstance(item, Item)], stopping)
 
 
 class _Pool:
-    def __init__(self, job: Job, luggage: Any, actors: int) -> None:
-        self._job, self._luggage, self._actors = job, luggage, actors
+    def __init__(self, job: Job, payload: Any, actors: int) -> None:
+        self._job, self._payload, self._actors = job, payload, actors
 
     def outcomes(self, items: list[Item], stopping: Callable[[], bool]) -> Iterator[Outcome]:
         """All items in batches; then, one by one, those whose actors died; then the last ones are given up."""
@@ -82,7 +82,7 @@ class _Pool:
         actors = max(1, min(self._actors, -(-len(items) // size)))
         results = ray.data.from_items(rows, override_num_blocks=-(-len(items) // size)).map_batches(
             _Actor,
-            fn_constructor_args=(self._job, self._luggage),
+            fn_constructor_args=(self._job, self._payload),
             batch_format="pyarrow",
             batch_size=size,
             compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2 if batch > 1 else 1),
@@ -109,16 +109,16 @@ class _Pool:
 class _Actor:
     """One model in one Ray actor."""
 
-    def __init__(self, job: Job, luggage: Any) -> None:
+    def __init__(self, job: Job, payload: Any) -> None:
         import ray
 
         self._refused: LiftoutError | None = None
         self._restarted = bool(ray.get_runtime_context().was_current_actor_reconstructed)
-        held: Luggage = ray.get(luggage)
+        held: Payload = ray.get(payload)
         threads = int(ray_resources(job.run)["num_cpus"])
         graphs.use_threads(threads)
         try:
-            self._cutter = Cutter(unpack_luggage(job, held), threads=threads)
+            self._cutter = Cutter(unpack_payload(job, held), threads=threads)
         except LiftoutError as error:
             self._refused = error
 
@@ -154,11 +154,11 @@ class _Actor:
             yield from (write.result() for write in writes)
 
 
-def _window(listed: Listed, stopping: Callable[[], bool]) -> Iterator[Item | Outcome]:
+def _window(prefetch: Prefetch, stopping: Callable[[], bool]) -> Iterator[Item | Outcome]:
     count = 0
     while count < WINDOW and not stopping():
         try:
-            item = listed.take(_TICK)
+            item = prefetch.take(_TICK)
         except Empty:
             continue
         if item is None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from liftout.batch import journal
 from liftout.batch.job import Item, Job, Outcome
-from liftout.batch.place import Place
+from liftout.batch.storage import Storage
 from liftout.errors import InputError, LiftoutError
 from liftout.remover import Remover
 from liftout.render import render
@@ -48,7 +48,7 @@ class Cut:
 
 
 class Cutter:
-    """A loaded model between two places. `read` and `write` may be called from several threads, `cut` from one at a time.
+    """A loaded model between two storages. `read` and `write` may be called from several threads, `cut` from one at a time.
 
     with Cutter(job) as cutter:
         outcome = cutter.write(item, cutter.cut(item, cutter.read(item)))
@@ -64,7 +64,7 @@ class Cutter:
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
         """
         self.job = job
-        self._source, self._target = Place(job.source), Place(job.target)
+        self._source, self._target = Storage(job.source), Storage(job.target)
         self._large_pixels, self._lock = large_pixels, FileLock(lock) if lock else None
         run = job.run
         self._remover = Remover(

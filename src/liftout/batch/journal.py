@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from liftout.batch.job import Item
-from liftout.batch.place import OWN, Place
+from liftout.batch.storage import OWN, Storage
 
 _DONE = f"{OWN}/done"
 _OPTIONS = f"{OWN}/options.json"
@@ -41,7 +41,7 @@ class Record:
     """In the target."""
 
 
-def records(target: Place, folder: str) -> dict[str, list[Record]]:
+def records(target: Storage, folder: str) -> dict[str, list[Record]]:
     """The records of a folder's outputs, by the hash of the output."""
     base = _folder(folder)
     found: dict[str, list[Record]] = {}
@@ -67,7 +67,7 @@ def record_path(output: str, made: str) -> str:
     return f"{_folder(output.rpartition('/')[0])}/{output_key(output)}-{made}"
 
 
-def recorded_options(target: Place) -> dict[str, Any] | None:
+def recorded_options(target: Storage) -> dict[str, Any] | None:
     """The options that the target's results are made with, as `job.choices` gives them; None where no batch has said."""
     try:
         options = json.loads(target.read(_OPTIONS))
@@ -76,12 +76,12 @@ def recorded_options(target: Place) -> dict[str, Any] | None:
     return options if isinstance(options, dict) else None
 
 
-def record_options(target: Place, options: dict[str, Any]) -> None:
+def record_options(target: Storage, options: dict[str, Any]) -> None:
     """Record the options that the target's results are made with from now on."""
     target.write(_OPTIONS, (json.dumps(options, indent=1, sort_keys=True) + "\n").encode())
 
 
-def commit(target: Place, item: Item, content: bytes) -> None:
+def commit(target: Storage, item: Item, content: bytes) -> None:
     """Put an output and its record into the target, so that a crash between any two steps leaves no false record."""
     record = f"{item.record}-{len(content)}"
     if item.held == len(content):
@@ -95,7 +95,7 @@ def commit(target: Place, item: Item, content: bytes) -> None:
             target.remove(stale)
 
 
-def is_committed(target: Place, item: Item) -> bool:
+def is_committed(target: Storage, item: Item) -> bool:
     """Whether the photo was done since the item was planned, such as by a worker that died before it could say so."""
     held = target.size(item.output)
     return held is not None and held != item.held and target.size(f"{item.record}-{held}") is not None

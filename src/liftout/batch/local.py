@@ -27,7 +27,7 @@ from liftout import graphs
 from liftout.batch.capacity import Capacity
 from liftout.batch.cutter import Cut, Cutter, Read
 from liftout.batch.job import Item, Job, Outcome
-from liftout.batch.listed import Listed
+from liftout.batch.prefetch import Prefetch
 from liftout.errors import EngineError, LiftoutError
 
 DEPTH = 4
@@ -38,7 +38,7 @@ _FAILED_STARTS = 3
 
 
 def run_locally(
-    listed: Listed,
+    prefetch: Prefetch,
     job: Job,
     capacity: Capacity,
     *,
@@ -47,14 +47,14 @@ def run_locally(
 ) -> Iterator[Outcome]:
     """Outcomes of photos as they are done, in no order.
 
-    in_this_process: workers are threads; for places that other processes cannot see.
+    in_this_process: workers are threads; for storages that other processes cannot see.
     stopping: once true, no further photo is begun; those in hand are finished.
     Raises the error that kept a worker from loading the model.
     """
     with tempfile.TemporaryDirectory(prefix="liftout-batch-") as folder:
         crew = _Crew(job, capacity, Path(folder) / "large.lock", in_this_process=in_this_process)
         try:
-            yield from crew.outcomes(listed, stopping)
+            yield from crew.outcomes(prefetch, stopping)
         finally:
             crew.close()
 
@@ -81,7 +81,7 @@ class _Crew:
         self._deaths: dict[str, int] = {}
         self._failed_starts = 0
 
-    def outcomes(self, listed: Listed, stopping: Callable[[], bool]) -> Iterator[Outcome]:
+    def outcomes(self, prefetch: Prefetch, stopping: Callable[[], bool]) -> Iterator[Outcome]:
         ended = False
         while True:
             if stopping():
@@ -89,7 +89,7 @@ class _Crew:
                 self._again.clear()
             while self._room() and (self._again or not ended):
                 try:
-                    item = self._again.popleft() if self._again else listed.take()
+                    item = self._again.popleft() if self._again else prefetch.take()
                 except Empty:
                     break
                 if item is None:

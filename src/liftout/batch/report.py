@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from liftout.batch.job import Outcome
-from liftout.batch.place import Place
+from liftout.batch.storage import Storage
 from liftout.errors import OutputError
 
 
@@ -19,13 +19,13 @@ class Report:
     def __init__(self, where: str | IO[str]) -> None:
         """where: a path or an fsspec URL, or an open text stream. Raises OutputError where it cannot be written."""
         self._exit = ExitStack()
-        self._upload: tuple[Place, str] | None = None
+        self._upload: tuple[Storage, str] | None = None
         if not isinstance(where, str):
             self._stream = where
             return
         if "://" in where:
             folder, _, name = where.rpartition("/")
-            self._upload = (Place(folder), name)
+            self._upload = (Storage(folder), name)
             self._stream = self._exit.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115 - the stack closes it
             return
         try:
@@ -46,6 +46,6 @@ class Report:
     def __exit__(self, *_: object) -> None:
         with self._exit:
             if self._upload is not None:
-                place, name = self._upload
+                storage, name = self._upload
                 self._stream.seek(0)
-                place.write(name, self._stream.read().encode())
+                storage.write(name, self._stream.read().encode())

@@ -12,10 +12,10 @@ from liftout.batch import journal
 from liftout.batch.capacity import capacity
 from liftout.batch.claim import STALE_SECONDS, Claim, Released
 from liftout.batch.job import Item, Job, Outcome, choices, identity
-from liftout.batch.listed import Listed
 from liftout.batch.local import run_locally
-from liftout.batch.pending import Found, Planner, limited
-from liftout.batch.place import Place, check_apart, open_place
+from liftout.batch.planner import Found, Planner, limited
+from liftout.batch.prefetch import Prefetch
+from liftout.batch.storage import Storage, check_apart, open_storage
 from liftout.batch.watch import FolderWatch
 from liftout.engines.choice import computes
 from liftout.errors import OutputError, UsageError
@@ -62,7 +62,7 @@ class Batch:
         stop_on_error: bool = False,
         notify: Callable[[str], None] | None = None,
     ) -> None:
-        """Check places and model.
+        """Check storages and model.
 
         patterns: which photos, like `*.jpg` or `2024/**/*.png`; by default all that a photo's name ends in. limit: the most
         photos to do. workers: as many as cores and memory allow by default. watch: go on with photos that arrive.
@@ -70,7 +70,7 @@ class Batch:
         """
         self._job, self._on, self._workers = job, on, workers
         self._limit, self._stop_on_error = limit, stop_on_error
-        source, target = open_place(job.source), open_place(job.target)
+        source, target = open_storage(job.source), open_storage(job.target)
         check_apart(source, target)
         if not source.is_folder():
             if source.is_file():
@@ -107,8 +107,8 @@ class Batch:
         self._target.clear_partial()
         claim = Claim(self._target, notify=self._notify, on_lost=self.stop)
         self._planner.before_first = lambda: self._begin(claim)
-        listed = Listed(self._everything(), self._stop)
-        executed = self._executed(listed)
+        prefetch = Prefetch(self._everything(), self._stop)
+        executed = self._executed(prefetch)
         try:
             for outcome in executed:
                 if outcome.status == "done":
@@ -121,12 +121,12 @@ class Batch:
         finally:
             self._stop.set()
             executed.close()
-            listed.close()
+            prefetch.close()
             claim.release()
             self.summary.seconds = time.perf_counter() - started
             self._count_found()
-        if listed.error is not None and not isinstance(listed.error, Released):
-            raise listed.error
+        if prefetch.error is not None and not isinstance(prefetch.error, Released):
+            raise prefetch.error
         if claim.lost:
             raise OutputError(
                 f"{self._job.target}: another batch has taken this target over, as this one did not answer for "
@@ -159,17 +159,17 @@ class Batch:
         while watch is not None and not self._stop.wait(_TICK):
             yield from self._planner.some(watch.settled())
 
-    def _executed(self, listed: Listed) -> Generator[Outcome, None, None]:
+    def _executed(self, prefetch: Prefetch) -> Generator[Outcome, None, None]:
         private = self._source.in_this_process or self._target.in_this_process
         if self._on == "ray":
             from liftout.batch.cluster import run_on_ray
 
             yield from run_on_ray(
-                listed, self._job, shared=not private, workers=self._workers, stopping=self._stop.is_set
+                prefetch, self._job, shared=not private, workers=self._workers, stopping=self._stop.is_set
             )
             return
         yield from run_locally(
-            listed,
+            prefetch,
             self._job,
             capacity(self._job.run, workers=self._workers),
             in_this_process=private,
@@ -177,7 +177,7 @@ class Batch:
         )
 
 
-def _check_options(target: Place, chosen: dict[str, Any], *, overwrite: bool) -> None:
+def _check_options(target: Storage, chosen: dict[str, Any], *, overwrite: bool) -> None:
     """Raise UsageError where the target's results were made with other options, and nobody said to replace them."""
     before = journal.recorded_options(target)
     if before is None or overwrite:

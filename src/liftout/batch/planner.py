@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from liftout.batch import journal
 from liftout.batch.job import Item, Job, Outcome
-from liftout.batch.place import Entry, Place, inside
+from liftout.batch.storage import Entry, Storage, inside
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".jp2")
 """What a photo's name ends in, where no pattern says otherwise."""
@@ -35,7 +35,9 @@ class Found:
 class Planner:
     """Compares source, target and journal."""
 
-    def __init__(self, job: Job, source: Place, target: Place, identity: str, patterns: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, job: Job, source: Storage, target: Storage, identity: str, patterns: tuple[str, ...] = ()
+    ) -> None:
         self._job = job
         self._source, self._target = source, target
         self._identity = identity

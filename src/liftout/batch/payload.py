@@ -17,7 +17,7 @@ from liftout.models.resolve import locate
 
 
 @dataclass(frozen=True)
-class Luggage:
+class Payload:
     """Files by their paths in LIFTOUT_HOME, and what a job with them must be."""
 
     files: dict[str, bytes]
@@ -26,7 +26,7 @@ class Luggage:
     identity: str
 
 
-def pack_luggage(job: Job) -> Luggage:
+def pack_payload(job: Job) -> Payload:
     """Files that another machine may lack: of the model, unless it is built in, and the user's own catalogue.
 
     Raises UnknownModel, ModelUnavailable.
@@ -40,7 +40,7 @@ def pack_luggage(job: Job) -> Luggage:
     for folder in [home() / "catalog", *([Path(overlay)] if overlay else [])]:
         files.update({f"catalog/{path.name}": path.read_bytes() for path in folder.glob("*.toml")})
     background = background_file(job.result)
-    return Luggage(
+    return Payload(
         files=files,
         background=background.read_bytes() if background else None,
         background_name=background.name if background else "",
@@ -48,27 +48,27 @@ def pack_luggage(job: Job) -> Luggage:
     )
 
 
-def unpack_luggage(job: Job, luggage: Luggage) -> Job:
+def unpack_payload(job: Job, payload: Payload) -> Job:
     """The job as it can be run here: with the model and background that it was planned with, unpacked where they are not here.
 
     Raises ModelFileCorrupt where this machine's liftout has another built-in model.
     """
-    if _same(job, luggage):
+    if _same(job, payload):
         return job
-    folder = Path(tempfile.mkdtemp(prefix="liftout-luggage-"))
-    if luggage.background is not None:
-        path = folder / luggage.background_name
-        path.write_bytes(luggage.background)
+    folder = Path(tempfile.mkdtemp(prefix="liftout-payload-"))
+    if payload.background is not None:
+        path = folder / payload.background_name
+        path.write_bytes(payload.background)
         job = dataclasses.replace(job, result=dataclasses.replace(job.result, background=str(path)))
-    if not _same(job, luggage) and luggage.files:
-        for name, content in luggage.files.items():
+    if not _same(job, payload) and payload.files:
+        for name, content in payload.files.items():
             path = folder / "home" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         os.environ["LIFTOUT_HOME"] = str(folder / "home")
         os.environ["LIFTOUT_ACCEPT_LICENSE"] = job.run.model  # who planned the batch has consented
         os.environ.pop("LIFTOUT_CATALOG", None)
-    if not _same(job, luggage):
+    if not _same(job, payload):
         raise ModelFileCorrupt(
             f"{job.run.model}: this worker has another model of this name than the batch was planned with; "
             "install the same version of liftout on all machines"
@@ -76,8 +76,8 @@ def unpack_luggage(job: Job, luggage: Luggage) -> Job:
     return job
 
 
-def _same(job: Job, luggage: Luggage) -> bool:
+def _same(job: Job, payload: Payload) -> bool:
     try:
-        return identity(job) == luggage.identity
+        return identity(job) == payload.identity
     except (ModelUnavailable, UnknownModel):
         return False

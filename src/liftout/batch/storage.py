@@ -1,4 +1,4 @@
-"""A place that holds photos or cutouts: a folder, a bucket, an archive, through fsspec.
+"""Where photos and cutouts are kept: a folder, a bucket, an archive, through fsspec.
 
 Reading is whole files. Writing is whole files too: on a disk under a temporary name in `.liftout/partial`, then renamed; in
 an object store one PUT, which shows the old object or the new one and nothing between. On a disk each step is there after a
@@ -43,7 +43,7 @@ class Listing:
     folders: list[str]
 
 
-class Place:
+class Storage:
     """A folder or an fsspec URL.
 
     Methods raise OSError, or what the store's own library raises, where the store fails.
@@ -58,7 +58,7 @@ class Place:
 
     @property
     def on_disk(self) -> Path | None:
-        """The folder where the place is on this machine's disk."""
+        """The folder where it is, on this machine's disk."""
         return Path(self._root) if "file" in self.kinds else None
 
     @property
@@ -182,7 +182,7 @@ class Place:
         return {**info, "type": "other"}
 
 
-def check_apart(source: Place, target: Place) -> None:
+def check_apart(source: Storage, target: Storage) -> None:
     """Raise UsageError where outputs could take the place of inputs, or would be inputs of the next run."""
     if not target.writable:
         raise UsageError(
@@ -190,31 +190,31 @@ def check_apart(source: Place, target: Place) -> None:
         )
     if source.kinds != target.kinds:
         return
-    ours, theirs = (place._root.rstrip("/") + "/" for place in (source, target))
+    ours, theirs = (storage._root.rstrip("/") + "/" for storage in (source, target))
     if ours == theirs or ours.startswith(theirs):
         raise UsageError(
             f"{source.url} lies in {target.url}: results could replace photos; choose a target outside of the source"
         )
 
 
-def inside(source: Place, target: Place) -> str | None:
+def inside(source: Storage, target: Storage) -> str | None:
     """The target's path within the source, where it lies there; its files are results, not photos."""
     if source.kinds != target.kinds:
         return None
-    ours, theirs = (place._root.rstrip("/") + "/" for place in (source, target))
+    ours, theirs = (storage._root.rstrip("/") + "/" for storage in (source, target))
     return theirs.removeprefix(ours).rstrip("/") if theirs.startswith(ours) else None
 
 
-def open_place(url: str) -> Place:
-    """A place, after a first contact with it. Raises as `Place`, and OutputError where the store cannot be reached."""
-    place = Place(url)
+def open_storage(url: str) -> Storage:
+    """A storage, after a first contact with it. Raises as `Storage`, and OutputError where the store cannot be reached."""
+    storage = Storage(url)
     try:
-        place.is_folder()
+        storage.is_folder()
     except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
         raise OutputError(
             f"{url}: cannot be reached: {_one_line(error)}; check the address and the credentials"
         ) from None
-    return place
+    return storage
 
 
 def _connect(url: str) -> tuple[Any, str]:

@@ -16,7 +16,7 @@ _TICK = 0.2
 _PATIENCE = 3.0
 
 
-class Listed:
+class Prefetch:
     """Items to do, and outcomes of photos that failed before any work."""
 
     def __init__(self, plan: Iterable[Item | Outcome], stop: threading.Event) -> None:
