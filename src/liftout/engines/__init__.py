@@ -66,6 +66,12 @@ def open_network(file: NetworkFile, *, engine: str = "onnxruntime", options: Eng
     return _ENGINES[engine](file, options or EngineOptions())
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception of ONNX Runtime, whose exceptions share no base class, means that memory could not be had."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text
+
+
 def _onnxruntime(file: NetworkFile, options: EngineOptions) -> Network:
     from liftout.engines.onnxruntime import OnnxRuntimeNetwork
 
