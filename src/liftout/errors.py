@@ -7,7 +7,7 @@
     ├── InputError               one photo cannot be used; the others can
     │   ├── ImageUnreadable      not an image, empty, truncated
     │   ├── ImageAnimated        more than one frame
-    │   └── ImageTooLarge        above the pixel limit
+    │   └── ImageTooLarge        above the limits on pixels, sides or their ratio
     ├── OutputError              a result cannot be written
     │   └── OutputExists         it is there already, and overwriting was not asked for
     ├── CatalogError             an entry of the catalogue is malformed
@@ -57,7 +57,7 @@ class ImageAnimated(InputError):
 
 
 class ImageTooLarge(InputError):
-    """The picture has more pixels than the limit allows."""
+    """The picture has more pixels, a longer side or a more extreme shape than the limits allow."""
 
 
 class OutputError(LiftoutError):

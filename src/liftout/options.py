@@ -18,7 +18,10 @@ DEFAULT_MODEL = "pocket"
 """The model that ships inside the package and the default of every command."""
 DEFAULT_MAX_PIXELS = 200_000_000
 LONGEST_SIDE = 65_535
-"""Of a canvas, in pixels; JPEG holds no more."""
+"""Of a photo or a canvas, in pixels; JPEG holds no more."""
+LARGEST_RATIO = 200
+"""Of a photo's longer side to its shorter one. Panoramas stay below; what lies above is no photo, and the resamplers' weights for
+it fill the memory."""
 
 Edges = Literal["auto", "plain", "refined"]
 Subjects = Literal["all", "largest"]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.command import liftout
+from tests.images.pictures import raw_png
 from tests.terminal import on_terminal
 
 
@@ -70,6 +71,17 @@ def test_a_bad_photo_leaves_no_file_and_does_not_stop_the_others(
     assert "empty.png: is empty" in errors[1]
     assert "gone.jpg: no such file" in errors[2]
     assert sorted(path.name for path in photo.parent.iterdir()) == ["bad.jpg", "cat-cutout.png", "cat.jpg", "empty.png"]
+
+
+def test_a_photo_of_an_impossible_shape_is_one_line_and_the_others_are_cut(
+    photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = photo.with_name("line.png")
+    line.write_bytes(raw_png(1, 20_000_000, 8, 0, bytes(200)))
+    assert liftout("cut", line, photo, "--max-pixels", "50000000") == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"liftout: {line}: 1 x 20000000 pixels; a side may have at most 65535")
+    assert photo.with_name("cat-cutout.png").exists()
 
 
 def test_two_photos_with_one_name_do_not_become_one_file(

@@ -197,6 +197,33 @@ def test_truncated_files_are_refused_in_one_line(kind: str, share: float) -> Non
     assert str(caught.value).startswith("half.img: ") and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("interlace", [0, 1])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_png_that_lacks_rows_is_refused_and_a_black_one_is_not(bits: int, interlace: int) -> None:
+    planes = pictures.noise((40, 30, 3), np.uint8 if bits == 8 else np.uint16)
+    arranged = pictures.interlaced if interlace else pictures.unfiltered
+    for levels in (planes, np.zeros_like(planes)):
+        rows = arranged(levels)
+        whole = pictures.raw_png(30, 40, bits, 2, rows, interlace=interlace)
+        np.testing.assert_array_equal(decode(whole).deep if bits == 16 else decode(whole).pixels, levels)
+        for kept in (len(rows) - 1, len(rows) * 3 // 4, 0):
+            with pytest.raises(ImageUnreadable, match=r"half\.png: cannot be decoded"):
+                decode(pictures.raw_png(30, 40, bits, 2, rows[:kept], interlace=interlace), name="half.png")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [((1, 20_000_000), "65535"), ((65_536, 400), "65535"), ((1, 201), "200 times"), ((65_535, 300), "200 times")],
+)
+def test_shapes_that_no_photo_has_are_refused_before_they_are_decoded(size: tuple[int, int], words: str) -> None:
+    for width, height in (size, size[::-1]):
+        content = pictures.raw_png(width, height, 8, 0, b"")
+        with pytest.raises(ImageTooLarge, match=rf"odd\.png: {width} x {height} .*{words}"):
+            decode(content, name="odd.png")
+    assert decode(Image.new("L", (200, 1))).size == (1, 200)
+    assert decode(Image.new("L", (30_000, 150))).size == (150, 30_000)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 100, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"GIF89a", b"\xff\xd8\xff"]
 )

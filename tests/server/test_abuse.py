@@ -242,7 +242,7 @@ def test_memory_is_steady_over_ten_thousand_requests(launch_process: Callable[..
 def test_slow_clients_take_no_place_from_others(launch: Callable[..., object], cat: bytes) -> None:
     """Fifty connections that send a byte now and then, while a real client works."""
     server = launch("--workers", "1", "--queue", "2")
-    head = b"POST /v1/cutouts HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
+    head = b"POST /v1/cutouts HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
     idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
     for index, connection in enumerate(idle):
         connection.sendall(head if index % 2 else head[:30])

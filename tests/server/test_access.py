@@ -118,6 +118,40 @@ def test_too_many_requests_are_answered_429(launch: Callable[..., object], cat: 
     assert other.status_code == 200
 
 
+def test_addresses_of_one_ipv6_network_are_one_caller(launch: Callable[..., object]) -> None:
+    server = launch("--rate", "2", "--trust-proxy", "127.0.0.1")
+
+    def status(address: str) -> int:
+        return httpx.get(f"{server.url}/v1/models", headers={"X-Forwarded-For": address}).status_code
+
+    assert [status(f"2001:db8:1:2:{host}::1") for host in (1, 2, 3)] == [200, 200, 429]
+    assert status("2001:db8:1:3::1") == 200
+    assert [status(f"::ffff:198.51.100.{host}") for host in (1, 2, 3)] == [200, 200, 200]
+    assert [status(f"198.51.100.{host}") for host in (1, 2, 1)] == [200, 200, 429]
+
+
+def test_wrong_keys_are_limited_too_and_take_nothing_from_right_ones(
+    launch: Callable[..., object], tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"shop {FIRST}\n", encoding="utf-8")
+    server = launch("--rate", "3", "--api-key-file", str(keys))
+
+    def status(key: str) -> int:
+        return httpx.get(f"{server.url}/v1/models", headers={"X-Api-Key": key}).status_code
+
+    assert [status(f"guess-{number:020}") for number in range(5)] == [401, 401, 401, 429, 429]
+    assert [status(FIRST) for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_no_proxy_is_trusted_unless_it_is_named_not_even_on_this_machine(launch: Callable[..., object]) -> None:
+    server = launch("--rate", "2")
+    answers = [
+        httpx.get(f"{server.url}/v1/models", headers={"X-Forwarded-For": f"198.51.100.{host}"}) for host in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
 def test_pages_of_other_sites_are_refused_unless_named(
     launch: Callable[..., object], server: object, cat: bytes
 ) -> None:
@@ -136,6 +170,43 @@ def test_pages_of_other_sites_are_refused_unless_named(
     assert httpx.options(f"{opened.url}/v1/cutouts", headers=asked).status_code == 200
     evil = {"Origin": "https://evil.test", "Sec-Fetch-Site": "cross-site"}
     assert httpx.post(f"{opened.url}/v1/cutouts", files={"image": cat}, headers=evil).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:7000",
+        "page.localhost",
+        "127.0.0.1:7000",
+        "[::1]:7000",
+        "192.168.1.5",
+        "shop.test",
+        "Shop.test.:80",
+    ],
+)
+def test_names_of_this_machine_and_names_that_are_allowed_are_answered(
+    launch: Callable[..., object], host: str
+) -> None:
+    server = launch("--allow-host", "shop.test", "--allow-host", "other.test")
+    for path in ("/", "/healthz", "/v1/models"):
+        assert httpx.get(f"{server.url}{path}", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.test", "evil.test:7000", "localhost.evil.test", "127.0.0.1.evil.test", "xlocalhost"]
+)
+def test_a_name_that_was_made_to_point_at_this_machine_reaches_nothing(
+    client: httpx.Client, launch: Callable[..., object], cat: bytes, host: str
+) -> None:
+    for path in ("/", "/healthz", "/v1/models", "/docs", "/nothing"):
+        assert client.get(path, headers={"Host": host}).status_code == 421
+    for path in ("/v1/cutouts", "/api/remove", "/v1.0/removebg"):
+        answer = client.post(path, files={"image": cat}, headers={"Host": host})
+        assert answer.status_code == 421
+        assert "--allow-host" in answer.text
+    opened = launch("--allow-host", "*")
+    assert httpx.get(f"{opened.url}/healthz", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(

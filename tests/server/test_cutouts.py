@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Callable
 
 import httpx
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from liftout import Remover
 from liftout.options import ResultOptions
 from liftout.render import render
+from tests.images.pictures import raw_png
 
 
 def opened(content: bytes) -> Image.Image:
@@ -198,6 +200,30 @@ def test_a_photo_with_too_many_pixels_is_too_large(client: httpx.Client) -> None
     assert answer.status_code == 413
     assert answer.json()["field"] == "image"
     assert "--max-pixels" not in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/cutouts", "/api/remove", "/v1.0/removebg"])
+def test_a_photo_of_a_shape_that_no_photo_has_is_too_large(client: httpx.Client, path: str) -> None:
+    field = {"/v1/cutouts": "image", "/api/remove": "file", "/v1.0/removebg": "image_file"}[path]
+    for size in ((1, 20_000_000), (10_000_000, 1), (4, 801)):
+        content = raw_png(*size, 8, 0, b"")
+        assert len(content) < 100
+        answer = client.post(path, files={field: content})
+        assert answer.status_code == 413, answer.text
+        assert "crop" not in answer.text
+
+
+def test_an_error_of_a_pixel_graph_is_a_problem_and_not_a_crash(
+    client: httpx.Client, launch: Callable[..., object], cat: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("liftout.images.decode.LARGEST_RATIO", 10**9)
+    monkeypatch.setattr("liftout.images.decode.LONGEST_SIDE", 10**9)
+    server = launch("--max-pixels", "30000000")
+    content = raw_png(1, 20_000_000, 8, 0, bytes(40_000_000))
+    answer = httpx.post(f"{server.url}/v1/cutouts", files={"image": content}, timeout=120)
+    assert answer.status_code == 500
+    assert "prepare" in answer.json()["detail"]
+    assert httpx.post(f"{server.url}/v1/cutouts", files={"image": cat}, timeout=60).status_code == 200
 
 
 def test_an_animation_and_a_truncated_photo_are_refused(client: httpx.Client, cat: bytes) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -27,6 +29,9 @@ class Site:
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
         self.seen: list[tuple[str, str]] = []
         self.pause = 0.0
+        self.hold = threading.Event()
+        """While it is not set, answers do not end."""
+        self.hold.set()
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,6 +46,7 @@ class Site:
                 self.end_headers()
                 time.sleep(site.pause)
                 self.wfile.write(content)
+                site.hold.wait(30)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -132,6 +138,15 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(site: Site
     resolver = ChangingResolver(["93.184.216.34", "127.0.0.1"])
     assert "public internet" in problem(f"http://mixed.test:{site.port}/", resolver=resolver).detail
     assert site.seen == []
+
+
+def test_names_that_lead_inside_and_names_that_lead_nowhere_are_told_apart_by_no_message() -> None:
+    async def unknown(host: str, port: int) -> list[str]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    for resolver in (ChangingResolver(["10.0.0.7"]), ChangingResolver([]), unknown):
+        found = problem("http://payroll.internal/", resolver=resolver)
+        assert found.detail == problem("http://payroll.internal/", resolver=ChangingResolver(["127.0.0.1"])).detail
 
 
 def test_a_name_is_asked_once_for_each_connection_and_connected_to_where_it_was_checked(site: Site) -> None:
@@ -233,6 +248,22 @@ def test_fetching_is_off_by_default() -> None:
     with pytest.raises(Problem) as raised:
         asyncio.run(fetch("http://a.test/", FetchRules()))
     assert raised.value.status == 403
+
+
+def test_a_photo_counts_as_memory_for_bodies_while_it_is_fetched(
+    launch: Callable[..., object], site: Site, cat: bytes
+) -> None:
+    site.answers["/photo"] = (200, {"Content-Length": "990000"}, b"x" * 900_000)
+    server = launch("--fetch-network", "127.0.0.1/32", "--max-body", "1", "--body-memory", "1")
+    url = f"http://127.0.0.1:{site.port}/photo"
+    site.hold.clear()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(httpx.post, f"{server.url}/v1/cutouts", json={"url": url}, timeout=60)
+        server.wait_until(lambda: server.measure("liftout_body_bytes") >= 900_000)
+        assert httpx.post(f"{server.url}/v1/cutouts", files={"image": cat + bytes(100_000)}).status_code == 503
+        site.hold.set()
+        assert first.result().status_code == 422
+    assert server.measure("liftout_body_bytes") == 0
 
 
 def test_a_server_fetches_from_a_network_that_its_operator_named(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import math
 import re
 import resource
 import signal
@@ -12,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -22,8 +25,16 @@ from liftout.cli import main
 
 
 def request_bytes(content: bytes, *, length: int | None = None, path: str = "/v1/cutouts") -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {length or len(content)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {length or len(content)}\r\n\r\n"
     return head.encode() + content
+
+
+def noise_png() -> bytes:
+    """A photo of 900 x 900 pixels and 2.4 MB."""
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
+    Image.fromarray(noise).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def connected(server: object) -> socket.socket:
@@ -70,6 +81,60 @@ def test_requests_beyond_the_memory_for_bodies_are_told_to_come_back(launch: Cal
     assert httpx.post(f"{server.url}/v1/cutouts", content=cat, timeout=60).status_code == 200
 
 
+def test_text_and_photos_out_of_base64_count_as_memory_for_bodies(launch_process: Callable[..., object]) -> None:
+    server = launch_process("--body-memory", "100")
+    facts = {"params": {"answer": "facts"}, "timeout": 120}
+    photo = base64.b64encode(noise_png())
+    for text in (photo, b'{"image": "' + photo + b'"}'):
+        kind = "application/json" if text.startswith(b"{") else "application/x-www-form-urlencoded"
+        content = text if text.startswith(b"{") else b"image=" + quote(text).encode()
+        answer = httpx.post(f"{server.url}/v1/cutouts", content=content, headers={"Content-Type": kind}, **facts)
+        assert (answer.status_code, answer.json()["width"]) == (200, 900)
+    server.forget_peak()
+    before = server.peak_rss()
+    body = b'{"image": "' + b"A" * 45_000_000 + b'"}'
+
+    def post(_: int) -> int:
+        answer = httpx.post(
+            f"{server.url}/v1/cutouts", content=body, headers={"Content-Type": "application/json"}, **facts
+        )
+        return answer.status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(post, range(8)))
+    assert set(statuses) <= {422, 503}
+    assert 422 in statuses
+    assert server.peak_rss() < before + 150e6
+    assert server.measure("liftout_body_bytes") == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"image": "' + b"A" * 600_000 + b'\\ud83d\\ude00"}',
+        b'{"image": "' + b"A" * 600_000 + "\U0001f600".encode() + b'"}',
+        b'{"image": [' + b"[]," * 200_000 + b"1]}",
+        b"image=" + b"%41" * 200_000 + b"%F0%9F%98%80",
+    ],
+)
+def test_text_that_takes_many_times_its_size_is_refused_before_it_is_parsed(
+    launch: Callable[..., object], content: bytes
+) -> None:
+    server = launch("--max-body", "1", "--body-memory", "1")
+    kind = "application/json" if content.startswith(b"{") else "application/x-www-form-urlencoded"
+    answer = httpx.post(f"{server.url}/v1/cutouts", content=content, headers={"Content-Type": kind})
+    assert answer.status_code in (400, 413)
+    assert server.measure("liftout_body_bytes") == 0
+
+
+def test_base64_may_be_broken_into_lines_and_not_padded_before_its_end(client: httpx.Client) -> None:
+    photo = base64.encodebytes(noise_png()).decode()
+    assert client.post("/v1/cutouts?answer=facts", json={"image": photo}, timeout=120).json()["width"] == 900
+    for wrong in (photo[:-3] + "!\n", f"{photo[:40]}=={photo[42:]}", photo[:-8], f"{photo}AAAA"):
+        answer = client.post("/v1/cutouts?answer=facts", json={"image": wrong})
+        assert (answer.status_code, answer.json()["field"]) == (422, "image")
+
+
 def test_a_body_that_comes_too_slowly_is_given_up(launch: Callable[..., object]) -> None:
     server = launch("--body-timeout", "1")
     with connected(server) as connection:
@@ -81,10 +146,7 @@ def test_a_body_that_comes_too_slowly_is_given_up(launch: Callable[..., object])
 
 def test_uploads_never_touch_the_disk(launch_process: Callable[..., object], examples: object) -> None:
     """A process that may not write one byte to any file takes a photo of more than two megabytes."""
-    stream = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
-    Image.fromarray(noise).save(stream, "PNG")
-    photo = stream.getvalue()
+    photo = noise_png()
     assert len(photo) > 2_000_000
     server = launch_process()
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, 0))
@@ -150,13 +212,13 @@ def test_a_half_closed_upload_leaves_nothing_behind(server: object, cat: bytes) 
     [
         b"\x00\x01\x02\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /v1/cutouts HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/cutouts HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"POST /v1/cutouts HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /%ff%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"POST /v1/cutouts HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/cutouts HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/cutouts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /%ff%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     ],
 )
 def test_malformed_http_is_a_4xx_and_no_more(server: object, text: bytes) -> None:
@@ -190,6 +252,41 @@ def test_termination_finishes_what_runs_and_waits(launch_process: Callable[..., 
     assert any("stopping" in line for line in server.lines())
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{server.url}/healthz")
+
+
+def test_what_cannot_be_finished_in_the_grace_is_told_so_before_the_rest_is_finished(
+    launch_process: Callable[..., object], cat: bytes
+) -> None:
+    def post(server: object) -> httpx.Response:
+        return httpx.post(f"{server.url}/v1/cutouts", content=cat, params={"answer": "facts"}, timeout=300)
+
+    takes = post(launch_process(model="slow")).json()["seconds"]["ran"]
+    server = launch_process("--workers", "1", "--grace", str(math.ceil(4 * takes)), model="slow")
+    assert post(server).status_code == 200
+    came: list[int] = []
+    threads = [threading.Thread(target=lambda: came.append(post(server).status_code)) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    server.wait_until(lambda: server.measure("liftout_waiting") >= 20)
+    server.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    assert set(came) == {200, 503}
+    assert came[-1] == 200
+    assert server.process.wait(60) == 0
+
+
+def test_a_photo_that_outlives_the_grace_does_not_hold_the_process(
+    launch_process: Callable[..., object], cat: bytes
+) -> None:
+    server = launch_process("--grace", "1", model="forever")
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(httpx.post, f"{server.url}/v1/cutouts", content=cat, timeout=120)
+        server.wait_until(lambda: server.measure("liftout_running") == 1)
+        server.process.send_signal(signal.SIGTERM)
+        assert answer.result().status_code == 503
+    assert server.process.wait(60) == 0
+    assert server.lines()[-1].endswith("stopped")
 
 
 @pytest.mark.parametrize(

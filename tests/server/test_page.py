@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ from liftout.server.fields import OPERATORS, names
 from liftout.server.page import written_site
 from liftout.server.run import listen, prepare
 from liftout.server.settings import Settings
+from tests.images.pictures import raw_png
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_the_page_is_served_isolated_and_with_the_right_types(page: str) -> None
 )
 def test_no_file_outside_the_page_is_served(page: str, path: str) -> None:
     with socket.create_connection(("127.0.0.1", int(page.rpartition(":")[2])), timeout=10) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while chunk := connection.recv(65536):
             answer += chunk
@@ -82,6 +83,72 @@ def test_the_page_of_the_package_is_complete_where_it_is_built() -> None:
             "packs/pocket/manifest.json",
         ):
             assert (folder / name).is_file(), name
+
+
+def test_a_path_of_the_api_keeps_its_methods_beside_a_page(page: str) -> None:
+    assert httpx.get(f"{page}/v1/cutouts").headers["Allow"] == "POST"
+    assert httpx.put(f"{page}/v1/models").headers["Allow"] == "GET, HEAD"
+    assert httpx.delete(f"{page}/liftout.js").headers["Allow"] == "GET, HEAD"
+    assert httpx.head(f"{page}/liftout.js").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/cutouts", "POST"),
+        ("/api/remove", "GET, POST"),
+        ("/v1.0/removebg", "POST"),
+        *[
+            (path, "GET, HEAD")
+            for path in ("/v1/models", "/metrics", "/healthz", "/readyz", "/docs", "/openapi.json", "/")
+        ],
+    ],
+)
+def test_allow_names_every_method_and_head_answers_as_get_does(client: httpx.Client, path: str, methods: str) -> None:
+    answer = client.request("PATCH", path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, methods)
+    if "HEAD" in methods:
+        head, get = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
+
+
+def test_titles_are_those_of_the_standard_on_every_python(client: httpx.Client) -> None:
+    assert client.post("/v1/cutouts", data={"margin": "x"}).json()["title"] == "Unprocessable Content"
+    too_large = client.post("/v1/cutouts", content=raw_png(1, 20_000_000, 8, 0, b""))
+    assert too_large.json()["title"] == "Content Too Large"
+
+
+def test_the_document_states_keys_and_the_statuses_that_occur(
+    client: httpx.Client, launch: Callable[..., object], tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("shop first-key-0123456789\n", encoding="utf-8")
+    guarded = httpx.get(f"{launch('--api-key-file', str(keys), '--rate', '9').url}/openapi.json").json()
+    assert {scheme["type"] for scheme in guarded["components"]["securitySchemes"].values()} == {"apiKey", "http"}
+    open_to_all = client.get("/openapi.json").json()
+    assert "securitySchemes" not in open_to_all.get("components", {})
+    for path, operations in guarded["paths"].items():
+        for method, operation in operations.items():
+            free = path in ("/healthz", "/readyz")
+            statuses, fewer = set(operation["responses"]), set(open_to_all["paths"][path][method]["responses"])
+            key_refused = "403" if path.startswith("/v1.0") else "401"
+            assert ("security" in operation) == ({key_refused, "429"} <= statuses) == (not free)
+            assert not {"401", "429"} & fewer
+            assert "421" in fewer
+
+
+def test_every_parameter_that_is_taken_is_in_the_document(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path, taken in (
+        ("/v1/cutouts", {"url", "margin", "answer"}),
+        ("/api/remove", {"url", "extras", "bgc"}),
+        ("/v1.0/removebg", {"type_level", "semitransparency", "shadow_type", "shadow_opacity", "add_shadow", "roi"}),
+    ):
+        operation = paths[path]["post"]
+        assert taken <= {parameter["name"] for parameter in operation["parameters"]}
+        for kind in ("multipart/form-data", "application/json", "application/x-www-form-urlencoded"):
+            assert taken <= set(operation["requestBody"]["content"][kind]["schema"]["properties"])
 
 
 def test_every_option_of_the_schema_is_described(client: httpx.Client) -> None:

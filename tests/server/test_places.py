@@ -154,6 +154,27 @@ def test_draining_waits_for_what_runs_and_waits() -> None:
     asyncio.run(scenario())
 
 
+def test_once_stopped_the_end_of_the_queue_is_turned_away_as_soon_as_it_is_known_to_be_late() -> None:
+    async def scenario() -> None:
+        places = Places(workers=1, queue=40)
+        works = [Held() for _ in range(40)]
+        tasks = [asyncio.create_task(places.run(work)) for work in works]
+        await until(lambda: places.waiting == 39)
+        places.stop(4.0)
+        await until(lambda: tasks[39].done())  # the first has run for a while, so that forty would take too long
+        assert isinstance(tasks[39].exception(), Problem)
+        assert not tasks[1].done()
+        for work in works:
+            work.go.set()
+        assert await tasks[0] == "done"
+        await asyncio.wait(tasks)
+        states = [task.exception() is None for task in tasks]
+        assert states == sorted(states, reverse=True)
+        await places.drain()
+
+    asyncio.run(scenario())
+
+
 def _open(choice: RunOptions) -> Remover:
     return Remover(choice.model, threads=1)
 

@@ -59,7 +59,7 @@ def cut_after(connection: socket.socket) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: "])
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: "])
 def test_a_head_that_does_not_end_is_given_up(start: Start, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", start())) as connection:
         connection.sendall(sent)
@@ -78,7 +78,7 @@ def test_a_head_that_drips_is_given_up_too(start: Start) -> None:
 
 def test_an_answer_that_is_not_taken_is_thrown_away(start: Start) -> None:
     with socket.create_connection(("127.0.0.1", start())) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(4)
         taken = b""
         with contextlib.suppress(ConnectionResetError):
@@ -89,7 +89,7 @@ def test_an_answer_that_is_not_taken_is_thrown_away(start: Start) -> None:
 
 def test_a_slow_but_steady_reader_gets_all(start: Start) -> None:
     with socket.create_connection(("127.0.0.1", start(answer_seconds=3))) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         taken = 0
         while chunk := connection.recv(1 << 18):
             taken += len(chunk)
@@ -108,6 +108,26 @@ def test_connections_above_the_limit_are_turned_away(start: Start) -> None:
         connection.close()
     time.sleep(0.3)
     assert httpx.get(f"http://127.0.0.1:{port}/", timeout=30).status_code == 200
+
+
+def test_a_small_answer_does_not_wait_for_more_to_send() -> None:
+    """Of the connection that a running server has accepted: TCP_NODELAY."""
+    config = uvicorn.Config(_answering, http=patient_protocol(connections=5), lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    with listen("127.0.0.1", 0) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=30) as client:
+                while not server.started:
+                    time.sleep(0.01)
+                client.get("/")
+                (protocol,) = server.server_state.connections
+                accepted = protocol.transport.get_extra_info("socket")
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def test_requests_may_follow_each_other_on_a_connection(start: Start) -> None:

@@ -29,9 +29,19 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
 @click.option(
     "--fetch-network", "fetch_networks", multiple=True, metavar="CIDR", help="Fetch from this private network too."
 )
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name that callers use for this server, besides localhost and numeric addresses; * is every one.",
+)
 @click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Let pages of this origin call.")
 @click.option(
-    "--trust-proxy", default="127.0.0.1", show_default=True, metavar="A,B", help="Proxies whose X-Forwarded-For counts."
+    "--trust-proxy",
+    default="",
+    metavar="A,B",
+    help="Proxies whose X-Forwarded-For counts; by default none, not even on this machine.",
 )
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of log lines."
@@ -46,6 +56,7 @@ def serve(
     api_key_file: str | None,
     fetch: bool,
     fetch_networks: tuple[str, ...],
+    allow_hosts: tuple[str, ...],
     cors_origins: tuple[str, ...],
     trust_proxy: str,
     log_format: str,
@@ -65,10 +76,11 @@ def serve(
         api_key_file=api_key_file,
         fetch=fetch or bool(fetch_networks),
         fetch_networks=fetch_networks,
+        allow_hosts=(*allow_hosts, host),
         cors_origins=cors_origins,
         log_format="json" if log_format == "json" else "text",
     )
-    for address in trust_proxy.split(","):
+    for address in filter(None, trust_proxy.split(",")):
         _check_proxy(address.strip())
     try:
         from liftout.server.run import run as run_server

@@ -72,6 +72,12 @@ def run_once(file: NetworkFile, tensor: Float32) -> Float32:
         network.close()
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception of ONNX Runtime, whose exceptions share no base class, means that memory could not be had."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text
+
+
 def _onnxruntime(file: NetworkFile, options: EngineOptions) -> Network:
     from liftout.engines.onnxruntime import OnnxRuntimeNetwork
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from liftout.cores import usable_cores
-from liftout.engines import EngineOptions, Float32, NetworkFile
+from liftout.engines import EngineOptions, Float32, NetworkFile, is_out_of_memory
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
 
 PROVIDERS = {
@@ -69,7 +69,7 @@ def _open(file: NetworkFile, options: EngineOptions, provider: str) -> onnxrunti
     if not file.path.is_file():
         raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
     session = onnxruntime.SessionOptions()
-    session.log_severity_level = 3
+    session.log_severity_level = 4  # errors are raised; at 3 they are printed as well
     session.intra_op_num_threads = options.threads or usable_cores()  # itself it counts those of the machine
     session.inter_op_num_threads = 1
     # A second run with the pattern takes one block for all tensors and still keeps the first run's blocks: twice the memory.
@@ -135,7 +135,7 @@ def _signature(session: onnxruntime.InferenceSession, file: NetworkFile) -> tupl
 
 def _failure(file: NetworkFile, error: Exception, act: str) -> Exception:
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text:
+    if is_out_of_memory(error):
         return OutOfMemory(
             f"{file.name}: not enough memory to {act} it; choose a smaller model or size, or free memory"
         )

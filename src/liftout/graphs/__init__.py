@@ -24,12 +24,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from liftout.errors import InputError
+from liftout.engines import is_out_of_memory
+from liftout.errors import EngineError, InputError, OutOfMemory
 from liftout.models.spec import InputSpec, OutputSpec
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
 
     image: uint8 [H, W, 3], sRGB.
     Returns float32 [1, 3, h, w], and int64 [4]: top, left, height and width of the photo within it (letterbox).
-    Raises InputError where the image has another shape or type.
+    Raises InputError where the image has another shape or type; EngineError where the graph fails on it.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(f"prepare needs uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
@@ -101,7 +102,8 @@ def finish(
     image: uint8 [H, W, 3] in sRGB, the photo that refines the edges; without it, and where the prediction is not smaller
     than the photo, the prediction is resized.
     Returns uint8 [H, W], 255 is subject. Empty under min-max where the prediction's range is below 0.05.
-    Raises InputError for values that are not numbers, and where the image has another shape or type.
+    Raises InputError for values that are not numbers, and where the image has another shape or type; EngineError where a graph
+    fails on them.
     """
     if prediction.ndim != 4 or prediction.shape[0] != 1 or prediction.dtype != np.float32:
         raise InputError(f"finish needs float32 [1, C, h, w], not {prediction.dtype} {list(prediction.shape)}")
@@ -218,8 +220,31 @@ def use_threads(count: int) -> None:
     _session.cache_clear()
 
 
+class _Graph:
+    """One pixel graph, loaded."""
+
+    def __init__(self, name: str, session: onnxruntime.InferenceSession) -> None:
+        self._name = name
+        self._session = session
+
+    def run(self, outputs: list[str] | None, inputs: dict[str, Any]) -> list[Any]:
+        """The outputs. Raises OutOfMemory, or EngineError with what ONNX Runtime says."""
+        try:
+            results: list[Any] = self._session.run(outputs, inputs)
+        except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no narrower base
+            if is_out_of_memory(error):
+                raise OutOfMemory(
+                    "not enough memory for a photo of this size; use a smaller one, or free memory"
+                ) from None
+            text = " ".join(str(error).split())
+            raise EngineError(
+                f"onnxruntime cannot run the pixel graph `{self._name}` on this photo: {text[:300]}"
+            ) from None
+        return results
+
+
 @functools.cache
-def _session(name: str) -> onnxruntime.InferenceSession:
+def _session(name: str) -> _Graph:
     from importlib.resources import files
 
     import onnxruntime
@@ -227,7 +252,7 @@ def _session(name: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn the cores
     options.enable_cpu_mem_arena = False  # an arena would keep the largest strip's memory for good
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised; at 3 they are printed as well
     options.intra_op_num_threads = _threads
     graph = files("liftout.graphs.sources").joinpath(f"{name}.onnx").read_bytes()
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return _Graph(name, onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]))

@@ -26,7 +26,8 @@ from liftout.images import heif, metadata
 from liftout.images.channels import Channels, channels_of, split_channels
 from liftout.images.deep import is_deep, read_deep
 from liftout.images.photo import Photo
-from liftout.options import DEFAULT_MAX_PIXELS
+from liftout.images.png import holds_all_rows
+from liftout.options import DEFAULT_MAX_PIXELS, LARGEST_RATIO, LONGEST_SIDE
 
 ImageInput: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | npt.NDArray[Any]
@@ -43,7 +44,8 @@ def decode(image: ImageInput, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str
 
     image: path, encoded bytes, binary file, Pillow image, or array: uint8, uint16 or float in [0, 1] of shape [H, W],
     [H, W, 1], [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4]. name: what messages call it.
-    Raises ImageUnreadable, ImageAnimated or ImageTooLarge, each naming the file; ExtraMissing for HEIC without its extra.
+    Raises ImageUnreadable, ImageAnimated or ImageTooLarge (more than `max_pixels`, a side above 65,535 pixels, or above 200 times
+    the other), each naming the file; ExtraMissing for HEIC without its extra.
     """
     if isinstance(image, np.ndarray):
         return _from_array(image, max_pixels, name or "array")
@@ -135,6 +137,10 @@ def _from_pillow(image: Image.Image, max_pixels: int, called: str, content: byte
             image.format == "PNG"
         ):  # its EXIF may stand behind the pixels; and once they are loaded, `is_deep` cannot tell
             image.load()
+            if content is not None and _may_lack_rows(image) and not holds_all_rows(content):
+                raise ImageUnreadable(
+                    f"{called}: cannot be decoded (rows are missing); save it again, or give another file"
+                )
         with _lenient():
             said = metadata.read_orientation(image)
         if deep and content is not None:
@@ -151,6 +157,12 @@ def _from_pillow(image: Image.Image, max_pixels: int, called: str, content: byte
         raise
     except Exception as error:  # noqa: BLE001 - see decode
         raise _unreadable(called, error) from None
+
+
+def _may_lack_rows(image: Image.Image) -> bool:
+    """Whether rows of a loaded PNG may be missing: Pillow leaves those at zero. Rows of an interlaced file do not come in order."""
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return bool(image.info.get("interlace")) or not np.asarray(last).any()
 
 
 def _photo(found: Channels, called: str, image: Image.Image, *, said: int, still: int) -> Photo:
@@ -191,6 +203,14 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int, called: str) -> Photo:
 def _check_size(height: int, width: int, max_pixels: int, called: str) -> None:
     if height < 1 or width < 1:
         raise ImageUnreadable(f"{called}: is {width} x {height} pixels; there is nothing to cut out")
+    if max(height, width) > LONGEST_SIDE:
+        raise ImageTooLarge(
+            f"{called}: {width} x {height} pixels; a side may have at most {LONGEST_SIDE}; crop it first"
+        )
+    if max(height, width) > LARGEST_RATIO * min(height, width):
+        raise ImageTooLarge(
+            f"{called}: {width} x {height} pixels; one side may be at most {LARGEST_RATIO} times as long as the other; crop it first"
+        )
     if height * width > max_pixels:
         raise ImageTooLarge(
             f"{called}: {width} x {height} = {height * width / 1e6:.0f} megapixels, above the limit of {max_pixels / 1e6:g}; "

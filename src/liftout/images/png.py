@@ -20,6 +20,10 @@ UInt8 = npt.NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE = {1: 0, 3: 2, 4: 6}
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Of a colour type."""
+_ADAM7 = ((0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1))
+"""First row, row step, first column and column step of the passes of an interlaced file (section 8.2)."""
 _SUB, _UP = 1, 2
 _STRIP_BYTES = 1 << 20
 _SAMPLE = 8
@@ -62,6 +66,39 @@ def encode_png(
     parts.append(_chunk(b"IDAT", stream.flush()))
     parts.append(_chunk(b"IEND", b""))
     return b"".join(parts)
+
+
+def holds_all_rows(content: bytes) -> bool:
+    """Whether the pixel data of a PNG file, inflated, is as long as its header says.
+
+    content: a file that Pillow has decoded. Pillow leaves rows that are missing black, without an error.
+    """
+    view, position, missing = memoryview(content), len(_SIGNATURE), 0
+    inflate = zlib.decompressobj()
+    while position + 8 <= len(view):
+        length, kind = struct.unpack_from(">I4s", view, position)
+        chunk = view[position + 8 : position + 8 + length]
+        position += 12 + length
+        if kind == b"IHDR":
+            missing = _bytes_of_rows(*struct.unpack(">IIBBBBB", chunk))
+        elif kind == b"IDAT":
+            rest: bytes | memoryview = chunk
+            while rest and missing > 0:
+                missing -= len(inflate.decompress(rest, min(missing, _STRIP_BYTES)))
+                rest = inflate.unconsumed_tail
+            if missing <= 0:
+                return True
+    return missing - len(inflate.flush()) <= 0
+
+
+def _bytes_of_rows(width: int, height: int, bits: int, kind: int, _: int, __: int, interlace: int) -> int:
+    """Length of the rows of an image, each behind the number of its filter."""
+    passes = _ADAM7 if interlace else ((0, 1, 0, 1),)
+    total = 0
+    for top, down, left, across in passes:
+        rows, columns = -(-max(0, height - top) // down), -(-max(0, width - left) // across)
+        total += rows * (1 + -(-columns * bits * _CHANNELS[kind] // 8)) if columns else 0
+    return total
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

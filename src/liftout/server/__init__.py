@@ -13,6 +13,7 @@
     places       a bounded number of runs, a bounded queue
     loaded       a bounded number of models in memory
     keys, rate   who may call, and how often
+    hosts        which names of this server they may use
     problems     errors as problem+json
     protocol     clients that send or read too slowly
     journal      log lines

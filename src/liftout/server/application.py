@@ -16,10 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from liftout import __version__
 from liftout.server import cutouts, fetch, journal, page, problems, rembg, removebg, status
+from liftout.server.hosts import is_allowed
+from liftout.server.openapi import DescribedApplication
 from liftout.server.problems import ClientLeft, Problem
 from liftout.server.service import Service
 from liftout.server.settings import Settings
@@ -38,17 +41,6 @@ SECURITY_HEADERS = {
 LEFT = 499
 """Status in logs and measures of a request whose client left."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_PROBLEMS = {
-    400: "The request is malformed",
-    401: "The API key is missing or unknown",
-    403: "Not allowed",
-    408: "The request came too slowly",
-    413: "Too many bytes or pixels",
-    415: "A body of this type is not understood",
-    422: "A field is wrong; `field` names it",
-    429: "Too many requests; see Retry-After",
-    503: "Busy; see Retry-After",
-}
 
 _log = logging.getLogger(journal.NAME)
 
@@ -70,7 +62,8 @@ def create_app(
         yield
         await service.close()
 
-    app = FastAPI(
+    app = DescribedApplication(
+        service.settings,
         title="liftout",
         version=__version__,
         summary="Lifts the subject out of any photo",
@@ -80,13 +73,11 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service = service
-    app.include_router(cutouts.router(service), responses=_described(_PROBLEMS))
-    app.include_router(rembg.router(service), responses=_described(_PROBLEMS))
-    app.include_router(removebg.router(service))
-    app.include_router(
-        status.router(service), responses=_described({401: _PROBLEMS[401], 403: _PROBLEMS[403], 429: _PROBLEMS[429]})
-    )
-    app.include_router(page.router(app, web))
+    for router in (cutouts.router(service), rembg.router(service), removebg.router(service), status.router(service)):
+        app.include_router(router)
+    app.include_router(page.router(app, landing=web is None))
+    if web is not None:
+        app.router.default = page.files(web)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ClientLeft, _answer_nobody)
@@ -133,7 +124,11 @@ class _Outermost:
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+            if is_allowed(host, self._service.settings.allow_hosts):
+                await self._app(scope, receive, sending)
+            else:
+                await answer_for(scope["path"], _misdirected(host), request_id)(scope, receive, sending)
         except asyncio.CancelledError:  # the time to finish after a request to stop is over
             if seen["status"] == 0:
                 stopping = problems.busy("the server stops; try again soon")
@@ -172,6 +167,13 @@ class _Outermost:
         _log.log(level, "%s %s", method, route if route != "other" else "(no such route)", extra={"facts": facts})
 
 
+def _misdirected(host: str) -> Problem:
+    return Problem(
+        421,
+        f"this server is not called {host[:80]!r}; its operator can allow the name: liftout serve --allow-host NAME",
+    )
+
+
 def answer_for(path: str, problem: Problem, request_id: str) -> Response:
     """A problem in the shape that clients of a path expect."""
     if path.startswith(removebg.PREFIX):
@@ -190,27 +192,24 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     words = {404: "there is nothing at this path", 405: "this path does not take this method"}
-    problem = Problem(error.status_code, words.get(error.status_code, str(error.detail)), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (methods := _methods_at(request)):
+        headers["Allow"] = ", ".join(methods)
+    problem = Problem(error.status_code, words.get(error.status_code, str(error.detail)), headers=headers)
     return answer_for(request.url.path, problem, request.state.request)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Methods that the path of a request takes, over all routes."""
+    scope = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
+    routes = request.app.routes
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _answer_nobody(request: Request, _: Exception) -> Response:
     request.state.left = True
     return Response(status_code=LEFT)
-
-
-def _described(statuses: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    schema = {
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "field": {"type": "string"},
-            "request": {"type": "string"},
-        },
-    }
-    content = {"application/problem+json": {"schema": schema}}
-    return {code: {"description": text, "content": content} for code, text in statuses.items()}

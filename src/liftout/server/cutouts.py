@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +16,7 @@ from liftout.options import ResultOptions, RunOptions, canvas_size
 from liftout.render import Rendered, render
 from liftout.server import fields
 from liftout.server.body import Body
+from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
 from liftout.server.picture import Picture
 from liftout.server.problems import unprocessable
 from liftout.server.rate import headers as rate_headers
@@ -36,6 +34,7 @@ _OWN = {
         "picture. By default what the Accept header asks for.",
     }
 }
+_URL = {"type": "string", "format": "uri", "description": "Address of the photo, where this server fetches."}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +56,15 @@ def router(service: Service) -> APIRouter:
         "/v1/cutouts",
         summary="Cut the subject out of a photo",
         response_class=Response,
-        responses={200: {"description": "The cutout", "content": _answers()}},
-        openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
+        responses={
+            200: {"description": "The cutout", "content": _answers()},
+            **refusals(service.settings, *GUARDED, *BODY),
+        },
+        openapi_extra={
+            "requestBody": _request_body(),
+            "parameters": _parameters(),
+            **key_needed(service.settings),
+        },
     )
     async def cut_out(request: Request) -> Response:
         allowance = service.admit(request)
@@ -67,15 +73,15 @@ def router(service: Service) -> APIRouter:
             behind = _picture_behind(service, body)
             answer = _wanted(request, body)
             kind = _accepted_format(request) if result.format is None and answer == "image" else None
-            async with photo_of(service, body) as (field, photo):
-                facts, done = await service.cut(
-                    request,
-                    photo,
-                    run,
-                    lambda cutout: _finished(cutout, result, kind, behind),
-                    field=field,
-                    chosen_model=chosen,
-                )
+            field, photo = await photo_of(service, body)
+            facts, done = await service.cut(
+                request,
+                photo,
+                run,
+                lambda cutout: _finished(cutout, result, kind, behind),
+                field=field,
+                chosen_model=chosen,
+            )
         headers = {"Server-Timing": timing(done), **rate_headers(allowance)}
         if answer == "image":
             return _picture(facts, run, headers)
@@ -104,31 +110,14 @@ def read_options(service: Service, body: Body) -> tuple[ResultOptions, RunOption
     return result, run, bool(body.fields.get("model"))
 
 
-@asynccontextmanager
-async def photo_of(service: Service, body: Body) -> AsyncIterator[tuple[str, bytes]]:
+async def photo_of(service: Service, body: Body) -> tuple[str, bytes]:
     """The name of the field with the photo, and the photo: uploaded, in base64, or fetched. Raises Problem."""
     if IMAGE in body.files and body.fields.get(IMAGE):
         raise unprocessable(IMAGE, f"{IMAGE} is given twice")
-    sources = {IMAGE: IMAGE in body.files or body.fields.get(IMAGE), URL: body.fields.get(URL)}
-    source = one_source(IMAGE, sources)
+    source = one_source(IMAGE, {name: body.gives(name) for name in (IMAGE, URL)})
     if source == URL:
-        async with service.fetched(fields.text(URL, body.fields[URL]), field=URL) as photo:
-            yield URL, photo
-    elif IMAGE in body.files:
-        yield IMAGE, body.files[IMAGE]
-    else:
-        yield IMAGE, from_base64(IMAGE, body.fields[IMAGE])
-
-
-def from_base64(name: str, value: Any) -> bytes:
-    """Bytes from base64, with or without a `data:` head. Raises Problem 422."""
-    given = fields.text(name, value)
-    if given.startswith("data:"):
-        given = given.partition(",")[2]
-    try:
-        return base64.b64decode("".join(given.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise unprocessable(name, f"{name} is text that is not base64; send a file, or the photo in base64") from None
+        return URL, await service.fetched(body, field=URL)
+    return IMAGE, body.files.get(IMAGE) or await body.decoded(IMAGE)
 
 
 def timing(done: Done) -> str:
@@ -268,28 +257,23 @@ def _request_body() -> dict[str, Any]:
             for name in fields.pictures()
         },
     }
-    url = {"type": "string", "format": "uri", "description": "Address of the photo, where this server fetches."}
+    text = {
+        "type": "object",
+        "properties": {IMAGE: {"type": "string", "description": "The photo in base64."}, URL: _URL, **options},
+        "additionalProperties": False,
+    }
     return {
-        "required": True,
+        "required": False,
         "content": {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {IMAGE: {**picture, "description": "The photo."}, URL: url, **form},
+                    "properties": {IMAGE: {**picture, "description": "The photo."}, URL: _URL, **form},
                     "additionalProperties": False,
                 }
             },
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        IMAGE: {"type": "string", "description": "The photo in base64."},
-                        URL: url,
-                        **options,
-                    },
-                    "additionalProperties": False,
-                }
-            },
+            "application/json": {"schema": text},
+            "application/x-www-form-urlencoded": {"schema": text},
             **{
                 mime: {"schema": {**picture, "description": "The photo itself; options stand in the query."}}
                 for mime in ("image/*", "application/octet-stream")
@@ -307,5 +291,5 @@ def _parameters() -> list[dict[str, Any]]:
             "schema": {k: v for k, v in made.items() if k != "description"},
             "description": made["description"],
         }
-        for name, made in _options().items()
+        for name, made in {URL: _URL, **_options()}.items()
     ]

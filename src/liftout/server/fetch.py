@@ -11,6 +11,7 @@ else (mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP).
 from __future__ import annotations
 
 import asyncio
+import io
 import ipaddress
 import re
 import socket
@@ -89,22 +90,29 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-async def fetch(url: str, rules: FetchRules, *, field: str = "url", resolver: Resolver = resolve) -> bytes:
+async def fetch(
+    url: str,
+    rules: FetchRules,
+    *,
+    field: str = "url",
+    resolver: Resolver = resolve,
+    take: Callable[[int], None] = lambda _: None,
+) -> bytes:
     """The bytes at an address.
 
-    field: what a Problem is about. Raises Problem: 403 where fetching is off, 413 too large, 422 for everything that is
+    field: what a Problem is about. take: called with the number of bytes that arrive, before they are kept. Raises Problem: 403 where fetching is off, 413 too large, 422 for everything that is
     wrong with the address or with what answers there.
     """
     if not rules.enabled:
         raise Problem(403, "this server does not fetch photos from addresses; upload the photo", field=field)
     try:
         async with asyncio.timeout(rules.seconds):
-            return await _follow(url, rules, field, resolver)
+            return await _follow(url, rules, field, resolver, take)
     except TimeoutError:
         raise unprocessable(field, f"{field}: it did not arrive within {rules.seconds:g} seconds") from None
 
 
-async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver) -> bytes:
+async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver, take: Callable[[int], None]) -> bytes:
     backend = _CheckedBackend(rules.allowed, field, resolver)
     # A pool of its own for each fetch, without keep-alive: no connection outlives the check that allowed it.
     async with httpcore.AsyncConnectionPool(
@@ -113,7 +121,7 @@ async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver) -
         for _ in range(MAX_REDIRECTS + 1):
             parts = _parts(url, field)
             try:
-                content, location = await _get(pool, parts, rules, field)
+                content, location = await _get(pool, parts, rules, field, take)
             except (
                 httpcore.TimeoutException,
                 httpcore.NetworkError,
@@ -152,7 +160,11 @@ def _ascii(host: str) -> str:
 
 
 async def _get(
-    pool: httpcore.AsyncConnectionPool, parts: SplitResult, rules: FetchRules, field: str
+    pool: httpcore.AsyncConnectionPool,
+    parts: SplitResult,
+    rules: FetchRules,
+    field: str,
+    take: Callable[[int], None],
 ) -> tuple[bytes, str | None]:
     """(content, None), or (nothing, where it redirects to)."""
     host = _ascii(parts.hostname or "")
@@ -175,12 +187,13 @@ async def _get(
             raise unprocessable(field, f"{field}: {host} answered {response.status}")
         if given.get(b"content-encoding", "identity") != "identity":
             raise unprocessable(field, f"{field}: {host} sends it compressed although it was asked not to")
-        content = bytearray()
+        content = io.BytesIO()
         async for chunk in response.aiter_stream():
-            content += chunk
-            if len(content) > rules.max_bytes:
+            if content.tell() + len(chunk) > rules.max_bytes:
                 raise Problem(413, f"{field}: it is larger than {rules.max_bytes / 1e6:g} megabytes", field=field)
-        return bytes(content), None
+            take(len(chunk))
+            content.write(chunk)
+        return content.getvalue(), None
 
 
 _context: ssl.SSLContext | None = None
@@ -220,14 +233,14 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         raise last
 
     async def _checked(self, host: str, port: int) -> list[Address]:
+        """The addresses of a host. One message for names that lead inside and for names that lead nowhere: which names
+        there are on the inside is nobody's business outside. Raises Problem 422."""
         try:
             texts = await self._resolver(host, port)
         except (OSError, UnicodeError):
-            raise unprocessable(self._field, f"{self._field}: {host} cannot be resolved") from None
+            texts = []
         addresses = [ipaddress.ip_address(text) for text in dict.fromkeys(texts)]
-        if not addresses:
-            raise unprocessable(self._field, f"{self._field}: {host} cannot be resolved")
-        if any(refused(address, self._allowed) for address in addresses):
+        if not addresses or any(refused(address, self._allowed) for address in addresses):
             raise unprocessable(
                 self._field, f"{self._field}: {host} is not on the public internet; photos are fetched from there only"
             )

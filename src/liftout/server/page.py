@@ -16,9 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
-from starlette.routing import Match
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from liftout import __version__, site
 from liftout.errors import ExtraMissing, LiftoutError
@@ -65,51 +66,54 @@ def written_site() -> Iterator[Path | None]:
             yield Path(folder)
 
 
-def router(app: FastAPI, root: Path | None) -> APIRouter:
-    """The routes. root: folder of the page, as `liftout.site` writes it."""
+def router(app: FastAPI, *, landing: bool) -> APIRouter:
+    """The routes. landing: whether / is a plain page that leads to the API."""
     routes = APIRouter(include_in_schema=False)
 
+    @routes.head("/docs")
     @routes.get("/docs")
     async def docs() -> Response:
         return HTMLResponse(_words(app), headers={**ISOLATED, "Content-Security-Policy": WORDS_POLICY})
 
+    @routes.head("/api")
     @routes.get("/api")
     async def rembg_docs() -> Response:
         return RedirectResponse("/docs")
 
-    if root is None:
+    if landing:
 
         @routes.head("/")
         @routes.get("/")
-        async def landing() -> Response:
+        async def landing_page() -> Response:
             return HTMLResponse(_landing(), headers={**ISOLATED, "Content-Security-Policy": WORDS_POLICY})
 
-        return routes
+    return routes
 
-    # Only what stands here now is ever served: a path is a key, never a way through folders.
+
+def files(root: Path) -> ASGIApp:
+    """Answers the paths that no route takes with the files of a folder, the page as `liftout.site` writes it.
+
+    Only what stands there now is ever served: a path is a key, never a way through folders.
+    """
     known = {
         path.relative_to(root).as_posix(): path
         for path in root.rglob("*")
         if path.is_file() and path.resolve().is_relative_to(root.resolve())
     }
 
-    @routes.head("/{path:path}")
-    @routes.get("/{path:path}")
-    async def page(path: str, request: Request) -> Response:
-        target = known.get(path or "index.html")
-        if target is not None:
-            return _file(target)
-        # This route takes every path and so hides what the router would say of a wrong method.
-        others = [
-            method
-            for method in ("DELETE", "PATCH", "POST", "PUT")
-            if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in app.routes)
-        ]
-        if others:
-            raise HTTPException(405, headers={"Allow": ", ".join(others)})
-        raise Problem(404, "there is no such page")
+    async def page(request: Request) -> Response:
+        target = known.get(request.url.path.removeprefix("/") or "index.html")
+        if target is None:
+            raise Problem(404, "there is no such page")
+        return _file(target)
 
-    return routes
+    route = Route("/{path:path}", page)  # of GET and HEAD
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = route
+        await route.handle(scope, receive, send)
+
+    return answer
 
 
 def _file(path: Path) -> Response:

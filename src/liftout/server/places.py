@@ -1,21 +1,31 @@
 """A bounded number of runs at a time, and a bounded queue before them.
 
 All counting happens on the event loop; only the work itself is on a thread. Whoever gives up while waiting frees its place
-in the queue at once; work that runs already is asked to stop and keeps its worker until it does.
+in the queue at once; work that runs already is asked to stop and keeps its worker until it does. Once a server stops, jobs that
+the time left is too short for are turned away at once, by how long the last ones took.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from liftout.server.problems import busy
 
 _T = TypeVar("_T")
+
+_LOOK_EVERY = 0.25
+"""Seconds between looks at the queue of a server that stops."""
+_WEIGHT = 0.3
+"""Of the newest job in the mean time of a job."""
+
+
+_STOPPING = "the server stops and could not finish this photo; try again soon"
 
 
 class Abandoned(Exception):
@@ -49,6 +59,11 @@ class Places:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="liftout-run")
         self._idle = asyncio.Event()
         self._idle.set()
+        self._begun: dict[asyncio.Future[Any], float] = {}
+        """When each job on a thread began, in the loop's time."""
+        self._mean = 0.0
+        """Seconds that a job takes; 0 where none has ended yet."""
+        self._deadline: float | None = None
 
     @property
     def waiting(self) -> int:
@@ -56,7 +71,9 @@ class Places:
         return len(self._waiting)
 
     def check_room(self) -> None:
-        """Raise a 503 Problem where a job would find the queue full."""
+        """Raise a 503 Problem where a job would find the queue full, or could not end before the server stops."""
+        if self._is_late(len(self._waiting) + 1):
+            raise busy(_STOPPING)
         if self.running >= self.workers and len(self._waiting) >= self.queue:
             raise busy(f"{self.running} photos are being cut out and {len(self._waiting)} wait; try again soon")
 
@@ -65,13 +82,20 @@ class Places:
         self.check_room()
         await self._turn()
         abandonment = Abandonment()
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work, abandonment)
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._executor, work, abandonment)
+        self._begun[future] = loop.time()
         future.add_done_callback(self._ended)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             abandonment.declare()
             raise
+
+    def stop(self, seconds: float) -> None:
+        """Turn away jobs that cannot end within so many seconds: new ones, and those in the queue, from its end."""
+        self._deadline = asyncio.get_running_loop().time() + seconds
+        self._turn_away()
 
     async def drain(self) -> None:
         """Wait until nothing runs and nothing waits, then end the threads."""
@@ -88,13 +112,33 @@ class Places:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # the worker was handed over in the same moment
-                self._next()
-            else:
+            if turn in self._waiting:
                 self._waiting.remove(turn)
+            elif not turn.cancelled() and turn.exception() is None:  # the worker was handed over in the same moment
+                self._next()
             raise
 
+    def _turn_away(self) -> None:
+        while self._waiting and self._is_late(len(self._waiting)):
+            turn = self._waiting.pop()
+            if not turn.done():
+                turn.set_exception(busy(_STOPPING))
+        if self._waiting:  # how long a job takes may not be known yet
+            asyncio.get_running_loop().call_later(_LOOK_EVERY, self._turn_away)
+
+    def _is_late(self, position: int) -> bool:
+        """Whether the job at a position of the queue, 1 the first, cannot end before the server stops."""
+        if self._deadline is None:
+            return False
+        now = asyncio.get_running_loop().time()
+        running = [now - begun for begun in self._begun.values()]
+        takes = max([self._mean, *running])
+        first_free = max(0.0, takes - max(running)) if self.running >= self.workers and running else 0.0
+        return now + first_free + math.ceil(position / self.workers) * takes > self._deadline
+
     def _ended(self, future: asyncio.Future[_T]) -> None:
+        took = asyncio.get_running_loop().time() - self._begun.pop(future)
+        self._mean += (took - self._mean) * (_WEIGHT if self._mean else 1)
         if not future.cancelled():
             future.exception()  # marks it as seen where the caller has gone
         self._next()

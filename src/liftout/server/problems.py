@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +21,22 @@ from liftout.errors import (
 
 RETRY_SECONDS = 5
 """What Retry-After says where nothing better is known."""
+TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+"""Names of statuses in RFC 9110 and RFC 6585; those of `http.HTTPStatus` differ from one Python to the next."""
 
 
 class Problem(Exception):
@@ -58,7 +73,7 @@ def answer(problem: Problem, *, request: str = "") -> JSONResponse:
     """A problem as application/problem+json. request: the id of the request, for the operator's log."""
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": title(problem.status),
+        "title": TITLES.get(problem.status, "Error"),
         "status": problem.status,
         "detail": problem.detail,
     }
@@ -69,14 +84,6 @@ def answer(problem: Problem, *, request: str = "") -> JSONResponse:
     return JSONResponse(
         body, status_code=problem.status, headers=problem.headers, media_type="application/problem+json"
     )
-
-
-def title(status: int) -> str:
-    """The standard phrase of a status."""
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
 
 
 def from_error(error: LiftoutError, *, image_field: str, chosen_model: bool) -> Problem:

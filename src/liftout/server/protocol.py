@@ -1,4 +1,4 @@
-"""Clients that are too slow, at the connection itself.
+"""Connections: small answers go out at once, clients that are too slow are cut.
 
 uvicorn times out idle connections between requests, but neither a request whose head never ends nor a client that never
 reads its answer. This protocol does, and turns away connections above a limit.
@@ -7,6 +7,7 @@ reads its answer. This protocol does, and turns away connections above a limit.
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -36,6 +37,7 @@ def patient_protocol(
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            _send_at_once(transport)
             if len(self.connections) > connections:
                 transport.write(_FULL)
                 transport.close()
@@ -88,3 +90,13 @@ def patient_protocol(
             self._answer_timer = self.loop.call_later(answer_seconds, self._check_answer)
 
     return PatientProtocol
+
+
+def _send_at_once(transport: asyncio.Transport) -> None:
+    """Turn off Nagle's algorithm: with a client that delays its acknowledgements, each answer in two writes took 40 ms longer.
+
+    asyncio does it only for listening sockets that name their protocol, which those of `socket.create_server` do not.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,7 +1,8 @@
-"""How often one caller may ask: a token bucket for each key, or each address where there are no keys."""
+"""How often one caller may ask: a token bucket for each key, or each address where there is no key or a wrong one."""
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 from collections import OrderedDict
@@ -52,6 +53,19 @@ class Rate:
                 headers={"Retry-After": str(wait), **headers(left)},
             )
         return left
+
+
+def network_of(address: str) -> str:
+    """Whose requests count together: an IPv4 address, or the /64 of an IPv6 one, of which every host may have all addresses."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
 def headers(left: Allowance | None) -> dict[str, str]:

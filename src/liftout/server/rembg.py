@@ -26,6 +26,7 @@ from liftout.adapters.rembg import Arguments
 from liftout.options import RunOptions
 from liftout.server import body as bodies
 from liftout.server import cutouts, fields
+from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
 from liftout.server.problems import unprocessable
 from liftout.server.rate import headers as rate_headers
 from liftout.server.service import Service, one_source
@@ -38,8 +39,13 @@ URL = "url"
 def router(service: Service) -> APIRouter:
     """The routes, over one service."""
     routes = APIRouter(tags=["rembg"])
+    settings = service.settings
     ok: dict[int | str, dict[str, Any]] = {
-        200: {"description": "The cutout", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+        200: {
+            "description": "The cutout",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **refusals(settings, *GUARDED, *BODY),
     }
     url = {
         "name": URL,
@@ -54,7 +60,7 @@ def router(service: Service) -> APIRouter:
         summary="As rembg: cut out a photo by its address",
         response_class=Response,
         responses=ok,
-        openapi_extra={"parameters": [url, *_parameters()]},
+        openapi_extra={"parameters": [url, *_parameters()], **key_needed(settings)},
     )
     async def from_address(request: Request) -> Response:
         return await _remove(service, request)
@@ -64,7 +70,11 @@ def router(service: Service) -> APIRouter:
         summary="As rembg: cut out an uploaded photo",
         response_class=Response,
         responses=ok,
-        openapi_extra={"parameters": _parameters(), "requestBody": _request_body()},
+        openapi_extra={
+            "parameters": [{**url, "required": False}, *_parameters()],
+            "requestBody": _request_body(),
+            **key_needed(settings),
+        },
     )
     async def from_upload(request: Request) -> Response:
         return await _remove(service, request)
@@ -86,12 +96,8 @@ async def _remove(service: Service, request: Request) -> Response:
             call = adapter.parse(body.fields)
         run = _run_options(service, call)
         source = one_source(FILE, {FILE: FILE in files, URL: body.fields.get(URL)})
-        if source == FILE:
-            answer = await _cut(service, request, files[FILE], call, run, FILE)
-        else:
-            async with service.fetched(fields.text(URL, body.fields[URL]), field=URL) as photo:
-                answer = await _cut(service, request, photo, call, run, URL)
-    content, timing = answer
+        photo = files[FILE] if source == FILE else await service.fetched(body, field=URL)
+        content, timing = await _cut(service, request, photo, call, run, source)
     return Response(content, media_type="image/png", headers={"Server-Timing": timing, **rate_headers(allowance)})
 
 
@@ -148,12 +154,15 @@ def _parameters() -> list[dict[str, Any]]:
 
 def _request_body() -> dict[str, Any]:
     properties = {name: {**schema, "description": text} for name, (schema, text) in _ABOUT.items()}
+    properties[URL] = {"type": "string", "description": "Address of the photo."}
     photo = {"type": "string", "format": "binary", "description": "The photo."}
+    fields_alone = {"schema": {"type": "object", "properties": properties}}
     return {
-        "required": True,
+        "required": False,
         "content": {
-            "multipart/form-data": {
-                "schema": {"type": "object", "required": [FILE], "properties": {FILE: photo, **properties}}
-            }
+            "multipart/form-data": {"schema": {"type": "object", "properties": {FILE: photo, **properties}}},
+            "application/json": fields_alone,
+            "application/x-www-form-urlencoded": fields_alone,
+            **{mime: {"schema": photo} for mime in ("image/*", "application/octet-stream")},
         },
     }

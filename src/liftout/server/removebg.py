@@ -9,9 +9,7 @@ Source: the headers as client packages for remove.bg record them (remove.bg 1.3.
 from __future__ import annotations
 
 import base64
-import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter
@@ -23,7 +21,8 @@ from liftout.adapters.removebg import ACCEPTED, CHANNELS, FORMAT_NAMES, SIZES, T
 from liftout.cutout import Cutout
 from liftout.server import fields
 from liftout.server.body import Body
-from liftout.server.cutouts import from_base64, timing
+from liftout.server.cutouts import timing
+from liftout.server.openapi import key_needed, occurs
 from liftout.server.picture import Picture
 from liftout.server.problems import Problem, unprocessable
 from liftout.server.rate import headers as rate_headers
@@ -54,13 +53,16 @@ def router(service: Service) -> APIRouter:
         code: {"description": text, "content": {"application/json": {"schema": shape}}}
         for code, text in {
             400: "A parameter or the photo is wrong",
-            403: "The API key is missing or unknown",
+            403: "Not allowed: the API key is missing or unknown, or a page of another site called",
             408: "The request came too slowly",
             413: "Too many bytes or pixels",
             415: "A body of this type is not understood",
+            421: "The request was meant for a server of another name",
             429: "Too many requests",
+            500: "The server failed; its log says why",
             503: "Busy; see Retry-After",
         }.items()
+        if occurs(service.settings, code)
     }
     picture = {"schema": {"type": "string", "format": "binary"}}
     answers = dict.fromkeys(("image/png", "image/jpeg", "image/webp", "application/zip"), picture)
@@ -71,23 +73,26 @@ def router(service: Service) -> APIRouter:
         summary="As remove.bg: cut out a photo",
         response_class=Response,
         responses={200: {"description": "The cutout", "content": {**answers, "application/json": in_json}}, **refusals},
-        openapi_extra={"requestBody": _request_body()},
+        openapi_extra={
+            "requestBody": _request_body(),
+            "parameters": _query_parameters(),
+            **key_needed(service.settings),
+        },
     )
     async def remove_background(request: Request) -> Response:
         allowance = service.admit(request)
         async with service.reading(request) as body:
             call = _call(body)
-            async with contextlib.AsyncExitStack() as held:
-                field, photo = await held.enter_async_context(_photo(service, body))
-                behind = await held.enter_async_context(_background(service, body))
-                result, done = await service.cut(
-                    request,
-                    photo,
-                    service.settings.run,
-                    lambda cutout: _finished(cutout, call, behind),
-                    field=field,
-                    chosen_model=False,
-                )
+            field, photo = await _photo(service, body)
+            behind = await _background(service, body)
+            result, done = await service.cut(
+                request,
+                photo,
+                service.settings.run,
+                lambda cutout: _finished(cutout, call, behind),
+                field=field,
+                chosen_model=False,
+            )
         headers = {**_result_headers(result, call), "Server-Timing": timing(done), **rate_headers(allowance)}
         if "application/json" in request.headers.get("accept", ""):
             return JSONResponse({"data": _described(result)}, headers=headers)
@@ -110,30 +115,21 @@ def answer(problem: Problem) -> JSONResponse:
     return JSONResponse({"errors": [error]}, status_code=status, headers=problem.headers)
 
 
-@contextlib.asynccontextmanager
-async def _photo(service: Service, body: Body) -> AsyncIterator[tuple[str, bytes]]:
-    given = {name: body.files.get(name) or body.fields.get(name) for name in SOURCES}
-    source = one_source("image_file", given)
+async def _photo(service: Service, body: Body) -> tuple[str, bytes]:
+    source = one_source("image_file", {name: body.gives(name) for name in SOURCES})
     if source == "image_url":
-        async with service.fetched(fields.text(source, body.fields[source]), field=source) as photo:
-            yield source, photo
-    elif source == "image_file" and source in body.files:
-        yield source, body.files[source]
-    else:
-        content = body.files.get(source)
-        yield source, content if content is not None else from_base64(source, body.fields[source])
+        return source, await service.fetched(body, field=source)
+    return source, body.files.get(source) or await body.decoded(source)
 
 
-@contextlib.asynccontextmanager
-async def _background(service: Service, body: Body) -> AsyncIterator[Picture | None]:
+async def _background(service: Service, body: Body) -> Picture | None:
     largest = service.settings.limits.max_pixels
-    if url := body.fields.get("bg_image_url"):
-        async with service.fetched(fields.text("bg_image_url", url), field="bg_image_url") as picture:
-            yield Picture(field="bg_image_url", content=picture, max_pixels=largest)
-    elif content := body.files.get("bg_image_file"):
-        yield Picture(field="bg_image_file", content=content, max_pixels=largest)
-    else:
-        yield None
+    if body.fields.get("bg_image_url"):
+        content = await service.fetched(body, field="bg_image_url")
+        return Picture(field="bg_image_url", content=content, max_pixels=largest)
+    if content := body.files.get("bg_image_file", b""):
+        return Picture(field="bg_image_file", content=content, max_pixels=largest)
+    return None
 
 
 def _call(body: Body) -> Parameters:
@@ -179,10 +175,11 @@ def _foreground(result: Result) -> dict[str, int]:
     }
 
 
-def _request_body() -> dict[str, Any]:
-    photo = {"type": "string", "format": "binary"}
+def _parameters() -> dict[str, dict[str, Any]]:
+    """JSON Schema of the parameters that are text."""
     words = {"type": "string"}
-    common: dict[str, Any] = {
+    taken = {**words, "description": "Taken, and changes nothing here."}
+    return {
         "image_file_b64": {**words, "description": "The photo in base64."},
         "image_url": {**words, "description": "Address of the photo, where this server fetches."},
         "size": {**words, "enum": list(SIZES), "default": "preview", "description": "Largest result."},
@@ -209,13 +206,33 @@ def _request_body() -> dict[str, Any]:
         "channels": {**words, "enum": list(CHANNELS), "default": "rgba", "description": "alpha answers the mask."},
         "bg_color": {**words, "description": "Colour behind the subject: 81d4fa, fff, 81d4fa77, green."},
         "bg_image_url": {**words, "description": "Address of a picture behind the subject, where this server fetches."},
+        "add_shadow": {"type": "boolean", "default": False, "description": "Let the subject cast a shadow."},
+        **dict.fromkeys(ACCEPTED, taken),
     }
+
+
+def _query_parameters() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+            "description": schema["description"],
+        }
+        for name, schema in _parameters().items()
+    ]
+
+
+def _request_body() -> dict[str, Any]:
+    common = _parameters()
+    photo = {"type": "string", "format": "binary"}
     files = {
         "image_file": {**photo, "description": "The photo."},
         "bg_image_file": {**photo, "description": "A picture behind the subject."},
     }
     return {
-        "required": True,
+        "required": False,
         "content": {
             "multipart/form-data": {"schema": {"type": "object", "properties": {**files, **common}}},
             "application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": common}},

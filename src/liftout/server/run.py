@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 import signal
 import socket
 from pathlib import Path
@@ -18,13 +19,15 @@ from liftout.server.protocol import patient_protocol
 from liftout.server.service import Service
 from liftout.server.settings import Settings
 
+INTERRUPTED = 130
+
 _log = logging.getLogger(journal.NAME)
 
 
-def run(settings: Settings, *, host: str, port: int, trust_proxy: str = "127.0.0.1") -> int:
+def run(settings: Settings, *, host: str, port: int, trust_proxy: str = "") -> int:
     """Serve until SIGTERM or SIGINT. Returns an exit status.
 
-    port: 0 takes a free one; the address that is listened on is written to the log.
+    trust_proxy: addresses or networks, separated by commas, whose X-Forwarded-For counts; `*` is every one. port: 0 takes a free one; the address that is listened on is written to the log.
     Raises UsageError where the address is taken or not this machine's; UnknownModel, ModelUnavailable, EngineError.
     """
     logging.config.dictConfig(journal.configuration(settings.log_format))
@@ -33,18 +36,24 @@ def run(settings: Settings, *, host: str, port: int, trust_proxy: str = "127.0.0
         service.preload()
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: _reload(service))
-        signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises the signal again when it has stopped
+        signal.signal(signal.SIGTERM, lambda *_: None)  # of the same signal, likewise
         address, bound = listening.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
         _log.info("listening on http://%s:%d with model %s", shown, bound, settings.run.model)
-        server.run(sockets=[listening])
+        interrupted = False
+        try:
+            server.run(sockets=[listening])
+        except KeyboardInterrupt:  # uvicorn raises the signal again when it has stopped
+            interrupted = True
     _log.info("stopped")
-    return 0 if server.started else 1
+    status = INTERRUPTED if interrupted else 0 if server.started else 1
+    if service.places.running:  # the interpreter would wait for these threads, and nobody does
+        logging.shutdown()
+        os._exit(status)
+    return status
 
 
-def prepare(
-    settings: Settings, *, trust_proxy: str = "127.0.0.1", web: Path | None = None
-) -> tuple[Service, uvicorn.Server]:
+def prepare(settings: Settings, *, trust_proxy: str = "", web: Path | None = None) -> tuple[Service, uvicorn.Server]:
     """The service and a server for it that does not run yet. web: as for `create_app`."""
     app = create_app(settings, web=web)
     service: Service = app.state.service
@@ -56,6 +65,7 @@ def prepare(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(trust_proxy),
         forwarded_allow_ips=trust_proxy,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=settings.limits.grace,
@@ -82,7 +92,7 @@ class _Server(uvicorn.Server):
         self._service = service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._service.stopping = True
+        self._service.stop()
         _log.info("stopping: %d photos run and %d wait", self._service.places.running, self._service.places.waiting)
         await super().shutdown(sockets)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,16 +21,19 @@ from liftout.models.resolve import locate, presence
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover
-from liftout.server import body, keys, problems
+from liftout.server import body, fields, keys, problems
 from liftout.server.fetch import FetchRules, Resolver, fetch, networks, resolve
 from liftout.server.loaded import LoadedModels
 from liftout.server.measures import Measures
+from liftout.server.memory import MemoryReturn
 from liftout.server.places import Abandoned, Abandonment, Places
 from liftout.server.problems import ClientLeft, Problem, busy, unprocessable
-from liftout.server.rate import Allowance, Rate
+from liftout.server.rate import Allowance, Rate, network_of
 from liftout.server.settings import Settings
 
 _T = TypeVar("_T")
+LAST_SECONDS = 1.0
+"""For the last answers to go out when the server has stopped."""
 MODELS_SECONDS = 2.0
 """For which the list of models on this machine is remembered."""
 
@@ -53,6 +57,7 @@ class Service:
         self.keys = keys.ApiKeys(Path(settings.api_key_file)) if settings.api_key_file else None
         self.rate = Rate(limits.rate)
         self.places = Places(workers=limits.workers, queue=limits.queue)
+        self._memory_return = MemoryReturn()
         self.memory = body.BodyMemory(limits.memory_bytes)
         self.loaded = LoadedModels(limits.models_kept, self._load, self._check_model)
         self.stopping = False
@@ -79,9 +84,14 @@ class Service:
             raise Problem(
                 403, "pages of other sites may not call this server; its operator allows them with --cors-origin"
             )
-        name = keys.check(self.keys, request)
+        address = network_of(request.client.host if request.client else "")
+        try:
+            name = keys.check(self.keys, request)
+        except Problem:
+            self.rate.spend(f"wrong key from {address}")
+            raise
         request.state.key = name
-        return self.rate.spend(name or (request.client.host if request.client else ""))
+        return self.rate.spend(f"key {name}" if name else f"address {address}")
 
     def reading(self, request: Request) -> AbstractAsyncContextManager[body.Body]:
         """The parsed body of a request, under this server's limits; turned away at once where the queue is full."""
@@ -89,18 +99,13 @@ class Service:
         limits = self.settings.limits
         return body.reading(request, self.memory, limit=limits.body_bytes, seconds=limits.body_timeout)
 
-    @asynccontextmanager
-    async def fetched(self, url: str, *, field: str) -> AsyncIterator[bytes]:
-        """The photo at an address; it counts as a request's bytes until the block ends."""
+    async def fetched(self, given: body.Body, *, field: str) -> bytes:
+        """The photo at the address in a field; its bytes count as the request's from the first on. Raises Problem."""
+        url = fields.text(field, given.fields[field])
         if self._fetches.locked():
             raise busy("the server fetches as many photos as it can; try again soon")
         async with self._fetches:
-            content = await fetch(url, self._rules, field=field, resolver=self._resolver)
-        self.memory.take(len(content))
-        try:
-            yield content
-        finally:
-            self.memory.give(len(content))
+            return await fetch(url, self._rules, field=field, resolver=self._resolver, take=given.memory.take)
 
     async def cut(
         self,
@@ -136,6 +141,8 @@ class Service:
             raise problems.from_error(error, image_field=field, chosen_model=chosen_model) from error
         except MemoryError:
             raise busy("not enough memory for this photo; try again, or send a smaller one", 30) from None
+        finally:
+            self._memory_return.soon()
         ended = time.perf_counter()
         self.measures.wait_seconds.observe(started - asked)
         self.measures.run_seconds.labels(choice.model).observe(ended - started)
@@ -159,11 +166,19 @@ class Service:
         with self.loaded.using(self.settings.run):
             self.ready = True
 
-    async def close(self) -> None:
-        """Let what runs and waits finish, then give back all memory."""
+    def stop(self) -> None:
+        """Take no photos that cannot be finished within the grace; `close` follows when the others are."""
         self.stopping = True
-        await self.places.drain()
+        self.places.stop(self.settings.limits.grace)
+
+    async def close(self) -> None:
+        """Give back all memory. Photos that still run then, nobody waits for: their threads end with the process."""
+        self.stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.places.drain()
         self.loaded.close()
+        self._memory_return.close()
 
     def _load(self, choice: RunOptions) -> Remover:
         return Remover(

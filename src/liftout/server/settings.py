@@ -32,7 +32,9 @@ class Limits:
     body_timeout: int = _setting(60, "Seconds that a request may take to arrive.", metavar="SECONDS", low=1)
     max_pixels: int = _setting(50_000_000, "Refuse photos with more pixels.", low=1)
     models_kept: int = _setting(2, "Models that stay in memory.", low=1)
-    rate: int = _setting(0, "Requests a minute from one key, or one address; 0 does not count.", low=0)
+    rate: int = _setting(
+        0, "Requests a minute from one key, or from one address (IPv6: one /64); 0 does not count.", low=0
+    )
     connections: int = _setting(512, "Open connections; more are turned away.", low=1)
     fetch_timeout: int = _setting(
         20, "Seconds that fetching a photo by its address may take.", metavar="SECONDS", low=1
@@ -64,5 +66,7 @@ class Settings:
     """Whether photos are fetched from addresses that callers give."""
     fetch_networks: tuple[str, ...] = ()
     """Networks (CIDR) that may be fetched from although they are private."""
+    allow_hosts: tuple[str, ...] = ()
+    """Names that callers may use for this server besides those of the loopback interface; `*` is every one."""
     cors_origins: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from liftout.server.openapi import GUARDED, key_needed, refusals
 from liftout.server.service import Service
 
 
@@ -17,7 +18,12 @@ def router(service: Service) -> APIRouter:
     """The routes, over one service."""
     routes = APIRouter(tags=["status"])
 
-    @routes.get("/v1/models", summary="Models that a request may name")
+    settings = service.settings
+    guarded: dict[str, Any] = {"responses": refusals(settings, *GUARDED), "openapi_extra": key_needed(settings)}
+    named = refusals(settings, 421)
+
+    @routes.head("/v1/models", include_in_schema=False)
+    @routes.get("/v1/models", summary="Models that a request may name", **guarded)
     async def models(request: Request) -> JSONResponse:
         service.admit(request)
         loaded = service.loaded.names()
@@ -40,7 +46,7 @@ def router(service: Service) -> APIRouter:
         )
 
     @routes.head("/healthz", include_in_schema=False)
-    @routes.get("/healthz", summary="Whether the process answers")
+    @routes.get("/healthz", summary="Whether the process answers", responses=named)
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
@@ -48,7 +54,7 @@ def router(service: Service) -> APIRouter:
     @routes.get(
         "/readyz",
         summary="Whether photos are taken",
-        responses={503: {"description": "Stopping, or the default model is not loaded"}},
+        responses={**named, 503: {"description": "Stopping, or the default model is not loaded"}},
     )
     async def ready() -> JSONResponse:
         facts: dict[str, Any] = {
@@ -61,7 +67,8 @@ def router(service: Service) -> APIRouter:
             return JSONResponse(facts, status_code=503, headers={"Retry-After": "5"})
         return JSONResponse(facts)
 
-    @routes.get("/metrics", summary="Measures for Prometheus", response_class=Response)
+    @routes.head("/metrics", include_in_schema=False)
+    @routes.get("/metrics", summary="Measures for Prometheus", response_class=Response, **guarded)
     async def metrics(request: Request) -> Response:
         service.admit(request)
         return Response(generate_latest(service.measures.registry), media_type=CONTENT_TYPE_LATEST)
