@@ -1,4 +1,4 @@
-"""Write the pack that ships from a run: `python -m training.export RUN`.
+"""Write the pack that ships: `python -m training.export [RUN]`; without a run, the network that every run starts from.
 
 The graph is written node by node with liftout's own builder, so the same weights give the same bytes whatever version of torch is installed.
 Weights are stored as int8 with a scale for each output channel and multiplied out at load; the network computes in float32.
@@ -21,7 +21,8 @@ import liftout
 from liftout.convert.graph import Graph, Value
 from liftout.models import packs
 from liftout.models.catalog import find
-from training.network import SIDES, SIZE, PocketNetwork, Stage, Unit
+from training.features import U2NETP
+from training.network import SIDES, SIZE, PocketNetwork, Stage, Unit, from_u2netp
 from training.photos import RUNS
 from training.train import load_run
 
@@ -41,8 +42,7 @@ def to_onnx(network: PocketNetwork, size: int = SIZE) -> onnx.ModelProto:
     with graph.scope("stage2"):
         details = _stage(graph, graph.halve(x), network.encoder.stage2)
     deep, logits = _depth(graph, graph.halve(details), network.depth)
-    with graph.scope("head"):
-        logits = _head(graph, details, deep, logits, network)
+    logits = _fine(graph, details, deep, logits, network)
     alpha = graph.sigmoid(graph.resize(logits, (size, size), align_corners=False))
     lean = graph.finish(alpha, "output")
     model = lean.model
@@ -62,21 +62,15 @@ def _depth(graph: Graph, x: Value, depth: nn.Module) -> tuple[Value, Value]:
         with graph.scope(f"stage{number}d"):
             x = _stage(graph, _joined(graph, x, encoded[number]), parts[f"stage{number}d"])
     with graph.scope(f"side{SIDES[0]}"):
-        return x, _conv(graph, x, parts[f"side{SIDES[0]}"])
+        return x, _conv(graph, x, parts[f"side{SIDES[0]}"], share=0.5)
 
 
-def _head(graph: Graph, details: Value, deep: Value, logits: Value, network: PocketNetwork) -> Value:
-    head = network.head
-    size = details.shape[2], details.shape[3]
-    with graph.scope("from_details"):
-        fine = _conv(graph, details, head.from_details)
-    with graph.scope("from_depth"):
-        coarse = graph.resize(_conv(graph, deep, head.from_depth), size, align_corners=False)
-    with graph.scope("mix"):
-        seen = _unit(graph, graph.relu(graph.add(fine, coarse)), head.mix)
-    with graph.scope("last"):
-        correction = _conv(graph, seen, head.last)
-    return graph.add(graph.resize(logits, size, align_corners=False), correction)
+def _fine(graph: Graph, details: Value, deep: Value, logits: Value, network: PocketNetwork) -> Value:
+    with graph.scope("stage2d"):
+        own = _stage(graph, _joined(graph, deep, details), network.fine.stage2d)
+    with graph.scope("side2"):
+        own = _conv(graph, own, network.fine.side2, share=0.5)
+    return graph.add(own, graph.resize(logits, (details.shape[2], details.shape[3]), align_corners=False))
 
 
 def _stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
@@ -103,10 +97,11 @@ def _unit(graph: Graph, x: Value, unit: nn.Module) -> Value:
     return graph.relu(_conv(graph, x, unit))
 
 
-def _conv(graph: Graph, x: Value, layer: nn.Module) -> Value:
+def _conv(graph: Graph, x: Value, layer: nn.Module, share: float = 1.0) -> Value:
+    """share: factor of the result, folded into the weights."""
     assert isinstance(layer, nn.Conv2d)
     assert layer.bias is not None
-    weight, bias = (parameter.detach().contiguous().numpy() for parameter in (layer.weight, layer.bias))
+    weight, bias = ((parameter.detach() * share).contiguous().numpy() for parameter in (layer.weight, layer.bias))
     return graph.conv(x, weight, bias, padding=int(layer.padding[0]), dilation=layer.dilation[0])
 
 
@@ -163,16 +158,19 @@ def write_pack(model: onnx.ModelProto, folder: Path, made_from: dict[str, str]) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="name of the run, a folder in runs/")
+    parser.add_argument("run", nargs="?", help="name of the run, a folder in runs/")
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("-o", "--output", type=Path, help="write this .onnx file, not the pack inside the package")
     options = parser.parse_args()
-    model = store_as_bytes(to_onnx(load_run(options.runs / options.run)))
+    source = options.runs / options.run / "checkpoint.pt" if options.run else U2NETP
+    network = load_run(source.parent) if options.run else from_u2netp(U2NETP)
+    model = store_as_bytes(to_onnx(network))
     if options.output:
         write(model, options.output)
     else:
-        digest = hashlib.sha256((options.runs / options.run / "checkpoint.pt").read_bytes()).hexdigest()
-        write_pack(model, PACK, {"file": f"training run {options.run}", "sha256": digest, "torch": torch.__version__})
+        made_from = {"file": f"training run {options.run}" if options.run else U2NETP.name}
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        write_pack(model, PACK, {**made_from, "sha256": digest, "torch": torch.__version__})
     path = options.output or SHIPPED
     print(f"{path.name}: {path.stat().st_size} bytes")
 

@@ -29,15 +29,17 @@ from training.network import MEAN, SIDES, STD, WIDTHS, PocketNetwork, from_u2net
 from training.photos import RUNS
 from training.targets import KINDS, Targets, open_targets
 
-PARTS = ("depth", "head", "whole")
+PARTS = ("depth", "fine", "whole")
 SHARES = {"labelled": 0.72, "true": 0.06, "small teacher": 0.2, "empty": 0.02}
 """Few without a subject: a seventh of them taught the network to leave hard photos empty too."""
+MOST_CHOOSING = 140
+"""Photos to choose by, about; a score should cost no more than a minute or two."""
 LOG_FIELDS = ("step", "photos", "rate", "loss", "seconds_a_photo", "chosen_iou", "chosen_mae", "chosen_empty")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """part: what is learnt: "depth" (stages 3 and deeper, on stored features), "head", or "whole" (both, on photos; the encoder too).
+    """part: what is learnt: "depth" (stages 3 and deeper, on stored features), "fine" (stage 2d), or "whole" (all, on photos).
     photos: how many to draw, in batches of `batch`. rate: highest learning rate; it rises over `warm_up` steps and falls along a
     cosine. start: run to start from, else U2NetP. averaging: how much of the averaged weights each step keeps. widths: channels in
     the middle of stages 3 to 6, where the run starts from U2NetP. shares: how often each kind of photo is drawn."""
@@ -99,7 +101,8 @@ class Examples:
             known = {kind: [name for name in targets.training(kind) if name in self.places] for kind in KINDS}
             listed.write_text(json.dumps(known))
         self.names: dict[str, list[str]] = json.loads(listed.read_text())
-        self.choosing = [name for name in targets.choosing if name in self.places]
+        known = [name for name in targets.choosing if name in self.places and targets.kinds[name] != "small teacher"]
+        self.choosing = known[:: max(1, len(known) // MOST_CHOOSING)]
 
     def draw(self, step: int) -> Batch:
         """The batch of a step."""
@@ -153,7 +156,7 @@ class Run:
         self.network = load_run(folder.parent / recipe.start) if recipe.start else from_u2netp(U2NETP, widths)
         self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
-        learnt = {"depth": self.network.depth, "head": self.network.head, "whole": self.network}[recipe.part]
+        learnt = {"depth": self.network.depth, "fine": self.network.fine, "whole": self.network}[recipe.part]
         self.network.requires_grad_(False)
         learnt.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(learnt.parameters(), weight_decay=recipe.decay, betas=(0.9, 0.99))

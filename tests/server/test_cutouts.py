@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 import json
 from collections.abc import Callable
@@ -216,8 +217,9 @@ def test_a_photo_of_a_shape_that_no_photo_has_is_too_large(client: httpx.Client,
 def test_an_error_of_a_pixel_graph_is_a_problem_and_not_a_crash(
     client: httpx.Client, launch: Callable[..., object], cat: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("liftout.images.decode.LARGEST_RATIO", 10**9)
-    monkeypatch.setattr("liftout.images.decode.LONGEST_SIDE", 10**9)
+    decoding = importlib.import_module("liftout.images.decode")
+    monkeypatch.setattr(decoding, "LARGEST_RATIO", 10**9)
+    monkeypatch.setattr(decoding, "LONGEST_SIDE", 10**9)
     server = launch("--max-pixels", "30000000")
     content = raw_png(1, 20_000_000, 8, 0, bytes(40_000_000))
     answer = httpx.post(f"{server.url}/v1/cutouts", files={"image": content}, timeout=120)

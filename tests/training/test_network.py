@@ -1,4 +1,4 @@
-"""The built-in network starts as U2NetP's third decoder stage, and its file computes what was trained."""
+"""The built-in network starts as U2NetP without its last decoder stage, and its file computes what was trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from liftout.networks.u2net import SMALL_WIDTHS, U2Net, nested_u
 from training.export import store_as_bytes, to_onnx, write
 from training.features import U2NETP
-from training.network import WIDTHS, PocketNetwork, from_u2netp
+from training.network import WIDTHS, PocketNetwork, enlarge, from_u2netp
 
 OPERATORS = {"Conv", "Relu", "Add", "Resize", "Sigmoid", "Cast", "Mul", "Concat", "MaxPool"}
 SIDE = 96
@@ -22,12 +22,11 @@ SIDE = 96
 
 @pytest.fixture(scope="module")
 def network() -> PocketNetwork:
-    """Real weights of U2NetP, and a head that corrects something."""
+    """Real weights of U2NetP."""
     if not U2NETP.exists():
         pytest.skip(f"no {U2NETP}")
     torch.manual_seed(0)
     network = from_u2netp(U2NETP)
-    torch.nn.init.normal_(network.head.last.weight, std=0.1)
     return network.eval()
 
 
@@ -37,13 +36,17 @@ def photos() -> torch.Tensor:
     return torch.randn(2, 3, SIDE, SIDE)
 
 
-def test_the_network_starts_as_the_third_decoder_stage_of_u2netp(network: PocketNetwork, photos: torch.Tensor) -> None:
+def test_the_network_starts_as_u2netp_without_its_last_decoder_stage(
+    network: PocketNetwork, photos: torch.Tensor
+) -> None:
     teacher = U2Net(SMALL_WIDTHS)
     teacher.load_state_dict(torch.load(U2NETP, map_location="cpu"))
     teacher.eval()
     with torch.no_grad():
         stages = nested_u(teacher, photos)
-        _, logits = network.logits(photos)
+        fine, logits = network.logits(photos)
+        second = teacher.get_submodule("side2")(stages[1])
+        assert torch.allclose(fine, (second + enlarge(logits[3], second)) / 2, atol=1e-3, rtol=1e-4)
         for number, mine in logits.items():
             theirs = teacher.get_submodule(f"side{number}")(stages[number - 1])
             assert torch.allclose(mine, theirs, atol=1e-3, rtol=1e-4), number
@@ -58,7 +61,7 @@ def test_every_width_starts_as_the_same_function(photos: torch.Tensor) -> None:
 
 def test_channels_that_widening_added_are_trained(photos: torch.Tensor) -> None:
     torch.manual_seed(0)
-    network = from_u2netp(U2NETP)
+    network = from_u2netp(U2NETP, dict.fromkeys(WIDTHS, 32))
     network(photos).sum().backward()
     unit = network.depth.get_submodule("stage3").down[2]  # type: ignore[index]
     gradient = unit.weight.grad

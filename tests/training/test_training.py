@@ -69,7 +69,7 @@ def test_a_killed_run_continues_to_the_same_weights(runs: Path, tmp_path: Path) 
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.parametrize("part", ["depth", "head", "whole"])
+@pytest.mark.parametrize("part", ["depth", "fine", "whole"])
 def test_a_part_is_learnt_and_the_rest_stays(part: str, runs: Path, tmp_path: Path) -> None:
     recipe = Recipe(part=part, photos=4, batch=2, rate=1e-3, warm_up=1)
     features = open_features(runs / "features") if part == "depth" else None
@@ -79,7 +79,7 @@ def test_a_part_is_learnt_and_the_rest_stays(part: str, runs: Path, tmp_path: Pa
     changed = {
         name.split(".")[0] for name, weight in run.network.state_dict().items() if not torch.equal(weight, before[name])
     }
-    assert changed == {"depth": {"depth"}, "head": {"head"}, "whole": {"encoder", "depth", "head"}}[part]
+    assert changed == {"depth": {"depth"}, "fine": {"fine"}, "whole": {"encoder", "depth", "fine"}}[part]
 
 
 def test_a_run_that_was_begun_with_another_recipe_is_not_continued(runs: Path, tmp_path: Path) -> None:

@@ -193,8 +193,9 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     words = {404: "there is nothing at this path", 405: "this path does not take this method"}
     headers = dict(error.headers or {})
-    if error.status_code == 405 and (methods := _methods_at(request)):
-        headers["Allow"] = ", ".join(methods)
+    if error.status_code == 405:
+        named = headers.get("Allow", "").split(", ")
+        headers["Allow"] = ", ".join(_methods_at(request) or [method for method in _METHODS if method in named])
     problem = Problem(error.status_code, words.get(error.status_code, str(error.detail)), headers=headers)
     return answer_for(request.url.path, problem, request.state.request)
 
