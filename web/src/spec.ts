@@ -1,5 +1,5 @@
 /**
- * What is known about a model, as data: the `ModelSpec` of `liftout.catalog.spec`, as it stands in manifests and in
+ * What is known about a model, as data: the `ModelSpec` of `liftout.models.spec`, as it stands in manifests and in
  * catalog.json. Keys at their default are left out there; `completeSpec` puts them back, with the defaults of the Python side.
  */
 import { UsageError } from "./errors.js";
