@@ -5,6 +5,7 @@
 import type * as Ort from "onnxruntime-web/wasm";
 import { InputError } from "./errors.js";
 import { smallFile } from "./model.js";
+import type { Edges } from "./options.js";
 import type { Runtime } from "./runtime.js";
 import type { InputSpec, OutputSpec } from "./spec.js";
 
@@ -14,9 +15,6 @@ export const STRIP_PIXELS = 2_000_000;
 const NAMES = ["prepare", "guide", "refine", "finish", "coarse", "cutout", "plain"] as const;
 const ACTIVATION = { none: 0, sigmoid: 1, argmax: 2 };
 const RESAMPLE = { bilinear: 0, "bilinear-antialias": 1, bicubic: 2 };
-
-/** `plain` keeps alpha and colours as the network and the photo have them. */
-export type Edges = "auto" | "plain";
 
 /** Told after each strip how many rows of how many are done. */
 export type OnStrip = (done: number, of: number) => void;

@@ -1,40 +1,31 @@
-/** The options of one cutout; names, defaults and limits are those of `liftout.options`. */
-import { UsageError } from "./errors.js";
-import type { Edges } from "./graphs.js";
+/** The options of one cutout: which of Python's there are in the browser, with Python's defaults and limits. */
 import type { Background } from "./compose/background.js";
+import { declared, type Declaration, type Value } from "./declared-options.js";
+import { UsageError } from "./errors.js";
+
+/** `auto` follows the photo's edges; `plain` keeps alpha and colours as the network and the photo have them. */
+export type Edges = Exclude<Value<"edges">, "refined">;
 
 /** How one cutout becomes an image file. */
 export interface ResultOptions {
   /** The alpha as a grey picture instead of the cutout. */
-  mask?: boolean;
-  /** Put the subject over a colour, an image file, or `blur`, the photo itself out of focus. */
+  mask?: Value<"mask">;
+  /** Put the subject over a CSS colour, an image file, or `blur`, the photo itself out of focus. */
   background?: Background | null;
   /** Crop to the subject. */
-  crop?: boolean;
+  crop?: Value<"crop">;
   /** Pixels to leave around the subject when cropping, 0 or more; less where the photo ends. */
-  margin?: number;
-  /** auto follows the photo's edges; plain keeps alpha and colours as the network and the photo have them. */
+  margin?: Value<"margin">;
   edges?: Edges;
-  /** jpeg has no transparency: the background becomes white. webp and jpeg are written by the browser, png by liftout. */
-  format?: "png" | "webp" | "jpeg";
+  /** jpeg has no transparency: the background becomes white. webp and jpeg are written by the browser, png (default) by liftout. */
+  format?: Exclude<Value<"format">, "avif" | "tiff">;
   /** Of webp and jpeg, 1 to 100; 90 and 92 by default. */
-  quality?: number | null;
+  quality?: Value<"quality">;
   /** Refuse photos with more pixels; 200 million by default. */
-  maxPixels?: number;
+  maxPixels?: Value<"maxPixels">;
 }
 
 export type CompleteOptions = Required<ResultOptions>;
-
-const DEFAULTS: CompleteOptions = {
-  mask: false,
-  background: null,
-  crop: false,
-  margin: 0,
-  edges: "auto",
-  format: "png",
-  quality: null,
-  maxPixels: 200_000_000,
-};
 
 /** Options with their defaults. Throws UsageError for an unknown one or a value outside its limits. */
 export function completeOptions(chosen: ResultOptions): CompleteOptions {
@@ -45,42 +36,48 @@ export function completeOptions(chosen: ResultOptions): CompleteOptions {
     }
     if (value !== undefined) Object.assign(options, { [name]: value });
   }
-  for (const [name, check] of Object.entries(CHECKS)) {
-    const value = options[name as keyof CompleteOptions];
-    const problem = value === null && DEFAULTS[name as keyof CompleteOptions] === null ? null : check(value);
-    if (problem) throw new UsageError(`${name} is ${JSON.stringify(value)}; ${problem}`);
+  for (const name of Object.keys(DEFAULTS) as Name[]) {
+    const problem = problemOf(name, options[name]);
+    if (problem) throw new UsageError(`${name} is ${JSON.stringify(options[name])}; ${problem}`);
   }
   return options;
 }
 
-type Check = (value: unknown) => string | null;
+type Name = keyof CompleteOptions;
 
-const flag: Check = (value) => (typeof value === "boolean" ? null : "it must be true or false");
-
-function oneOf(...values: string[]): Check {
-  return (value) => (values.includes(value as string) ? null : `it must be one of ${values.join(", ")}`);
-}
-
-function integer(low: number, high: number): Check {
-  const range = high === Infinity ? `at least ${low}` : `from ${low} to ${high}`;
-  return (value) => {
-    if (!Number.isInteger(value)) return "it must be a whole number";
-    return (value as number) >= low && (value as number) <= high ? null : `it must be ${range}`;
-  };
-}
-
-const edges: Check = (value) =>
-  value === "refined"
-    ? 'the browser cannot do that; use "auto", or `liftout cut --edges refined` on the command line'
-    : oneOf("auto", "plain")(value);
-
-const CHECKS: Record<keyof CompleteOptions, Check> = {
-  mask: flag,
-  background: (value) => (typeof value === "string" || value instanceof Blob ? null : "it must be a colour, blur, or an image file"),
-  crop: flag,
-  margin: integer(0, Infinity),
-  edges,
-  format: oneOf("png", "webp", "jpeg"),
-  quality: integer(1, 100),
-  maxPixels: integer(1, Infinity),
+const DEFAULTS: CompleteOptions = {
+  mask: declared.mask.default,
+  background: declared.background.default,
+  crop: declared.crop.default,
+  margin: declared.margin.default,
+  edges: declared.edges.default as Edges,
+  format: "png", // Python takes that of the output's name, which there is none of here
+  quality: declared.quality.default,
+  maxPixels: declared.maxPixels.default,
 };
+
+/** Choices that Python has and the browser cannot do, and what to do instead. */
+const UNAVAILABLE: Partial<Record<Name, Record<string, string>>> = {
+  edges: { refined: 'the browser cannot do that; use "auto", or `liftout cut --edges refined` on the command line' },
+  format: { avif: "", tiff: "" },
+};
+
+/** What is wrong with a value, or null. */
+function problemOf(name: Name, value: unknown): string | null {
+  const { type, nullable, choices, minimum, maximum }: Declaration = declared[name];
+  if (value === null && nullable && DEFAULTS[name] === null) return null;
+  if (choices) {
+    const unavailable = UNAVAILABLE[name] ?? {};
+    const available = Object.keys(choices).filter((choice) => !Object.hasOwn(unavailable, choice));
+    if (available.includes(value as string)) return null;
+    return unavailable[value as string] || `it must be one of ${available.join(", ")}`;
+  }
+  if (type === "boolean") return typeof value === "boolean" ? null : "it must be true or false";
+  if (name === "background") {
+    return typeof value === "string" || value instanceof Blob ? null : "it must be a colour, blur, or an image file";
+  }
+  if (!Number.isInteger(value)) return "it must be a whole number";
+  const [low, high] = [minimum ?? -Infinity, maximum ?? Infinity];
+  if ((value as number) >= low && (value as number) <= high) return null;
+  return high === Infinity ? `it must be at least ${low}` : `it must be from ${low} to ${high}`;
+}

@@ -1,7 +1,7 @@
 /** How large a photo may be; the same limits as in Python, asked before any graph runs. */
+import { limits } from "../declared-options.js";
 import { ImageTooLarge, ImageUnreadable } from "../errors.js";
 
-const LONGEST_SIDE = 65_535; // JPEG holds no more
 const LARGEST_RATIO = 200;
 
 /** height, width: in pixels. name: what messages call the photo. Throws ImageUnreadable, ImageTooLarge. */
@@ -9,7 +9,7 @@ export function checkSize(height: number, width: number, maxPixels: number, name
   const [shorter, longer] = [Math.min(height, width), Math.max(height, width)];
   const start = `${name}: ${width} x ${height} pixels`;
   if (shorter < 1) throw new ImageUnreadable(`${start}; there is nothing to cut out`);
-  if (longer > LONGEST_SIDE) throw new ImageTooLarge(`${start}; a side may have at most ${LONGEST_SIDE}; crop it first`);
+  if (longer > limits.longestSide) throw new ImageTooLarge(`${start}; a side may have at most ${limits.longestSide}; crop it first`);
   if (longer > LARGEST_RATIO * shorter) {
     throw new ImageTooLarge(`${start}; one side may be at most ${LARGEST_RATIO} times as long as the other; crop it first`);
   }
