@@ -98,7 +98,7 @@ def test_a_photo_gives_the_same_alpha_from_several_threads(examples: Path) -> No
     assert all(np.array_equal(alpha, expected) for alpha in found)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (7, 5)])
 def test_tiny_photos_are_cut_out_without_complaint(size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     assert remove(image).rgba.shape == (*size, 4)

@@ -205,7 +205,7 @@ def test_a_png_that_lacks_rows_is_refused_and_a_black_one_is_not(bits: int, inte
     for levels in (planes, np.zeros_like(planes)):
         rows = arranged(levels)
         whole = pictures.raw_png(30, 40, bits, 2, rows, interlace=interlace)
-        np.testing.assert_array_equal(decode(whole).deep if bits == 16 else decode(whole).pixels, levels)
+        np.testing.assert_array_equal(decode(whole).pixels16 if bits == 16 else decode(whole).pixels, levels)
         for kept in (len(rows) - 1, len(rows) * 3 // 4, 0):
             with pytest.raises(ImageUnreadable, match=r"half\.png: cannot be decoded"):
                 decode(pictures.raw_png(30, 40, bits, 2, rows[:kept], interlace=interlace), name="half.png")
@@ -262,11 +262,11 @@ def test_damaged_files_give_a_photo_or_one_clear_error(seed: int) -> None:
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 6, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", 65_000, 65_000, 8, 6, 0, 0, 0)
     bomb = (
         b"\x89PNG\r\n\x1a\n" + pictures.chunk(b"IHDR", header) + pictures.chunk(b"IDAT", zlib.compress(bytes(10_000)))
     )
-    with pytest.raises(ImageTooLarge, match="10000 megapixels"):
+    with pytest.raises(ImageTooLarge, match="4225 megapixels"):
         decode(bomb)
 
 

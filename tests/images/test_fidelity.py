@@ -299,11 +299,11 @@ def test_the_network_sees_srgb() -> None:
 
 
 def test_a_grey_photo_goes_through_its_profile_in_8_and_16_bits() -> None:
-    ramp = np.arange(256, dtype=np.uint8)[None]
+    ramp = np.arange(256, dtype=np.uint8)[None].repeat(2, axis=0)
     shallow = decode(pictures.saved(Image.fromarray(ramp), "PNG", icc_profile=pictures.profile("grey")))
     deep = ramp.astype(np.uint16) * 257
     icc = pictures.chunk(b"iCCP", b"grey\0\0" + zlib.compress(pictures.profile("grey")))
-    whole = decode(pictures.raw_png(256, 1, 16, 0, pictures.unfiltered(deep[..., None]), before=icc))
+    whole = decode(pictures.raw_png(256, 2, 16, 0, pictures.unfiltered(deep[..., None]), before=icc))
     expected = 255 * _srgb_curve((ramp[0] / 255) ** 1.8)
     assert np.abs(shallow.pixels[0, :, 0] - expected).max() <= 1.5  # LittleCMS rounds greys twice
     assert np.abs(whole.pixels16[0, :, 0] / 257 - expected).max() <= 1.5
