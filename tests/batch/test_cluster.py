@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from liftout import packs
 from liftout.batch import Batch, Job, Outcome
 from liftout.batch.luggage import pack_luggage, unpack_luggage
 from liftout.errors import DeviceUnavailable, ModelFileCorrupt
@@ -113,6 +115,20 @@ def test_another_machine_gets_the_model_and_the_background_that_it_lacks(
     empty = type(luggage)(files={}, background=None, background_name="", identity="another")
     with pytest.raises(ModelFileCorrupt, match="same version"):
         unpack_luggage(there, empty)
+
+
+def test_another_machine_gets_the_pack_that_was_given_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = tmp_path / "mine"
+    shutil.copytree(Path(packs.__file__).parent / "pocket", pack)
+    job = Job(source="", target="", run=RunOptions(model=str(pack)))
+    luggage = pack_luggage(job)
+    shutil.rmtree(pack)
+    monkeypatch.setenv("LIFTOUT_HOME", str(tmp_path / "other-machine"))
+    there = unpack_luggage(job, luggage)
+    assert pack_luggage(there).identity == luggage.identity
+    assert (Path(there.run.model) / packs.NETWORK).is_file()
 
 
 @pytest.mark.long

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from importlib import import_module
 
 import httpx
 import numpy as np
@@ -216,8 +217,8 @@ def test_a_photo_of_a_shape_that_no_photo_has_is_too_large(client: httpx.Client,
 def test_an_error_of_a_pixel_graph_is_a_problem_and_not_a_crash(
     client: httpx.Client, launch: Callable[..., object], cat: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("liftout.images.decode.LARGEST_RATIO", 10**9)
-    monkeypatch.setattr("liftout.images.decode.LONGEST_SIDE", 10**9)
+    for limit in ("LARGEST_RATIO", "LONGEST_SIDE"):
+        monkeypatch.setattr(import_module("liftout.images.decode"), limit, 10**9)
     server = launch("--max-pixels", "30000000")
     content = raw_png(1, 20_000_000, 8, 0, bytes(40_000_000))
     answer = httpx.post(f"{server.url}/v1/cutouts", files={"image": content}, timeout=120)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liftout import packs
-from liftout.catalog import find
 from liftout.cores import usable_cores
 from liftout.errors import LiftoutError
 from liftout.options import RunOptions
@@ -110,7 +109,7 @@ def _group_memory() -> int | None:
 def _network_bytes(model: str, precision: str) -> int:
     """Peak memory of one run, as the pack says it or by the size of the weights."""
     try:
-        located = locate_for(find(model), precision)
+        located = locate_for(model, precision)
     except LiftoutError:
         return 0
     folder = located.file.path.parent

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from liftout.catalog import find
 from liftout.compose.background import parse_blur, parse_colour
 from liftout.images import FORMATS
 from liftout.options import ResultOptions, RunOptions
-from liftout.weights.locate import locate_for
+from liftout.weights.locate import is_path, locate_for
 
 Status = Literal["done", "failed"]
 
@@ -93,8 +92,10 @@ def identity(job: Job) -> str:
     Two batches with the same identity make the same files. `threads` and `max_pixels` are left out: they change no pixel.
     Raises UnknownModel, ModelUnavailable.
     """
-    located, background = locate_for(find(job.run.model), job.run.precision), background_file(job.result)
+    located, background = locate_for(job.run.model, job.run.precision), background_file(job.result)
     run = {key: value for key, value in dataclasses.asdict(job.run).items() if key not in ("threads", "max_pixels")}
+    if is_path(job.run.model):
+        run["model"] = located.spec.name  # not where its pack lies
     result = dataclasses.asdict(job.result)
     if background is not None:
         result["background"] = _sha256(background)  # its content counts, not where it lies

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liftout.batch.job import Job, background_file, identity
-from liftout.catalog import find
 from liftout.errors import ModelFileCorrupt, ModelUnavailable, UnknownModel
 from liftout.weights.home import home
-from liftout.weights.locate import locate_for
+from liftout.weights.locate import is_path, locate_for
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,10 @@ class Luggage:
     background: bytes | None
     background_name: str
     identity: str
+    model: str = ""
+    """The model's name."""
+    pack: str = ""
+    """Path in LIFTOUT_HOME of a pack that the job names by its folder; empty where it names a model."""
 
 
 def pack_luggage(job: Job) -> Luggage:
@@ -30,20 +33,24 @@ def pack_luggage(job: Job) -> Luggage:
 
     Raises UnknownModel, ModelUnavailable.
     """
-    located = locate_for(find(job.run.model), job.run.precision)
+    located = locate_for(job.run.model, job.run.precision)
     files: dict[str, bytes] = {}
+    folder = located.file.path.parent
+    pack = f"given/{folder.name}" if is_path(job.run.model) else ""
     if located.source != "built-in":
-        network = [path for path in located.file.path.parent.iterdir() if path.is_file()]
-        files = {path.relative_to(home()).as_posix(): path.read_bytes() for path in network}
+        place = pack or folder.relative_to(home()).as_posix()
+        files = {f"{place}/{path.name}": path.read_bytes() for path in folder.iterdir() if path.is_file()}
     overlay = os.environ.get("LIFTOUT_CATALOG")
-    for folder in [home() / "catalog", *([Path(overlay)] if overlay else [])]:
-        files.update({f"catalog/{path.name}": path.read_bytes() for path in folder.glob("*.toml")})
+    for entries in [home() / "catalog", *([Path(overlay)] if overlay else [])]:
+        files.update({f"catalog/{path.name}": path.read_bytes() for path in entries.glob("*.toml")})
     background = background_file(job.result)
     return Luggage(
         files=files,
         background=background.read_bytes() if background else None,
         background_name=background.name if background else "",
         identity=identity(job),
+        model=located.spec.name,
+        pack=pack,
     )
 
 
@@ -65,7 +72,9 @@ def unpack_luggage(job: Job, luggage: Luggage) -> Job:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         os.environ["LIFTOUT_HOME"] = str(folder / "home")
-        os.environ["LIFTOUT_ACCEPT_LICENSE"] = job.run.model  # who planned the batch has consented
+        if luggage.pack:
+            job = dataclasses.replace(job, run=dataclasses.replace(job.run, model=str(folder / "home" / luggage.pack)))
+        os.environ["LIFTOUT_ACCEPT_LICENSE"] = luggage.model  # who planned the batch has consented
         os.environ.pop("LIFTOUT_CATALOG", None)
     if not _same(job, luggage):
         raise ModelFileCorrupt(

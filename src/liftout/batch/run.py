@@ -18,6 +18,7 @@ from liftout.batch.watch import FolderWatch
 from liftout.catalog import find
 from liftout.errors import UsageError
 from liftout.weights.ensure import ensure
+from liftout.weights.locate import is_path
 
 Executor = Literal["local", "ray"]
 _TICK = 0.2
@@ -73,7 +74,8 @@ class Batch:
             raise UsageError(f"{job.source}: no such folder")
         if watch and (source.on_disk is None or on != "local"):
             raise UsageError(f"--watch needs a folder of this machine and --on local, not {job.source} on {on}")
-        ensure(find(job.run.model), precision=job.run.precision)
+        if not is_path(job.run.model):
+            ensure(find(job.run.model), precision=job.run.precision)
         self._source, self._target, self._watching = source, target, watch
         self._planner = Planner(job, source, target, identity(job), patterns)
         self._stop = threading.Event()

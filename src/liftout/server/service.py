@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +19,7 @@ from liftout.catalog.spec import ModelSpec
 from liftout.cutout import Cutout
 from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.options import RunOptions
+from liftout.packs import MANIFEST
 from liftout.remover import Remover
 from liftout.server import body, fields, keys, problems
 from liftout.server.fetch import FetchRules, Resolver, fetch, networks, resolve
@@ -28,7 +30,8 @@ from liftout.server.places import Abandoned, Abandonment, Places
 from liftout.server.problems import ClientLeft, Problem, busy, unprocessable
 from liftout.server.rate import Allowance, Rate, network_of
 from liftout.server.settings import Settings
-from liftout.weights.locate import locate_for, presence
+from liftout.weights.locate import in_folder, locate_for, needs_pack, presence
+from liftout.weights.stored import pack_folder
 
 _T = TypeVar("_T")
 LAST_SECONDS = 1.0
@@ -49,9 +52,13 @@ class Service:
     """One server's models, places, limits and measures."""
 
     def __init__(self, settings: Settings, *, resolver: Resolver = resolve) -> None:
-        """Raises UsageError where a key file or a network is malformed."""
+        """Raises UsageError where a key file or a network is malformed; ModelUnavailable where the default model is the folder of
+        a pack that cannot be used."""
         limits = settings.limits
         self.settings = settings
+        self._pack = in_folder(settings.run.model)
+        self.default_model = self._pack.spec.name if self._pack else settings.run.model
+        """What callers know the default model by."""
         self.measures = Measures()
         self.keys = keys.ApiKeys(Path(settings.api_key_file)) if settings.api_key_file else None
         self.rate = Rate(limits.rate)
@@ -121,6 +128,8 @@ class Service:
         finish: makes the answer out of the cutout, on the worker too. field: of the request that held the photo.
         Raises Problem, or ClientLeft where nobody waits any more.
         """
+        if choice.model == self.default_model:
+            choice = dataclasses.replace(choice, model=self.settings.run.model)
         asked = time.perf_counter()
         started = asked
 
@@ -144,19 +153,22 @@ class Service:
             self._memory_return.soon()
         ended = time.perf_counter()
         self.measures.wait_seconds.observe(started - asked)
-        self.measures.run_seconds.labels(choice.model).observe(ended - started)
+        self.measures.run_seconds.labels(self.name_of(choice.model)).observe(ended - started)
         return result, Done(waited=started - asked, ran=ended - started)
+
+    def name_of(self, model: str) -> str:
+        """What callers know a model by: not the path of the operator's pack."""
+        return self.default_model if model == self.settings.run.model else model
 
     def offered(self) -> list[ModelSpec]:
         """Models that callers may name: those on this machine, or those that the operator listed."""
         now = time.monotonic()
         if self._models is None or now - self._models[0] > MODELS_SECONDS:
-            listed = (self.settings.run.model, *self.settings.models)
-            found = [
-                spec
-                for spec in models().values()
-                if (not self.settings.models or spec.name in listed) and presence(spec) not in (None, "damaged")
-            ]
+            specs = dict(models())
+            if self._pack:
+                specs[self.default_model] = self._pack.spec
+            listed = (self.default_model, *(self.settings.models or specs))
+            found = [spec for name, spec in specs.items() if name in listed and self._is_here(spec)]
             self._models = (now, found)
         return self._models[1]
 
@@ -191,11 +203,20 @@ class Service:
         )
 
     def _check_model(self, choice: RunOptions) -> None:
-        listed = (self.settings.run.model, *self.settings.models)
-        spec = find(choice.model)
-        if self.settings.models and choice.model not in listed:
-            raise ModelUnavailable(f"{choice.model} is not offered by this server")
-        locate_for(spec, choice.precision)
+        if choice.model != self.settings.run.model:
+            find(choice.model)  # a path, which only the operator may give, is no name
+            if self.settings.models and choice.model not in self.settings.models:
+                raise ModelUnavailable(f"{choice.model} is not offered by this server")
+        locate_for(choice.model, choice.precision)
+
+    def _is_here(self, spec: ModelSpec) -> bool:
+        """Whether a model is on this machine, by the look of it, in a form that the server's precision can use."""
+        if self._pack and spec.name == self.default_model:
+            return True
+        precision = self.settings.run.precision
+        if needs_pack(precision):
+            return (pack_folder(spec, precision) / MANIFEST).is_file()
+        return presence(spec) not in (None, "damaged")
 
     def _cors_allows(self, request: Request) -> bool:
         origins = self.settings.cors_origins

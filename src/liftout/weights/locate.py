@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liftout import packs
+from liftout.catalog import find
 from liftout.catalog.spec import FileSpec, ModelSpec
 from liftout.engines import NetworkFile
 from liftout.engines.choice import cuda_engine, openvino_capabilities
@@ -30,9 +31,15 @@ REDUCED = ("fp16", "int8")
 """Precisions that have packs of their own."""
 
 
-def locate_for(spec: ModelSpec, precision: str) -> Located:
+def locate_for(model: str | ModelSpec, precision: str) -> Located:
     """What a run that asks for `precision` loads, where it is here: for `int8` its pack, for `fp16` its pack or, without one,
-    the plain form for engines that compute in half; for all others the plain form. Raises what `locate` raises."""
+    the plain form for engines that compute in half; for all others the plain form.
+
+    model: a catalogue entry, its name, or the path to the folder of a pack, which is loaded as it is. Raises UnknownModel and what
+    `locate` raises."""
+    if isinstance(model, str) and (pack := in_folder(model)):
+        return pack
+    spec = find(model) if isinstance(model, str) else model
     if precision in REDUCED:
         try:
             return locate(spec, precision)
