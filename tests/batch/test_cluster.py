@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from liftout.batch import Batch, Job, Outcome
 from liftout.batch.payload import pack_payload, unpack_payload
 from liftout.engines import run_once
 from liftout.errors import DeviceUnavailable, ModelFileCorrupt
+from liftout.models import packs
 from liftout.models.add import add_onnx
 from liftout.options import ResultOptions, RunOptions
 
@@ -114,6 +116,20 @@ def test_another_machine_gets_the_model_and_the_background_that_it_lacks(
     empty = type(payload)(files={}, background=None, background_name="", identity="another")
     with pytest.raises(ModelFileCorrupt, match="same version"):
         unpack_payload(there, empty)
+
+
+def test_another_machine_gets_the_pack_that_was_given_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = tmp_path / "mine"
+    shutil.copytree(Path(packs.__file__).parent / "built_in" / "pocket", pack)
+    job = Job(source="", target="", run=RunOptions(model=str(pack)))
+    payload = pack_payload(job)
+    shutil.rmtree(pack)
+    monkeypatch.setenv("LIFTOUT_HOME", str(tmp_path / "other-machine"))
+    there = unpack_payload(job, payload)
+    assert pack_payload(there).identity == payload.identity
+    assert (Path(there.run.model) / packs.NETWORK).is_file()
 
 
 @pytest.mark.long

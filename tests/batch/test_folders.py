@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from liftout import Remover
 from liftout.batch import Batch, Job
+from liftout.models import packs
 from liftout.options import ResultOptions, RunOptions
 
 Call = Callable[..., tuple[int, str, str]]
@@ -48,6 +51,22 @@ def test_a_tree_is_mirrored_and_every_result_is_right(
     }
     assert results(tmp_path / "out") == {output: expected(before[name]) for name, output in names.items()}
     assert results(photos) == before
+
+
+def test_a_batch_takes_the_path_of_a_pack_and_knows_it_again_elsewhere(
+    photos: Path, tmp_path: Path, liftout: Call, results: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = tmp_path / "packs" / "mine"
+    shutil.copytree(Path(packs.__file__).parent / "built_in" / "pocket", pack)
+    monkeypatch.chdir(tmp_path)
+    status, _, err = liftout("batch", photos, tmp_path / "out", "-m", "packs/mine", "--workers", "1")
+    assert status == 0, err
+    with Remover(str(pack)) as remover:
+        cat = remover((photos / "cat.jpg").read_bytes(), name="oracle").to_bytes("png")
+    assert results(tmp_path / "out")["cat.png"] == cat
+    pack.rename(tmp_path / "moved")
+    status, _, err = liftout("batch", photos, tmp_path / "out", "-m", tmp_path / "moved")
+    assert (status, err[:30]) == (0, "0 done, 0 failed, 4 done befor")
 
 
 def test_a_second_run_does_nothing(photos: Path, tmp_path: Path, model: str, liftout: Call) -> None:

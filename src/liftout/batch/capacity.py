@@ -10,7 +10,6 @@ from liftout.cores import usable_cores
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError
 from liftout.models import packs
-from liftout.models.catalog import find
 from liftout.models.resolve import locate
 from liftout.options import RunOptions
 
@@ -111,7 +110,7 @@ def _group_memory() -> int | None:
 def _network_bytes(model: str, precision: str) -> int:
     """Peak memory of one run, as the pack says it or by the size of the weights."""
     try:
-        resolved = locate(find(model), precision, computes)
+        resolved = locate(model, precision, computes)
     except LiftoutError:
         return 0
     folder = resolved.file.path.parent

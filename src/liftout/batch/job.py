@@ -12,8 +12,7 @@ from typing import Any, Literal
 from liftout.compose.background import parse_blur, parse_colour
 from liftout.engines.choice import computes
 from liftout.images import FORMATS
-from liftout.models.catalog import find
-from liftout.models.resolve import locate
+from liftout.models.resolve import is_path, locate
 from liftout.options import ResultOptions, RunOptions
 
 Status = Literal["done", "failed"]
@@ -97,8 +96,10 @@ def identity(job: Job) -> str:
     Two batches with the same identity make the same files. `threads` and `max_pixels` are left out: they change no pixel.
     Raises UnknownModel, ModelUnavailable.
     """
-    resolved, background = locate(find(job.run.model), job.run.precision, computes), background_file(job.result)
+    resolved, background = locate(job.run.model, job.run.precision, computes), background_file(job.result)
     run = {key: value for key, value in dataclasses.asdict(job.run).items() if key not in _NO_PIXELS}
+    if is_path(job.run.model):
+        run["model"] = resolved.spec.name  # not where its pack lies
     result = dataclasses.asdict(job.result)
     if background is not None:
         result["background"] = _sha256(background)  # its content counts, not where it lies

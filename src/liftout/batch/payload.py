@@ -12,8 +12,7 @@ from liftout.batch.job import Job, background_file, identity
 from liftout.engines.choice import computes
 from liftout.errors import ModelFileCorrupt, ModelUnavailable, UnknownModel
 from liftout.home import home
-from liftout.models.catalog import find
-from liftout.models.resolve import locate
+from liftout.models.resolve import is_path, locate
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,10 @@ class Payload:
     background: bytes | None
     background_name: str
     identity: str
+    model: str = ""
+    """The model's name."""
+    pack: str = ""
+    """Path in LIFTOUT_HOME of a pack that the job names by its folder; empty where it names a model."""
 
 
 def pack_payload(job: Job) -> Payload:
@@ -31,20 +34,24 @@ def pack_payload(job: Job) -> Payload:
 
     Raises UnknownModel, ModelUnavailable.
     """
-    resolved = locate(find(job.run.model), job.run.precision, computes)
+    resolved = locate(job.run.model, job.run.precision, computes)
     files: dict[str, bytes] = {}
+    folder = resolved.file.path.parent
+    pack = f"given/{folder.name}" if is_path(job.run.model) else ""
     if resolved.source != "built-in":
-        network = [path for path in resolved.file.path.parent.iterdir() if path.is_file()]
-        files = {path.relative_to(home()).as_posix(): path.read_bytes() for path in network}
+        place = pack or folder.relative_to(home()).as_posix()
+        files = {f"{place}/{path.name}": path.read_bytes() for path in folder.iterdir() if path.is_file()}
     overlay = os.environ.get("LIFTOUT_CATALOG")
-    for folder in [home() / "catalog", *([Path(overlay)] if overlay else [])]:
-        files.update({f"catalog/{path.name}": path.read_bytes() for path in folder.glob("*.toml")})
+    for entries in [home() / "catalog", *([Path(overlay)] if overlay else [])]:
+        files.update({f"catalog/{path.name}": path.read_bytes() for path in entries.glob("*.toml")})
     background = background_file(job.result)
     return Payload(
         files=files,
         background=background.read_bytes() if background else None,
         background_name=background.name if background else "",
         identity=identity(job),
+        model=resolved.spec.name,
+        pack=pack,
     )
 
 
@@ -66,7 +73,9 @@ def unpack_payload(job: Job, payload: Payload) -> Job:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         os.environ["LIFTOUT_HOME"] = str(folder / "home")
-        os.environ["LIFTOUT_ACCEPT_LICENSE"] = job.run.model  # who planned the batch has consented
+        if payload.pack:
+            job = dataclasses.replace(job, run=dataclasses.replace(job.run, model=str(folder / "home" / payload.pack)))
+        os.environ["LIFTOUT_ACCEPT_LICENSE"] = payload.model  # who planned the batch has consented
         os.environ.pop("LIFTOUT_CATALOG", None)
     if not _same(job, payload):
         raise ModelFileCorrupt(

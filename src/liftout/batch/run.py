@@ -20,7 +20,6 @@ from liftout.batch.watch import FolderWatch
 from liftout.engines.choice import computes
 from liftout.errors import OutputError, UsageError
 from liftout.loading import converter
-from liftout.models.catalog import find
 from liftout.models.resolve import resolve
 
 Executor = Literal["local", "ray"]
@@ -78,7 +77,7 @@ class Batch:
             raise UsageError(f"{job.source}: no such folder")
         if watch and (source.on_disk is None or on != "local"):
             raise UsageError(f"--watch needs a folder of this machine and --on local, not {job.source} on {on}")
-        resolve(find(job.run.model), job.run.precision, computes, load_converter=converter())
+        resolve(job.run.model, job.run.precision, computes, load_converter=converter())
         self._choices, self._notify = choices(job), notify
         _check_options(target, self._choices, overwrite=job.overwrite)
         self._source, self._target, self._watching = source, target, watch

@@ -89,7 +89,7 @@ def serve(
             raise
         raise ExtraMissing(EXTRA) from None
     for name in (run.model, *settings.models):
-        fetching.have(name, accept_license=accept_license, quiet=False)
+        fetching.have(name, accept_license=accept_license, quiet=False, precision=run.precision)
     return run_server(settings, host=host, port=port, trust_proxy=trust_proxy)
 
 

@@ -100,7 +100,7 @@ def resolve(
     try:
         return locate(spec, precision, capabilities)
     except ModelMissing:
-        if _needs_pack(precision, capabilities):
+        if needs_pack(precision, capabilities):
             raise
         return _get(spec, load_converter, progress or unseen, notify or _logger.warning)
 
@@ -144,12 +144,12 @@ def locate(model: str | ModelSpec, precision: str = "fp32", capabilities: Capabi
         try:
             return _reduced(spec, precision)
         except ModelMissing:
-            if _needs_pack(precision, capabilities):
+            if needs_pack(precision, capabilities):
                 raise
     return _plain(spec)
 
 
-def _needs_pack(precision: str, capabilities: Capabilities) -> bool:
+def needs_pack(precision: str, capabilities: Capabilities) -> bool:
     """Whether only a pack that holds reduced weights will do."""
     return precision in REDUCED and not capabilities(precision)
 

@@ -82,10 +82,11 @@ def router(service: Service) -> APIRouter:
                 field=field,
                 chosen_model=chosen,
             )
+        model = service.name_of(run.model)
         headers = {"Server-Timing": timing(done), **rate_headers(allowance)}
         if answer == "image":
-            return _picture(facts, run, headers)
-        return _json(facts, run, done, headers, with_image=answer == "json")
+            return _picture(facts, model, headers)
+        return _json(facts, model, done, headers, with_image=answer == "json")
 
     return routes
 
@@ -147,10 +148,10 @@ def _finished(cutout: Cutout, result: ResultOptions, kind: str | None, behind: P
     )
 
 
-def _picture(facts: _Facts, run: RunOptions, headers: dict[str, str]) -> Response:
+def _picture(facts: _Facts, model: str, headers: dict[str, str]) -> Response:
     kind = facts.rendered.format
     headers["Content-Disposition"] = f'inline; filename="cutout{kind.suffix}"'
-    headers["X-Liftout-Model"] = run.model
+    headers["X-Liftout-Model"] = model
     if facts.box is not None:
         headers["X-Liftout-Box"] = ",".join(map(str, facts.box))
     if facts.rendered.note:
@@ -158,7 +159,7 @@ def _picture(facts: _Facts, run: RunOptions, headers: dict[str, str]) -> Respons
     return Response(facts.rendered.content, media_type=kind.mime, headers=headers)
 
 
-def _json(facts: _Facts, run: RunOptions, done: Done, headers: dict[str, str], *, with_image: bool) -> Response:
+def _json(facts: _Facts, model: str, done: Done, headers: dict[str, str], *, with_image: bool) -> Response:
     kind = facts.rendered.format
     described: dict[str, Any] = {
         "format": kind.name,
@@ -168,7 +169,7 @@ def _json(facts: _Facts, run: RunOptions, done: Done, headers: dict[str, str], *
         "height": facts.height,
         "box": facts.box,
         "subject": facts.subject,
-        "model": run.model,
+        "model": model,
         "seconds": {"waited": round(done.waited, 4), "ran": round(done.ran, 4)},
     }
     if facts.rendered.note:

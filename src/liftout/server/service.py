@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -16,8 +17,10 @@ from starlette.requests import Request
 from liftout.cutout import Cutout
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError, ModelUnavailable
+from liftout.models.cache import pack_folder
 from liftout.models.catalog import all_models, find
-from liftout.models.resolve import locate, presence
+from liftout.models.packs import MANIFEST
+from liftout.models.resolve import is_path, locate, needs_pack, presence
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover
@@ -50,9 +53,13 @@ class Service:
     """One server's models, places, limits and measures."""
 
     def __init__(self, settings: Settings, *, resolver: Resolver = resolve) -> None:
-        """Raises UsageError where a key file or a network is malformed."""
+        """Raises UsageError where a key file or a network is malformed; ModelUnavailable where the default model is the folder of
+        a pack that cannot be used."""
         limits = settings.limits
         self.settings = settings
+        self._pack = locate(settings.run.model) if is_path(settings.run.model) else None
+        self.default_model = self._pack.spec.name if self._pack else settings.run.model
+        """What callers know the default model by."""
         self.measures = Measures()
         self.keys = keys.ApiKeys(Path(settings.api_key_file)) if settings.api_key_file else None
         self.rate = Rate(limits.rate)
@@ -122,6 +129,8 @@ class Service:
         finish: makes the answer out of the cutout, on the worker too. field: of the request that held the photo.
         Raises Problem, or ClientLeft where nobody waits any more.
         """
+        if choice.model == self.default_model:
+            choice = dataclasses.replace(choice, model=self.settings.run.model)
         asked = time.perf_counter()
         started = asked
 
@@ -145,19 +154,22 @@ class Service:
             self._memory_return.soon()
         ended = time.perf_counter()
         self.measures.wait_seconds.observe(started - asked)
-        self.measures.run_seconds.labels(choice.model).observe(ended - started)
+        self.measures.run_seconds.labels(self.name_of(choice.model)).observe(ended - started)
         return result, Done(waited=started - asked, ran=ended - started)
+
+    def name_of(self, model: str) -> str:
+        """What callers know a model by: not the path of the operator's pack."""
+        return self.default_model if model == self.settings.run.model else model
 
     def offered(self) -> list[ModelSpec]:
         """Models that callers may name: those on this machine, or those that the operator listed."""
         now = time.monotonic()
         if self._models is None or now - self._models[0] > MODELS_SECONDS:
-            listed = (self.settings.run.model, *self.settings.models)
-            found = [
-                spec
-                for spec in all_models().values()
-                if (not self.settings.models or spec.name in listed) and presence(spec) not in (None, "damaged")
-            ]
+            specs = dict(all_models())
+            if self._pack:
+                specs[self.default_model] = self._pack.spec
+            listed = (self.default_model, *(self.settings.models or specs))
+            found = [spec for name, spec in specs.items() if name in listed and self._is_here(spec)]
             self._models = (now, found)
         return self._models[1]
 
@@ -192,11 +204,20 @@ class Service:
         )
 
     def _check_model(self, choice: RunOptions) -> None:
-        listed = (self.settings.run.model, *self.settings.models)
-        spec = find(choice.model)
-        if self.settings.models and choice.model not in listed:
-            raise ModelUnavailable(f"{choice.model} is not offered by this server")
-        locate(spec, choice.precision, computes)
+        if choice.model != self.settings.run.model:
+            find(choice.model)  # a path, which only the operator may give, is no name
+            if self.settings.models and choice.model not in self.settings.models:
+                raise ModelUnavailable(f"{choice.model} is not offered by this server")
+        locate(choice.model, choice.precision, computes)
+
+    def _is_here(self, spec: ModelSpec) -> bool:
+        """Whether a model is on this machine, by the look of it, in a form that the server's precision can use."""
+        if self._pack and spec.name == self.default_model:
+            return True
+        precision = self.settings.run.precision
+        if needs_pack(precision, computes):
+            return (pack_folder(spec, precision) / MANIFEST).is_file()
+        return presence(spec) not in (None, "damaged")
 
     def _cors_allows(self, request: Request) -> bool:
         origins = self.settings.cors_origins

@@ -26,11 +26,11 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/models", summary="Models that a request may name", **guarded)
     async def models(request: Request) -> JSONResponse:
         service.admit(request)
-        loaded = service.loaded.names()
+        loaded = [service.name_of(model) for model in service.loaded.names()]
         offered = await asyncio.to_thread(service.offered)
         return JSONResponse(
             {
-                "default": service.settings.run.model,
+                "default": service.default_model,
                 "models": [
                     {
                         "name": spec.name,
