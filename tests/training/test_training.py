@@ -121,7 +121,7 @@ def test_the_mirror_image_has_features_and_an_alpha_of_its_own(runs: Path, tmp_p
     straight, mirrored = (run.examples.take([name], [turn]) for turn in (0, 1))
     assert torch.equal(straight.alphas.flip(3), mirrored.alphas)
     apart, turned = (float((straight.inputs - x).abs().mean()) for x in (mirrored.inputs, mirrored.inputs.flip(3)))
-    assert turned < 0.7 * apart  # convolutions are not symmetric, but see the same things
+    assert turned < 0.9 * apart  # convolutions are not symmetric, but see the same things
 
 
 def test_labels_are_kept_between_sessions(tmp_path: Path) -> None:

@@ -118,12 +118,13 @@ def choices(job: Job) -> dict[str, Any]:
 
     Unlike `identity` it leaves out what a user does not choose: the content of the model's files and the facts about it.
     """
-    chosen: dict[str, Any] = {"model": job.run.model}
+    chosen: dict[str, Any] = {}
     for options in (job.run, job.result):
         for item in dataclasses.fields(options):
             value = getattr(options, item.name)
             if item.name not in _NO_PIXELS and value != item.default:
                 chosen[item.name] = value
+    chosen["model"] = locate(job.run.model).spec.name if is_path(job.run.model) else job.run.model
     if (background := background_file(job.result)) is not None:
         chosen["background_sha256"] = _sha256(background)
     return chosen
