@@ -47,7 +47,7 @@ def main() -> None:
     source = NetworkFile(name="pocket", path=files["fp32"], size=spec.input.size)
     reference = open_network(source, engine="onnxruntime", options=plain)
     files["all int8"].parent.mkdir(exist_ok=True)
-    write_int8(source, files["all int8"].parent, spec, pictures, reference, None)
+    write_int8(source, files["all int8"].parent, spec, pictures)
 
     print(f"{'weights':10}{'bytes':>10}{'mean diff':>11}{'IoU':>9}{'maxF':>8}{'MAE':>8}{'ms':>7}")
     for name in ("fp32", "fp16", "int8", "all int8"):
