@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +14,16 @@ import click
 from liftout.cli import fetching
 from liftout.errors import ExtraMissing, ModelMissing, ModelUnavailable
 from liftout.models.catalog import find
-from liftout.models.spec import ModelSpec
+from liftout.models.spec import FileSpec, ModelSpec
 from liftout.progress import Progress
 
 if TYPE_CHECKING:
     from liftout.convert import Layout, PackPrecision
     from liftout.models.resolve import ResolvedModel
+
+_NEEDS_TORCH = (
+    "needs PyTorch; run `pip install 'liftout[convert]'` (docs/precision.md says how to have it for the CPU alone)"
+)
 
 _SMALLEST = 32
 """Pixels; a network that halves its input five times sees nothing below that."""
@@ -104,29 +110,25 @@ def convert(
     liftout convert pocket --precision int8
     liftout convert u2netp --layout huggingface -o public/models
     """
-    from liftout.loading import can_convert
-
-    if not can_convert():
-        raise ExtraMissing("converting needs PyTorch and ONNX; run `pip install 'liftout[convert]'`")
+    _require_onnx()
     from liftout import convert as conversion
     from liftout.cli.progress import shown
     from liftout.home import home
+    from liftout.loading import can_convert
     from liftout.models import packs
     from liftout.models.licence import consent
-    from liftout.networks import ARCHITECTURES
 
     spec = find(name)
     consent(spec, accept=fetching.accepted(accept_license))
-    known = ARCHITECTURES.get(spec.architecture)
-    if batch is None and (layout != "onnx" or precision != "fp32" or known is None or known.backbone):
+    if batch is None and (layout != "onnx" or precision != "fp32" or not can_convert() or not _any_batch(spec)):
         batch = 1
-    own = layout == "pack" and size in (None, spec.input.size) and batch == 1
+    usual = size in (None, spec.input.size) and batch == 1
+    own = layout == "pack" and usual
+    lean = not usual or (precision == "fp32" and layout != "huggingface")
     with shown(quiet=quiet) as progress:
         written = conversion.convert_model(
             spec,
-            checkpoint
-            if checkpoint and known
-            else _source(spec, checkpoint, progress, leaner=precision == "fp32" and layout != "huggingface"),
+            _given(spec, checkpoint, lean=lean) if checkpoint else _found(spec, progress, lean=lean),
             size=size,
             batch=batch,
             layout=layout,
@@ -151,8 +153,9 @@ def convert(
             for line in conversion.precision.report.lines(pack.manifest.agreement):
                 click.echo(line)
             click.echo(f"  picture                     {written / conversion.PICTURE}")
-            if own:
-                click.echo(f"run it: liftout cut photo.jpg -m {spec.name} --precision {precision}")
+            in_cache = own and written.parent.resolve() == (home() / "packs").resolve()
+            if batch == 1:
+                click.echo(f"run it: {_command(spec, written, precision, in_cache=in_cache)}")
     return 0
 
 
@@ -178,36 +181,96 @@ def _say_huggingface(folder: Path, *, quiet: bool) -> int:
     return status
 
 
-def _source(spec: ModelSpec, given: Path | None, progress: Progress, *, leaner: bool) -> Path | ResolvedModel:
-    """What to convert: the checkpoint, fetched if need be, or the graph where there is no other form of the model.
+def _command(spec: ModelSpec, pack: Path, precision: str, *, in_cache: bool) -> str:
+    """The line that runs a pack: by the model's name where that finds it, else by the pack's path, which must look like one."""
+    if in_cache:
+        return f"liftout cut photo.jpg -m {spec.name} --precision {precision}"
+    path = str(pack) if len(pack.parts) > 1 else os.path.join(".", pack)  # noqa: PTH118 - a Path drops the dot
+    return f"liftout cut photo.jpg -m {shlex.quote(path)}"
 
-    leaner: whether nothing but a leaner graph is asked for, which needs a checkpoint.
+
+def _require_onnx() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("onnx") is None:
+        raise ExtraMissing(
+            "converting needs the package `onnx`, and PyTorch where there is a checkpoint to read; "
+            "run `pip install 'liftout[convert]'`, or without PyTorch `pip install 'liftout[reduce]'`"
+        )
+
+
+def _any_batch(spec: ModelSpec) -> bool:
+    """Whether the model's lean graph takes any number of photos."""
+    from liftout.networks import ARCHITECTURES
+
+    known = ARCHITECTURES.get(spec.architecture)
+    return known is not None and not known.backbone
+
+
+def _given(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path | ResolvedModel:
+    """What to make of the file that --checkpoint names: a graph keeps its form where no other is asked for and its weights cannot
+    be read back.
+
+    lean: whether a graph that is there already will not do.
     """
-    from liftout.loading import converter
-    from liftout.models.resolve import from_onnx, resolve
+    from liftout.loading import can_convert
+    from liftout.models.resolve import from_onnx
 
-    if given:  # a graph whose architecture is not known
-        if not any(file.role == "onnx" for file in spec.files):
-            raise ModelMissing(
-                f"{spec.name}: its architecture is not known, so {given} cannot be read; use `liftout models add`"
-            )
-        return from_onnx(given, spec, next(file for file in spec.files if file.role == "onnx"))
-    if leaner or any(file.role == "checkpoint" for file in spec.files):
-        return _fetched(spec, progress)
-    return resolve(spec, load_converter=converter(), progress=progress)
+    if checkpoint.suffix.lower() != ".onnx" or lean or _readable(spec):
+        if can_convert() or not checkpoint.is_file():
+            return checkpoint
+        raise ExtraMissing(f"{spec.name}: reading {checkpoint.name} {_NEEDS_TORCH}")
+    if not checkpoint.is_file():
+        raise ModelMissing(f"{checkpoint}: no such file")
+    published = [file for file in spec.files if file.role == "onnx"]
+    return from_onnx(checkpoint, spec, published[0] if published else FileSpec(role="onnx", name=checkpoint.name))
 
 
-def _fetched(spec: ModelSpec, progress: Progress) -> Path:
-    """The model's checkpoint in the cache, fetched if need be."""
+def _found(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | ResolvedModel:
+    """What is here to convert, or can be fetched: a pack, a published graph, a checkpoint; graphs whose weights can be read back
+    become lean where PyTorch is installed. Raises ModelUnavailable.
+
+    lean: whether a graph that is there already will not do.
+    """
+    from liftout.loading import can_convert
     from liftout.models.download import fetch
+    from liftout.models.resolve import from_onnx, locate
 
+    published = any(file.role == "onnx" and file.url for file in spec.files)  # what a user added keeps its graph
+    readable = published and _readable(spec)
+    if not lean:
+        try:
+            located = locate(spec)
+        except ModelMissing:
+            pass
+        else:
+            return located.file.path if located.source == "onnx" and readable else located
+    kinds = {kind: [file for file in spec.files if file.role == kind] for kind in ("checkpoint", "onnx")}
+    graphs = kinds["onnx"] if not lean or readable else []
+    wanted = [*(kinds["checkpoint"] if can_convert() else []), *graphs]
     failures: list[ModelUnavailable] = []
-    for file in spec.files:
-        if file.role == "checkpoint":
-            try:
-                return fetch(spec, file, progress=progress)
-            except ModelUnavailable as error:
-                failures.append(error)
+    for file in wanted:
+        try:
+            path = fetch(spec, file, progress=progress)
+        except ModelUnavailable as error:
+            failures.append(error)
+            continue
+        return path if file.role == "checkpoint" or readable else from_onnx(path, spec, file)
     if failures:
-        raise failures[0]
+        raise failures[-1]
+    if kinds["checkpoint"] and not can_convert():
+        raise ExtraMissing(f"{spec.name}: reading its checkpoint {_NEEDS_TORCH}")
     raise ModelMissing(f"{spec.name}: the catalogue names no checkpoint of it; give one with --checkpoint")
+
+
+def _readable(spec: ModelSpec) -> bool:
+    """Whether the weights of the model's published graph can be read back here."""
+    from liftout.loading import can_convert
+
+    if not can_convert():
+        return False
+    from liftout.convert.adopt import ADOPTABLE
+    from liftout.networks import ARCHITECTURES
+
+    known = ARCHITECTURES.get(spec.architecture)
+    return known is not None and known.family in ADOPTABLE

@@ -8,17 +8,20 @@ compared one by one. Batch norms come folded, or are folded here, and stand in t
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import torch
 from onnx import numpy_helper
-from torch import Tensor, nn
 
 from liftout.errors import CheckpointMismatch, CheckpointUnreadable
-from liftout.networks import ARCHITECTURES
-from liftout.networks.architectures import Architecture
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from liftout.networks.architectures import Architecture
 
 ADOPTABLE = frozenset({"u2net", "isnet"})
 """Families whose graphs can be read back."""
@@ -41,6 +44,10 @@ def read_graph(path: Path, architecture: str) -> dict[str, Tensor]:
     Raises CheckpointUnreadable where the file is no ONNX graph or the architecture's graphs cannot be read back,
     CheckpointMismatch where the graph is not of this architecture.
     """
+    import torch
+
+    from liftout.networks import ARCHITECTURES
+
     known = ARCHITECTURES[architecture]
     if known.family not in ADOPTABLE:
         raise CheckpointUnreadable(
@@ -83,6 +90,8 @@ def read_graph(path: Path, architecture: str) -> dict[str, Tensor]:
 
 def _identity(name: str, shape: torch.Size) -> Tensor:
     """What a batch norm holds that changes nothing."""
+    import torch
+
     kind = name.rsplit(".", 1)[-1]
     if kind == "running_var":
         return torch.full(shape, 1 - _EPSILON)
@@ -93,6 +102,9 @@ def _identity(name: str, shape: torch.Size) -> Tensor:
 
 def _in_order(architecture: Architecture) -> list[str]:
     """Names of the network's convolutions in the order in which it runs them."""
+    import torch
+    from torch import nn
+
     with torch.device("meta"):
         network = architecture.build().eval()
         names = {module: name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}

@@ -18,7 +18,6 @@ from liftout.convert.adopt import is_onnx, read_graph
 from liftout.convert.files import write_network, write_single_file
 from liftout.convert.graph import LeanNetwork
 from liftout.convert.memory import peak_bytes
-from liftout.convert.network import build_network
 from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
 from liftout.engines import NetworkFile
 from liftout.errors import BelowBar, CheckpointMismatch, ModelMissing, OutputError, OutputExists, UsageError
@@ -65,8 +64,7 @@ def convert_model(
     """
     spec = _owner(spec)
     size = size or spec.input.size
-    known = spec.architecture in ARCHITECTURES
-    if isinstance(checkpoint, Path) and not known:
+    if isinstance(checkpoint, Path) and not _rebuildable(spec):
         raise ModelMissing(
             f"{spec.name} is published as an ONNX file only and its architecture is not known; it cannot be made leaner: use "
             "it as it is, or reduce it with --precision"
@@ -113,7 +111,7 @@ def _from_checkpoint(job: _Job, checkpoint: Path, target: Path, layout: Layout, 
     network = _build(job, checkpoint, sigmoid=sigmoid)
     output = dataclasses.replace(job.spec.output, index=None)  # side outputs are gone
     spec = dataclasses.replace(job.spec.with_size(job.size), output=output)
-    made_from, peak = _made_from(checkpoint), peak_bytes(network)
+    made_from, peak = _made_from(checkpoint, "torch"), peak_bytes(network)
     if layout == "huggingface":
         write_single_file(network, work / packs.NETWORK, job.progress)
         del network
@@ -278,7 +276,14 @@ def _require_free(target: Path, *, overwrite: bool) -> None:
         raise OutputExists(f"{target} is there already; give --force to replace it, or another -o")
 
 
+def _rebuildable(spec: ModelSpec) -> bool:
+
+    return spec.architecture in ARCHITECTURES
+
+
 def _build(job: _Job, checkpoint: Path, *, sigmoid: bool) -> LeanNetwork:
+    from liftout.convert.network import build_network
+
     spec = job.spec
     try:
         state = read_graph(checkpoint, spec.architecture) if is_onnx(checkpoint) else read_checkpoint(checkpoint)
@@ -295,7 +300,7 @@ def _build(job: _Job, checkpoint: Path, *, sigmoid: bool) -> LeanNetwork:
         raise type(error)(f"{spec.name}: {error}") from None
 
 
-def _made_from(checkpoint: Path) -> dict[str, Any]:
+def _made_from(checkpoint: Path, *more_tools: str) -> dict[str, Any]:
     found = Fingerprint.of(checkpoint, Expectation())
-    tools = {"liftout": __version__, **{name: version(name) for name in ("torch", "onnx", "onnxruntime")}}
+    tools = {"liftout": __version__, **{name: version(name) for name in (*more_tools, "onnx", "onnxruntime")}}
     return {"checkpoint": checkpoint.name, "bytes": found.bytes, "sha256": found.sha256, "tools": tools}

@@ -47,7 +47,7 @@ def reduce_network(
         if precision == "fp16":
             write_half(source.path, folder, progress)
         else:
-            facts = write_int8(source, folder, spec, pictures, reference, progress)
+            facts = write_int8(source, folder, spec, pictures, progress)
         output = source.output if precision == "fp16" else None
         file = NetworkFile(name=source.name, path=folder / NETWORK, size=source.size, output=output)
         reduced = open_network(file, engine="onnxruntime", options=EngineOptions(precision="fp32"))

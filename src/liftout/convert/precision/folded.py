@@ -6,24 +6,35 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import onnxruntime
 from onnx import numpy_helper
 from onnx.external_data_helper import uses_external_data
 
+from liftout.convert.precision.in_float import one_line
+from liftout.engines import NetworkFile
+from liftout.errors import NetworkRejected
 from liftout.models.packs import WEIGHTS
 
 _LARGE_BYTES = 1_500_000_000
 """Graphs from this size on are kept with their weights beside them: protocol buffers end at 2 GB."""
 
+_OLDEST, _RAISED = 13, 17
+"""Operator sets: DequantizeLinear takes a scale per channel from the first on; older graphs are raised to the second."""
 
-def folded(path: Path, work: Path, output: int | None) -> Path:
-    """Write the graph at `path` into `work` with one output, constants folded and every node named; returns the file. Its weights
-    stand beside it as `weights.bin` where they are large."""
-    model = onnx.load(path)
-    if output is not None:
-        chosen = model.graph.output[output]
+_IR_VERSION = 8
+"""The version of the file format that came with opset 17."""
+
+
+def folded(source: NetworkFile, work: Path) -> Path:
+    """Write a network's graph into `work` with one output, constants folded and every node named; returns the file. Its weights
+    stand beside it as `weights.bin` where they are large. Raises NetworkRejected where ONNX or its runtime refuse the graph."""
+    model = onnx.load(source.path)
+    if source.output is not None:
+        chosen = model.graph.output[source.output]
         del model.graph.output[:]
         model.graph.output.append(chosen)
+    model = _raised(model, source.name)
     one, target = work / "one.onnx", work / "folded.onnx"
     large = model.ByteSize() > _LARGE_BYTES
     _save(model, one, "one.bin" if large else None)
@@ -34,9 +45,12 @@ def folded(path: Path, work: Path, output: int | None) -> Path:
     if large:
         options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
         options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "4096")
-    onnxruntime.InferenceSession(
-        str(one), options, providers=["CPUExecutionProvider"], disabled_optimizers=["MatMulAddFusion"]
-    )
+    try:
+        onnxruntime.InferenceSession(
+            str(one), options, providers=["CPUExecutionProvider"], disabled_optimizers=["MatMulAddFusion"]
+        )
+    except Exception as error:
+        raise NetworkRejected(f"{source.name}: onnxruntime cannot fold the graph: {one_line(error)}") from error
     one.unlink()
     (work / "one.bin").unlink(missing_ok=True)
     model = onnx.load(target, load_external_data=False)
@@ -48,11 +62,39 @@ def folded(path: Path, work: Path, output: int | None) -> Path:
     if len(set(names)) < len(names):
         for number, node in enumerate(model.graph.node):
             node.name = f"{node.name}_{number}"
+    _sort_constants(model)
     if not any(uses_external_data(tensor) for tensor in model.graph.initializer):
         onnx.save(model, target)
     else:
         target.write_bytes(model.SerializeToString())
     return target
+
+
+def _raised(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The same graph in an operator set that has quantization per channel."""
+    version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), _OLDEST)
+    if version >= _OLDEST:
+        return model
+    try:
+        raised = onnx.version_converter.convert_version(model, _RAISED)
+    except Exception as error:
+        raise NetworkRejected(
+            f"{name}: the graph is of operator set {version} and cannot be raised to {_RAISED}: {one_line(error)}; "
+            "export it again with a newer one"
+        ) from error
+    raised.ir_version = max(raised.ir_version, _IR_VERSION)
+    return raised
+
+
+def _sort_constants(model: onnx.ModelProto) -> None:
+    """Constants in the order of their first use: ONNX Runtime writes them in an order of its own, another one each time."""
+    first: dict[str, int] = {}
+    for number, node in enumerate(model.graph.node):
+        for name in node.input:
+            first.setdefault(name, number)
+    tensors = sorted(model.graph.initializer, key=lambda tensor: (first.get(tensor.name, len(first)), tensor.name))
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(tensors)
 
 
 def _spell_out_sizes(model: onnx.ModelProto) -> None:

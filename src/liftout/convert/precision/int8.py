@@ -1,34 +1,41 @@
 """int8, static: weights per channel, activations per tensor, ranges from photos.
 
 ONNX Runtime's quantizer writes the graph; what to quantize is decided here. First every convolution and matrix product is.
-Where alphas then differ more than `_ENOUGH` of the bar, the layers are ranked by measurement: groups of neighbouring layers are
-quantized alone, then each layer of the worst groups, and the layers that hurt most stay in float, twice as many each time, until
-the photos agree. Two layers of U2NetP's 119 are enough, and without them nothing of its alpha would be left.
+Where alphas then differ more than `_ENOUGH` of the bar, the layers are ranked by the noise that int8 adds to their output, and
+the noisiest stay in float with the layers whose output they read, twice as many each time, until alphas agree. Two of U2NetP's
+118 layers hold values so far apart that, without them, nothing of its alpha would be left.
 
-Weights use seven of their eight bits: on x86 without VNNI an eight-bit product of neighbours overflows sixteen bits.
+All of this is decided in float (`in_float`), on the photos to calibrate with: the model, the photos and nothing else decide what
+the file holds, not the processor, the number of its cores or what else it does. Where a float sum that comes out a last digit
+larger could change that, values are rounded (`ranges`, `_rank`).
+
+Weights use seven of their eight bits: on x86 without VNNI the product of two neighbours, added in sixteen bits, would overflow
+with eight. With seven the integer sums are the same on every processor.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType
-from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
+from onnx import TensorProto
+from onnxruntime.quantization import CalibrationMethod, QuantType
+from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from liftout import graphs
-from liftout.agreement import BARS, Agreement, Runs, UInt8, measure
+from liftout.agreement import BARS, Agreement, Runs, measure
 from liftout.convert.precision.folded import folded
+from liftout.convert.precision.in_float import InFloat
+from liftout.convert.precision.noise import noise_of_layers
 from liftout.convert.precision.photos import Named, Photos
-from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.convert.precision.ranges import Range, measure_ranges
+from liftout.engines import NetworkFile
 from liftout.models.packs import NETWORK, WEIGHTS
 from liftout.models.spec import ModelSpec
 from liftout.progress import Progress
@@ -39,14 +46,20 @@ _PRODUCTS = ("Conv", "MatMul", "Gemm")
 _CARRIED = ("Relu", "MaxPool", "Concat", "Add", "Resize")
 """Operators between two products that pass whole levels on, so that nothing goes back to float in between."""
 
-_GROUPS = 24
 _ENOUGH = 0.5
 """Share of the bar that the photos here must keep to, for other photos' sake."""
 
-_WORST_GROUPS = 4
-_RANKING_PHOTOS = 3
-_SLOW_SECONDS = 2.0
-"""From here on a network is calibrated on a third of the photos and ranked on one."""
+_UNCLEAR = 0.1
+"""Share of the photos that are left out of account, the worst: where it is not clear what the subject is, any change is large."""
+
+_MOST_IN_FLOAT = 0.2
+"""Share of the weights that may stay in float: with more, float16 is smaller and better."""
+
+_CHOOSING, _RANKING = 12, 3
+"""Photos to try layers with, and to rank them with."""
+
+_LARGE = 100e9
+"""Multiplications for a photo; from here on a third of the photos calibrate, choose and rank."""
 
 
 def write_int8(
@@ -54,36 +67,127 @@ def write_int8(
     folder: Path,
     spec: ModelSpec,
     photos: Photos,
-    reference: Runs,
     progress: Progress | None = None,
 ) -> dict[str, object]:
     """Write the int8 form of a network into `folder`. Returns facts for the manifest: what it was calibrated on, which layers
     stayed in float."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".int8.") as name:
         work = Path(name)
-        plain = folded(source.path, work, source.output)
+        plain = folded(source, work)
         model = onnx.load(plain, load_external_data=False)
-        products = _products(model)
-        reference = _Remembered(reference)
-        slow = _seconds(reference, spec, photos.measuring[0][1]) > _SLOW_SECONDS
-        few = 1 if slow else _RANKING_PHOTOS
-        ranges = _ranges(plain, work, spec, photos.calibrating[:: 3 if slow else 1], progress)
-        quantizer = _Quantizer(plain, work, ranges, source, spec, reference)
-        kept: list[str] = []
-        agreement = quantizer.try_out(products, photos.measuring)
-        ranked: list[str] = []
-        count = 1
-        while not _close(agreement) and count < len(products):
-            ranked = ranked or quantizer.ranked(products, photos.measuring[:few], progress)
-            kept = ranked[:count]
-            agreement = quantizer.try_out([layer for layer in products if layer not in set(kept)], photos.measuring)
-            count *= 2
-        quantizer.write([layer for layer in products if layer not in set(kept)], folder)
+        few = 3 if _multiplications(model) > _LARGE else 1
+        calibrating = photos.calibrating[::few]
+        choice = _Choice(model, plain, spec, photos.to_choose(_CHOOSING // few), _RANKING // few, progress)
+        choice.ranges = measure_ranges(plain, _rounded(model), spec, calibrating, progress)
+        kept = choice.layers_in_float()
+        choice.write([layer for layer in choice.products if layer not in set(kept)], folder)
     return {
-        "calibrated_on": f"{photos.source}, {len(photos.calibrating)} pictures",
-        "layers": len(products),
+        "calibrated_on": f"{photos.source}, {len(calibrating)} pictures",
+        "layers": len(choice.products),
         "layers_in_float": kept,
     }
+
+
+class _Choice:
+    """Which layers of one network stay in float. Everything is tried in float, so that it comes out alike on all machines."""
+
+    ranges: Mapping[str, Range]
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        plain: Path,
+        spec: ModelSpec,
+        photos: Sequence[Named],
+        ranking: int,
+        progress: Progress | None,
+    ) -> None:
+        self.products = _products(model)
+        self._sources = _sources(model, set(self.products))
+        self._values = _values(model, set(self.products))
+        self._plain, self._work, self._spec = plain, plain.parent, spec
+        self._photos, self._ranking, self._progress = photos, ranking, progress
+
+    def layers_in_float(self) -> list[str]:
+        """The fewest with which alphas agree; where that would be too much of the network, those that help most."""
+        reference = _Remembered(InFloat(self._plain, self._spec.name))
+        tried: list[tuple[int, list[str]]] = []
+        ranked: list[str] = []
+        kept: list[str] = []
+        count = 0
+        while True:
+            difference, iou = _typical(self._simulated(kept, reference))
+            if _close(difference, iou):
+                return kept
+            tried.append((_octave(difference, 4), kept))
+            ranked = ranked or self._ranked()
+            count = max(1, 2 * count)
+            kept = self._with_sources(ranked[:count])
+            if self._share(kept) > _MOST_IN_FLOAT:
+                return min(tried, key=lambda one: (one[0], len(one[1])))[1]
+
+    def write(self, layers: Sequence[str], folder: Path) -> None:
+        """The network with these layers in int8, as `network.onnx` and perhaps `weights.bin`."""
+        model = onnx.load(self._plain)
+        large = self._plain.with_name(WEIGHTS).exists()
+        carried = [node.name for node in model.graph.node if node.op_type in _CARRIED] if layers else []
+        found = {name: (np.reshape(low, 1), np.reshape(high, 1)) for name, (low, high) in self.ranges.items()}
+        quantizer = QDQQuantizer(
+            model,
+            per_channel=True,
+            reduce_range=True,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=TensorsData(CalibrationMethod.MinMax, found),
+            nodes_to_quantize=[*layers, *_between(model, set(layers), carried)],
+            nodes_to_exclude=[],
+            op_types_to_quantize=[*_PRODUCTS, *_CARRIED],
+            extra_options={"MinimumRealRange": 1e-4},
+        )
+        quantizer.quantize_model()
+        made = quantizer.model.model
+        made.producer_name = "liftout"
+        if large and made.ByteSize() > 2**31 - 2**20:
+            onnx.save(made, folder / NETWORK, save_as_external_data=True, location=WEIGHTS, size_threshold=4096)
+        else:
+            onnx.save(made, folder / NETWORK)
+
+    def _simulated(self, kept: Sequence[str], reference: Runs) -> Agreement:
+        """Agreement with the reference when all but these layers are in int8, simulated."""
+        phase = f"try int8 with {len(kept)} layers in float" if kept else "try int8"
+        with tempfile.TemporaryDirectory(dir=self._work) as name:
+            folder = Path(name)
+            self.write([layer for layer in self.products if layer not in set(kept)], folder)
+            network = InFloat(folder / NETWORK, self._spec.name)
+            try:
+                return measure(network, reference, self._spec, self._told(phase))
+            finally:
+                network.close()
+
+    def _told(self, phase: str) -> Iterator[Named]:
+        """The photos, with progress as they are used up."""
+        for done, photo in enumerate(self._photos, 1):
+            yield photo
+            if self._progress:
+                self._progress(phase, done, len(self._photos))
+
+    def _ranked(self) -> list[str]:
+        """All layers, the noisiest first; noise of the same octave in the order of the graph."""
+        quantized = self._work / "all"
+        quantized.mkdir()
+        self.write(self.products, quantized)
+        photos = self._photos[:: max(1, len(self._photos) // self._ranking)][: self._ranking]
+        noise = noise_of_layers(self._plain, quantized / NETWORK, self.products, self._spec, photos, self._progress)
+        return sorted(self.products, key=lambda layer: -_octave(noise[layer]))
+
+    def _with_sources(self, layers: Sequence[str]) -> list[str]:
+        """The layers with those whose output they read, in the graph's order: what is in float shall not be rounded before."""
+        wanted = {*layers, *(source for layer in layers for source in self._sources[layer])}
+        return [layer for layer in self.products if layer in wanted]
+
+    def _share(self, layers: Sequence[str]) -> float:
+        """Of all weights, those of these layers."""
+        return sum(self._values[layer] for layer in layers) / sum(self._values.values())
 
 
 class _Remembered:
@@ -101,105 +205,22 @@ class _Remembered:
         return self._told[key]
 
 
-def _seconds(network: Runs, spec: ModelSpec, photo: UInt8) -> float:
-    tensor, _ = graphs.prepare(photo, spec.input)
-    started = time.perf_counter()
-    network.run(tensor)
-    return time.perf_counter() - started
+def _typical(agreement: Agreement) -> tuple[float, float]:
+    """Mean difference and IoU of all photos but the worst in either."""
+    left = len(agreement.photos) - math.floor(_UNCLEAR * len(agreement.photos))
+    differences = sorted(photo.difference for photo in agreement.photos)[:left]
+    overlaps = sorted((photo.iou for photo in agreement.photos), reverse=True)[:left]
+    return float(np.mean(differences)), float(np.mean(overlaps))
 
 
-def _close(agreement: Agreement) -> bool:
+def _close(difference: float, iou: float) -> bool:
     bar = BARS["int8"]
-    return agreement.difference <= _ENOUGH * bar.mean and agreement.iou >= 1 - _ENOUGH * (1 - bar.iou)
+    return difference <= _ENOUGH * bar.mean and iou >= 1 - _ENOUGH * (1 - bar.iou)
 
 
-class _Quantizer:
-    """Quantizes some layers of one network and measures what that costs."""
-
-    def __init__(
-        self, plain: Path, work: Path, ranges: TensorsData, source: NetworkFile, spec: ModelSpec, reference: Runs
-    ) -> None:
-        self._plain, self._work, self._ranges = plain, work, ranges
-        self._source, self._spec, self._reference = source, spec, reference
-
-    def write(self, layers: Sequence[str], folder: Path) -> None:
-        """The network with these layers in int8, as `network.onnx` and perhaps `weights.bin`."""
-        model = onnx.load(self._plain)
-        large = self._plain.with_name(WEIGHTS).exists()
-        carried = [node.name for node in model.graph.node if node.op_type in _CARRIED] if layers else []
-        quantizer = QDQQuantizer(
-            model,
-            per_channel=True,
-            reduce_range=True,
-            weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QUInt8,
-            tensors_range=self._ranges,
-            nodes_to_quantize=[*layers, *self._between(model, set(layers), carried)],
-            nodes_to_exclude=[],
-            op_types_to_quantize=[*_PRODUCTS, *_CARRIED],
-            extra_options={"MinimumRealRange": 1e-4},
-        )
-        quantizer.quantize_model()
-        made = quantizer.model.model
-        made.producer_name = "liftout"
-        if large and made.ByteSize() > 2**31 - 2**20:
-            onnx.save(made, folder / NETWORK, save_as_external_data=True, location=WEIGHTS, size_threshold=4096)
-        else:
-            onnx.save(made, folder / NETWORK)
-
-    def try_out(self, layers: Sequence[str], photos: Sequence[Named]) -> Agreement:
-        """Agreement with the reference when these layers are in int8."""
-        with tempfile.TemporaryDirectory(dir=self._work) as name:
-            folder = Path(name)
-            self.write(layers, folder)
-            file = NetworkFile(name=self._source.name, path=folder / NETWORK, size=self._source.size, output=0)
-            network = open_network(file, engine="onnxruntime", options=EngineOptions(precision="fp32"))
-            try:
-                return measure(network, self._reference, self._spec, photos)
-            finally:
-                network.close()
-
-    def ranked(self, products: Sequence[str], photos: Sequence[Named], progress: Progress | None) -> list[str]:
-        """The layers in the order in which they should stay in float: those of the worst groups first, each by its own harm."""
-        groups = [list(group) for group in np.array_split(np.array(products, object), min(_GROUPS, len(products)))]
-        harm = self._harm(groups, photos, "rank layers", progress)
-        order = [groups[k] for k in np.argsort(harm)[::-1]]
-        suspects = [layer for group in order[:_WORST_GROUPS] for layer in group]
-        own = self._harm([[layer] for layer in suspects], photos, "rank the worst", progress)
-        rest = [layer for group in order[_WORST_GROUPS:] for layer in group]
-        return [suspects[k] for k in np.argsort(own)[::-1]] + rest
-
-    def _harm(
-        self, groups: Sequence[Sequence[str]], photos: Sequence[Named], phase: str, progress: Progress | None
-    ) -> list[float]:
-        """Mean difference of the alphas when one group alone is in int8, for each group."""
-        harm = []
-        for done, group in enumerate(groups, 1):
-            harm.append(self.try_out(group, photos).difference)
-            if progress:
-                progress(phase, done, len(groups))
-        return harm
-
-    def _between(self, model: onnx.ModelProto, layers: set[str], carried: Sequence[str]) -> list[str]:
-        """The carrying operators that touch nothing but quantized layers and each other."""
-        kept = set(carried)
-        maker = {name: node for node in model.graph.node for name in node.output}
-        readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                readers.setdefault(name, []).append(node)
-        changed = True
-        while changed:
-            changed = False
-            for node in model.graph.node:
-                if node.name not in kept:
-                    continue
-                sources = [maker[name] for name in node.input if name in maker and maker[name].op_type != "Constant"]
-                around = [*sources, *[reader for name in node.output for reader in readers.get(name, [])]]
-                if not all(other.name in layers or other.name in kept for other in around):
-                    kept.discard(node.name)
-                    changed = True
-        return [name for name in carried if name in kept]
+def _octave(value: float, steps: int = 1) -> int:
+    """The nearest power of two, or of its root: float sums that differ in a last digit seldom fall into two."""
+    return round(steps * math.log2(max(value, 1e-12)))
 
 
 def _products(model: onnx.ModelProto) -> list[str]:
@@ -212,49 +233,90 @@ def _products(model: onnx.ModelProto) -> list[str]:
     ]
 
 
-def _ranges(
-    plain: Path, work: Path, spec: ModelSpec, photos: Sequence[Named], progress: Progress | None
-) -> TensorsData:
-    """Smallest and largest value of every tensor over the photos."""
-    calibrator = create_calibrator(
-        plain,
-        op_types_to_calibrate=[*_PRODUCTS, *_CARRIED],
-        augmented_model_path=str(work / "augmented.onnx"),
-        calibrate_method=CalibrationMethod.MinMax,
-        use_external_data_format=plain.with_name(WEIGHTS).exists(),
-    )
-    with _quietly():
-        calibrator.collect_data(_Reader(calibrator.infer_session.get_inputs()[0].name, spec, photos, progress))
-        return calibrator.compute_data()
+def _values(model: onnx.ModelProto, products: set[str]) -> dict[str, int]:
+    """How many weights each layer has."""
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
+    return {node.name: sizes[node.input[1]] for node in model.graph.node if node.name in products}
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc, unused-ignore]
-    """Photos as the network's input, one at a time."""
-
-    def __init__(self, name: str, spec: ModelSpec, photos: Sequence[Named], progress: Progress | None) -> None:
-        self._tensors = self._read(name, spec, photos, progress)
-
-    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
-        """The next photo, or None."""
-        return next(self._tensors, None)
-
-    @staticmethod
-    def _read(
-        name: str, spec: ModelSpec, photos: Sequence[Named], progress: Progress | None
-    ) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
-        for done, (_, photo) in enumerate(photos, 1):
-            yield {name: graphs.prepare(photo, spec.input)[0]}
-            if progress:
-                progress("calibrate", done, len(photos))
+def _multiplications(model: onnx.ModelProto) -> float:
+    """For one photo, those of the layers with weights; layers of unknown size are left out."""
+    shapes = _shapes(model)
+    weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    total = 0.0
+    for node in model.graph.node:
+        weight, result = weights.get(next(iter(node.input[1:2]), "")), shapes.get(node.output[0])
+        if node.op_type in _PRODUCTS and weight and result:
+            total += math.prod(result) * math.prod(weight) / (weight[0] if node.op_type == "Conv" else weight[-1])
+    return total
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the warning that a quantizer logs for every photo."""
-    import logging
+def _rounded(model: onnx.ModelProto) -> list[str]:
+    """The tensors that int8 may round: what products and carrying operators read and make, constants aside."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    kinds = {
+        value.name: value.type.tensor_type.elem_type
+        for value in [*_inferred(model).graph.value_info, *model.graph.input, *model.graph.output]
+    }
+    names = [
+        name
+        for node in model.graph.node
+        if node.op_type in (*_PRODUCTS, *_CARRIED)
+        for name in [*node.input, *node.output]
+    ]
+    return [name for name in dict.fromkeys(names) if name not in constants and kinds.get(name) == TensorProto.FLOAT]
 
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
+
+def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    return onnx.shape_inference.infer_shapes(model)
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Of all tensors whose every side is known or a batch of any size, which counts as one."""
+    return {
+        value.name: [side.dim_value or 1 for side in value.type.tensor_type.shape.dim]
+        for value in [*_inferred(model).graph.value_info, *model.graph.output]
+    }
+
+
+def _sources(model: onnx.ModelProto, products: set[str]) -> dict[str, list[str]]:
+    """For each product the products whose output it reads, straight or through carrying operators, but at most one sum: what
+    runs along a chain of sums is made by half of the network."""
+    made: dict[str, dict[str, int]] = {}  # tensor -> products, and through how many sums
+    found = {}
+    for node in model.graph.node:
+        above: dict[str, int] = {}
+        for name in node.input:
+            for source, sums in made.get(name, {}).items():
+                above[source] = min(sums, above.get(source, sums))
+        if node.name in products:
+            found[node.name] = sorted(above)
+            above = {node.name: 0}
+        elif node.op_type == "Add":
+            above = {source: sums + 1 for source, sums in above.items() if sums == 0}
+        elif node.op_type not in _CARRIED:
+            above = {}
+        made.update(dict.fromkeys(node.output, above))
+    return found
+
+
+def _between(model: onnx.ModelProto, layers: set[str], carried: Sequence[str]) -> list[str]:
+    """The carrying operators that touch nothing but quantized layers and each other."""
+    kept = set(carried)
+    maker = {name: node for node in model.graph.node for name in node.output}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    changed = True
+    while changed:
+        changed = False
+        for node in model.graph.node:
+            if node.name not in kept:
+                continue
+            sources = [maker[name] for name in node.input if name in maker and maker[name].op_type != "Constant"]
+            around = [*sources, *[reader for name in node.output for reader in readers.get(name, [])]]
+            if not all(other.name in layers or other.name in kept for other in around):
+                kept.discard(node.name)
+                changed = True
+    return [name for name in carried if name in kept]

@@ -27,6 +27,9 @@ LONGEST_SIDE = 1024
 MOST = 128
 """Photos of a user's folder that are read, evenly spread over it."""
 
+_NATURAL = ("mirrored", "upper", "lower")
+"""Versions of the example photos that a camera could have taken."""
+
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"})
 
 
@@ -38,6 +41,13 @@ class Photos:
     measuring: Sequence[Named]
     source: str
     """Where they come from, for the report."""
+    natural: Sequence[Named] = ()
+    """Of those that calibrate, the ones that look as photos do; empty where all do."""
+
+    def to_choose(self, most: int) -> Sequence[Named]:
+        """At most so many of the photos that calibrate, evenly spread: which layers stay in float is chosen on them."""
+        held = self.natural or self.calibrating
+        return [held[round(k)] for k in np.linspace(0, len(held) - 1, min(most, len(held)))]
 
 
 def built_in() -> Photos:
@@ -49,7 +59,9 @@ def built_in() -> Photos:
     if not paths:
         raise UsageError("the example photos are not installed; give a folder of your own photos with --calibrate")
     whole = [(path.name, _read(path)) for path in paths]
-    return Photos([version for named in whole for version in _versions(*named)], whole, "the example photos")
+    versions = [version for named in whole for version in _versions(*named)]
+    natural = [(name, version) for name, version in versions if name.endswith(_NATURAL)]
+    return Photos(versions, whole, "the example photos", natural)
 
 
 def of_folder(folder: Path) -> Photos:
@@ -87,8 +99,7 @@ def _versions(name: str, photo: UInt8) -> list[Named]:
     """Pictures that are not the photo but look like photos."""
     height, width = photo.shape[:2]
     upper, lower = photo[: height * 3 // 4, : width * 4 // 5], photo[height // 4 :, width // 5 :]
-    dark = (255 * (photo / 255) ** 1.7).astype(np.uint8)
-    light = (255 * (photo / 255) ** 0.6).astype(np.uint8)
+    dark, light = _curve(1.7)[photo], _curve(0.6)[photo]
     grey = np.repeat(photo.mean(2, keepdims=True), 3, 2).astype(np.uint8)
     flat = (photo // 2 + 64).astype(np.uint8)
     versions = {
@@ -101,3 +112,8 @@ def _versions(name: str, photo: UInt8) -> list[Named]:
         "flat": flat,
     }
     return [(f"{name}, {kind}", np.ascontiguousarray(version[:, ::-1])) for kind, version in versions.items()]
+
+
+def _curve(gamma: float) -> npt.NDArray[np.uint8]:
+    """Level -> level, rounded where a power that differs in its last digit comes out the same."""
+    return np.rint(np.round(255 * (np.arange(256) / 255) ** gamma, 6)).astype(np.uint8)
