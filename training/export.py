@@ -62,14 +62,14 @@ def _depth(graph: Graph, x: Value, depth: nn.Module) -> tuple[Value, Value]:
         with graph.scope(f"stage{number}d"):
             x = _stage(graph, _joined(graph, x, encoded[number]), parts[f"stage{number}d"])
     with graph.scope(f"side{SIDES[0]}"):
-        return x, _conv(graph, x, parts[f"side{SIDES[0]}"], share=0.5)
+        return x, _conv(graph, x, parts[f"side{SIDES[0]}"])
 
 
 def _fine(graph: Graph, details: Value, deep: Value, logits: Value, network: PocketNetwork) -> Value:
     with graph.scope("stage2d"):
         own = _stage(graph, _joined(graph, deep, details), network.fine.stage2d)
     with graph.scope("side2"):
-        own = _conv(graph, own, network.fine.side2, share=0.5)
+        own = _conv(graph, own, network.fine.side2)
     return graph.add(own, graph.resize(logits, (details.shape[2], details.shape[3]), align_corners=False))
 
 
@@ -97,11 +97,10 @@ def _unit(graph: Graph, x: Value, unit: nn.Module) -> Value:
     return graph.relu(_conv(graph, x, unit))
 
 
-def _conv(graph: Graph, x: Value, layer: nn.Module, share: float = 1.0) -> Value:
-    """share: factor of the result, folded into the weights."""
+def _conv(graph: Graph, x: Value, layer: nn.Module) -> Value:
     assert isinstance(layer, nn.Conv2d)
     assert layer.bias is not None
-    weight, bias = ((parameter.detach() * share).contiguous().numpy() for parameter in (layer.weight, layer.bias))
+    weight, bias = (parameter.detach().contiguous().numpy() for parameter in (layer.weight, layer.bias))
     return graph.conv(x, weight, bias, padding=int(layer.padding[0]), dilation=layer.dilation[0])
 
 
