@@ -23,12 +23,16 @@ from PIL import Image, ImageOps
 from benchmarks.pages import write_part
 from benchmarks.peers import REMBG, python_of
 from liftout import graphs
-from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.engines import EngineOptions, Network, NetworkFile, open_network
 from liftout.models.catalog import find
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 MODEL = "u2netp"
+SPEC = find(MODEL)
+NETWORK = NetworkFile(
+    name=MODEL, path=DATA / "weights" / f"{MODEL}.onnx", size=SPEC.input.size, output=SPEC.output.index
+)
 
 MASKS = """
 import sys
@@ -51,40 +55,50 @@ def main() -> int:
     asked = parser.parse_args()
     examples = sorted((ROOT / "examples").glob("*.jpg"))
     photos = sorted((DATA / "eval" / "ecssd" / "images").glob("*.jpg"))
-    weights = DATA / "weights" / f"{MODEL}.onnx"
-    spec = find(MODEL)
-    file = NetworkFile(name=MODEL, path=weights, size=spec.input.size, output=spec.output.index)
-    network = open_network(file, options=EngineOptions(device="cpu", precision="fp32"))
-
-    def variants(path: Path) -> tuple[UInt8, dict[str, UInt8]]:
-        photo = opened(path)
-        size = photo.shape[:2]
-        ours, box = graphs.prepare(photo, spec.input)
-        shrunk_theirs, shrunk_ours = network.run(lanczos_input(photo)), network.run(ours)
-        return lanczos_output(shrunk_theirs, size), {
-            "shrinks the photo": lanczos_output(shrunk_ours, size),
-            "enlarges the prediction": graphs.finish(shrunk_theirs, size, spec.output, box=box),
-            'both: `edges="plain"`': graphs.finish(shrunk_ours, size, spec.output, box=box),
-            "follows the photo's edges, on rembg's prediction": graphs.finish(
-                shrunk_theirs, size, spec.output, box=box, image=photo
-            ),
-            'all: `edges="auto"`, the default': graphs.finish(shrunk_ours, size, spec.output, box=box, image=photo),
-        }
-
-    exact = is_rembgs(examples, [variants(path)[0] for path in examples], weights)
-    table = compared({path.stem: variants(path) for path in photos})
-    lines = [
-        f"U2NetP, {len(photos)} ECSSD photos, against rembg 2.0.86 (its pipeline, repeated: "
-        f"{'the same masks' if exact else 'NOT THE SAME MASKS'} as rembg itself on the {len(examples)} example photos).",
-        "",
-        "| liftout's own step | alpha, mean difference of 1 | its worst photo | IoU at one half, mean | worst photo |",
-        "|---|---|---|---|---|",
-        *table,
-    ]
+    network = open_network(NETWORK, options=EngineOptions(device="cpu", precision="fp32"))
+    exact = is_rembgs(examples, [alphas(path, network)[0] for path in examples])
+    agreements: dict[str, list[tuple[float, float]]] = {}
+    for number, path in enumerate(photos, start=1):
+        theirs, ours = alphas(path, network)
+        for way, alpha in ours.items():
+            agreements.setdefault(way, []).append(agreement(alpha, theirs))
+        if number % 20 == 0:
+            print(f"{number} of {len(photos)} photos", file=sys.stderr, flush=True)
+    lines = table(agreements, exact=exact, examples=len(examples))
     print("\n".join(lines))
     if asked.write:
         write_part(asked.write, "alphas", lines)
     return 0 if exact else 1
+
+
+def alphas(path: Path, network: Network) -> tuple[UInt8, dict[str, UInt8]]:
+    """rembg's mask of a photo, and the alpha with one or more of its steps exchanged for liftout's."""
+    photo = opened(path)
+    size = photo.shape[:2]
+    tensor, box = graphs.prepare(photo, SPEC.input)
+    theirs, ours = network.run(lanczos_input(photo)), network.run(tensor)
+    return lanczos_output(theirs, size), {
+        "shrinks the photo": lanczos_output(ours, size),
+        "enlarges the prediction": graphs.finish(theirs, size, SPEC.output, box=box),
+        'both: `edges="plain"`': graphs.finish(ours, size, SPEC.output, box=box),
+        "follows the photo's edges, on rembg's prediction": graphs.finish(
+            theirs, size, SPEC.output, box=box, image=photo
+        ),
+        'all: `edges="auto"`, the default': graphs.finish(ours, size, SPEC.output, box=box, image=photo),
+    }
+
+
+def table(agreements: dict[str, list[tuple[float, float]]], *, exact: bool, examples: int) -> list[str]:
+    """The lines of the page. exact: whether rembg itself makes the masks that are compared with, on the example photos."""
+    count = len(next(iter(agreements.values())))
+    return [
+        f"U2NetP, {count} ECSSD photos, against rembg 2.0.86 (its pipeline, repeated: "
+        f"{'the same masks' if exact else 'NOT THE SAME MASKS'} as rembg itself on the {examples} example photos).",
+        "",
+        "| liftout's own step | alpha, mean difference of 1 | its worst photo | IoU at one half, mean | worst photo |",
+        "|---|---|---|---|---|",
+        *(row(way, pairs) for way, pairs in agreements.items()),
+    ]
 
 
 def opened(path: Path) -> UInt8:
@@ -109,10 +123,10 @@ def lanczos_output(prediction: Float32, size: tuple[int, int]) -> UInt8:
     return np.asarray(mask.resize((size[1], size[0]), Image.Resampling.LANCZOS))
 
 
-def is_rembgs(photos: list[Path], masks: list[UInt8], weights: Path) -> bool:
+def is_rembgs(photos: list[Path], masks: list[UInt8]) -> bool:
     """Whether rembg itself makes these masks of these photos."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / weights.name).symlink_to(weights)
+        (Path(folder) / NETWORK.path.name).symlink_to(NETWORK.path)
         subprocess.run(
             [python_of("rembg", REMBG), "-c", MASKS, MODEL, folder, *photos],
             check=True,
@@ -122,22 +136,18 @@ def is_rembgs(photos: list[Path], masks: list[UInt8], weights: Path) -> bool:
     return all(np.array_equal(one, other) for one, other in zip(masks, theirs, strict=True))
 
 
-def compared(alphas: dict[str, tuple[UInt8, dict[str, UInt8]]]) -> list[str]:
-    """One row for each way: difference in alpha and overlap of what is at least half opaque, over all photos."""
-    rows = []
-    for way in next(iter(alphas.values()))[1]:
-        differences = [np.abs(made[way].astype(float) - theirs).mean() / 255 for theirs, made in alphas.values()]
-        overlaps = [overlap(made[way] >= 128, theirs >= 128) for theirs, made in alphas.values()]
-        rows.append(
-            f"| {way} | {np.mean(differences):.4f} | {max(differences):.4f} | {np.mean(overlaps):.3f} | {min(overlaps):.3f} |"
-        )
-    return rows
+def agreement(alpha: UInt8, other: UInt8) -> tuple[float, float]:
+    """Mean difference of two alphas (of 1), and the overlap of what is at least half opaque: 1 where both are empty."""
+    one, two = alpha >= 128, other >= 128
+    union = np.count_nonzero(one | two)
+    difference = float(np.abs(alpha.astype(float) - other).mean()) / 255
+    return difference, np.count_nonzero(one & two) / union if union else 1.0
 
 
-def overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
-    """Intersection over union; 1 where both are empty."""
-    union = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / union if union else 1.0
+def row(way: str, pairs: list[tuple[float, float]]) -> str:
+    """One row of the table: difference and overlap, in the mean and of the worst photo."""
+    differences, overlaps = zip(*pairs, strict=True)
+    return f"| {way} | {np.mean(differences):.4f} | {max(differences):.4f} | {np.mean(overlaps):.3f} | {min(overlaps):.3f} |"
 
 
 if __name__ == "__main__":
