@@ -25,13 +25,13 @@ from liftout.weights.home import home
 
 COMMANDS = {
     "cut": "Cut the subject out of photos.",
-    "convert": "Make a model's checkpoint into a lean network.",
-    "batch": "Cut out folders and buckets of photos, resumable, on this machine or a cluster.",
-    "models": "List, show, pull, remove, verify and add models.",
-    "site": "Write a static site that runs in browsers.",
+    "convert": "Convert a model's checkpoint to a fast network, or make a network smaller.",
+    "batch": "Cut out folders and buckets of photos, on this machine or a cluster.",
+    "models": "List, show, download, remove, verify and add models.",
+    "site": "Write a static site that cuts out photos in the browser.",
     "serve": "Serve the page and the HTTP API.",
-    "bench": "Measure a model with every engine and precision that runs here.",
-    "doctor": "Say what is installed and what would run.",
+    "bench": "Measure the speed of a model on this machine.",
+    "doctor": "Show what is installed and what would run.",
 }
 """Each name is a module here with a click command of the same name; the text is shown by `--help` without loading it."""
 

@@ -1,4 +1,4 @@
-"""What the commands that may fetch a model share: the licence option, and having the model before the work begins."""
+"""For commands that may download a model: the licence option, and getting the model before the work begins."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def accept_license_option(function: _F) -> _F:
         "--accept-license",
         multiple=True,
         metavar="NAME",
-        help="Accept the licence of this model (or of this name) where it restricts use; remembered.",
+        help="Accept the restricted licence of this model, or the licence of this name; remembered.",
     )(function)
 
 
 def have(name: str, *, accept_license: tuple[str, ...], quiet: bool, precision: str = "auto") -> Located:
-    """The model, fetched and converted if need be, with progress on standard error; or the pack in the folder that `name` is a
-    path to. A reduced precision whose pack is here needs nothing else. Raises what `ensure` raises."""
+    """The model, downloaded and converted where necessary, with progress on standard error; or the pack, where `name` is the path
+    of one. A pack of the asked precision is used as it is. Raises what `ensure` raises."""
     if pack := in_folder(name):
         consent(pack.spec, accept=accepts(pack.spec, accept_license))
         return pack
@@ -61,7 +61,7 @@ def accepts(spec: ModelSpec, given: tuple[str, ...]) -> bool:
 
 
 def notifier(*, quiet: bool) -> Notify:
-    """Lines that a person should read, on standard error."""
+    """A function that prints lines for the user on standard error; prints nothing where `quiet` is set."""
 
     def notify(line: str) -> None:
         if not quiet:

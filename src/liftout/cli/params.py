@@ -1,4 +1,4 @@
-"""Click options made from the options schema."""
+"""Command-line options made from the declarations in `liftout.options`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def options_of(schema: type[Any], *, leave_out: tuple[str, ...] = ()) -> Callable[[_F], _F]:
-    """Decorate a command with one option for each field of an options dataclass."""
+    """A decorator that adds one option for each field of an options dataclass, except those in `leave_out`."""
 
     def decorate(function: _F) -> _F:
         for field in reversed(dataclasses.fields(schema)):
@@ -26,7 +26,7 @@ def options_of(schema: type[Any], *, leave_out: tuple[str, ...] = ()) -> Callabl
 
 
 def read(schema: type[Any], values: dict[str, Any]) -> Any:
-    """Take the fields of an options dataclass out of a command's values, and make one."""
+    """An options object from a command's values; its fields are removed from `values`. Raises UsageError for a bad value."""
     return schema(
         **{field.name: values.pop(field.name) for field in dataclasses.fields(schema) if field.name in values}
     )
