@@ -218,7 +218,7 @@ def _connect(url: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError:
         raise ExtraMissing("folders and buckets need fsspec; run `pip install 'liftout[batch]'`") from None
-    given = url
+    original = url
     if "::" not in url and url.lower().endswith(".zip") and "://" not in url and Path(url).is_file():
         url = f"zip://::{url}"
     if "://" not in url and "::" not in url:
@@ -229,11 +229,11 @@ def _connect(url: str) -> tuple[Any, str]:
         protocol = url.split("://", 1)[0].rsplit("::", 1)[-1]
         package = _PACKAGES.get(protocol)
         needs = f"the package {package}; run `pip install {package}`" if package else f"a package: {_one_line(error)}"
-        raise ExtraMissing(f"{given}: {protocol}:// needs {needs}") from None
+        raise ExtraMissing(f"{original}: {protocol}:// needs {needs}") from None
     except ValueError as error:
-        raise UsageError(f"{given}: {_one_line(error)}; give a folder or a URL such as s3://bucket/photos") from None
+        raise UsageError(f"{original}: {_one_line(error)}; give a folder or a URL such as s3://bucket/photos") from None
     except FileNotFoundError:
-        raise UsageError(f"{given}: no such file") from None
+        raise UsageError(f"{original}: no such file") from None
     return fs, root if isinstance(root, str) else str(root)
 
 

@@ -148,7 +148,7 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
         _make_folder(file.parent)
     suffix = FORMATS[result.format or "png"].suffix
     ending = ("-mask" if result.mask else "-cutout") + suffix
-    taken: dict[Path, str] = {}
+    first_source: dict[Path, str] = {}
     for source in images:
         if file is not None:
             target: Path | None = file
@@ -159,7 +159,7 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
             target = (folder or Path(source).parent) / f"{stem}{ending}"
         if target is None and sys.stdout.isatty():
             raise UsageError("standard output is a terminal; give -o FILE or redirect it")
-        shared = target is not None and taken.setdefault(target, source) != source
+        shared = target is not None and first_source.setdefault(target, source) != source
         yield _Job(source, target, shared)
 
 

@@ -11,6 +11,7 @@ import click
 from liftout.catalog import find, models
 from liftout.catalog.spec import ModelSpec
 from liftout.cli.progress import shown
+from liftout.cli.terminal import printable
 from liftout.errors import UsageError
 from liftout.weights.consent import consent, names
 from liftout.weights.ensure import Notify, ensure
@@ -46,18 +47,18 @@ def have(name: str, *, accept_license: tuple[str, ...], quiet: bool, precision: 
         )
 
 
-def accepts(spec: ModelSpec, given: tuple[str, ...]) -> bool:
-    """Whether `--accept-license` names this model or its licence. Raises UsageError for a name that is neither of any."""
-    if not given:
+def accepts(spec: ModelSpec, licenses: tuple[str, ...]) -> bool:
+    """Whether the values of `--accept-license` include this model or its licence. Raises UsageError for an unknown name."""
+    if not licenses:
         return False
-    known = models().values()
-    for name in given:
-        if not any(names(other, [name]) for other in known):
-            all_names = {label.lower(): label for other in known for label in (other.name, other.license.weights)}
+    specs = models().values()
+    for name in licenses:
+        if not any(names(other, [name]) for other in specs):
+            all_names = {label.lower(): label for other in specs for label in (other.name, other.license.weights)}
             near = difflib.get_close_matches(name.lower(), all_names, n=1, cutoff=0.5)
             hint = f"; did you mean `{all_names[near[0]]}`?" if near else ""
             raise UsageError(f"--accept-license {name}: no model or licence has this name{hint}")
-    return names(spec, given)
+    return names(spec, licenses)
 
 
 def notifier(*, quiet: bool) -> Notify:
@@ -65,6 +66,6 @@ def notifier(*, quiet: bool) -> Notify:
 
     def notify(line: str) -> None:
         if not quiet:
-            click.echo(f"liftout: {line}", err=True)
+            click.echo(printable(f"liftout: {line}"), err=True)
 
     return notify

@@ -33,17 +33,17 @@ def read(schema: type[Any], values: dict[str, Any]) -> Any:
 
 
 def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], _F]:
-    described, wanted, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
-    names = [f"--{field.name.replace('_', '-')}", *([f"-{described.short}"] if described.short else [])]
-    settings: dict[str, Any] = {"help": described.help, "default": field.default}
-    if wanted is bool:
+    description, value_type, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
+    names = [f"--{field.name.replace('_', '-')}", *([f"-{description.short}"] if description.short else [])]
+    settings: dict[str, Any] = {"help": description.help, "default": field.default}
+    if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
     if allowed is not None:
         settings["type"] = click.Choice(list(allowed))
-    elif wanted is int:
-        settings["type"] = click.IntRange(described.low, described.high)
+    elif value_type is int:
+        settings["type"] = click.IntRange(description.low, description.high)
     else:
-        settings["type"] = wanted
-    if described.metavar:
-        settings["metavar"] = described.metavar
+        settings["type"] = value_type
+    if description.metavar:
+        settings["metavar"] = description.metavar
     return click.option(*names, show_default=field.default is not None, **settings)
