@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,8 @@ class Claim:
             self._thread.join()
             self._thread = None
             if not self.lost:
-                self._target.remove(self._path)
+                with suppress(Exception):  # a store that fails now; the claim is stale once this process has ended
+                    self._target.remove(self._path)
 
     def _refuse_beside_another(self) -> None:
         for name in self._others():

@@ -15,10 +15,10 @@ from liftout.batch.job import Item, Job, Outcome, choices, identity
 from liftout.batch.local import run_locally
 from liftout.batch.planner import Planner, PlanProgress, limited
 from liftout.batch.prefetch import Prefetch
-from liftout.batch.storage import Storage, check_apart, open_storage
+from liftout.batch.storage import Storage, check_apart, one_line, open_storage
 from liftout.batch.watch import FolderWatch
 from liftout.catalog import find
-from liftout.errors import OutputError, UsageError
+from liftout.errors import LiftoutError, OutputError, UsageError
 from liftout.weights.ensure import ensure
 
 Executor = Literal["local", "ray"]
@@ -137,10 +137,16 @@ class Batch:
         self._stop.set()
 
     def _begin(self, claim: Claim) -> None:
-        claim.take()
-        _check_options(self._target, self._choices, overwrite=self._job.overwrite)
-        if journal.recorded_options(self._target) != self._choices:
-            journal.record_options(self._target, self._choices)
+        """Claim the target and record the options of its results."""
+        try:
+            claim.take()
+            _check_options(self._target, self._choices, overwrite=self._job.overwrite)
+            if journal.recorded_options(self._target) != self._choices:
+                journal.record_options(self._target, self._choices)
+        except LiftoutError:
+            raise
+        except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
+            raise OutputError(f"{self._target.url}: cannot be written: {one_line(error)}") from None
 
     def _count_planned(self) -> None:
         planned = self.progress
@@ -179,7 +185,10 @@ class Batch:
 
 def _check_options(target: Storage, chosen: dict[str, Any], *, overwrite: bool) -> None:
     """Raise UsageError where the target's results were made with other options and may not be replaced."""
-    before = journal.recorded_options(target)
+    try:
+        before = journal.recorded_options(target)
+    except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
+        raise OutputError(f"{target.url}: cannot be read: {one_line(error)}") from None
     if before is None or overwrite:
         return
     different = {name for name in before.keys() | chosen.keys() if before.get(name) != chosen.get(name)}

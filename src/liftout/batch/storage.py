@@ -209,7 +209,7 @@ def open_storage(url: str) -> Storage:
     try:
         storage.is_folder()
     except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
-        raise OutputError(f"{url}: cannot be reached: {_one_line(error)}; check the URL and the credentials") from None
+        raise OutputError(f"{url}: cannot be reached: {one_line(error)}; check the URL and the credentials") from None
     return storage
 
 
@@ -228,10 +228,10 @@ def _connect(url: str) -> tuple[Any, str]:
     except ImportError as error:
         protocol = url.split("://", 1)[0].rsplit("::", 1)[-1]
         package = _PACKAGES.get(protocol)
-        needs = f"the package {package}; run `pip install {package}`" if package else f"a package: {_one_line(error)}"
+        needs = f"the package {package}; run `pip install {package}`" if package else f"a package: {one_line(error)}"
         raise ExtraMissing(f"{original}: {protocol}:// needs {needs}") from None
     except ValueError as error:
-        raise UsageError(f"{original}: {_one_line(error)}; give a folder or a URL such as s3://bucket/photos") from None
+        raise UsageError(f"{original}: {one_line(error)}; give a folder or a URL such as s3://bucket/photos") from None
     except FileNotFoundError:
         raise UsageError(f"{original}: no such file") from None
     return fs, root if isinstance(root, str) else str(root)
@@ -270,5 +270,6 @@ def _signature(info: dict[str, Any]) -> str:
     return f"{info.get('size')};{version}"
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """The message of an error of a store as one line of at most 300 characters."""
     return (" ".join(str(error).split()) or type(error).__name__)[:300]
