@@ -6,7 +6,7 @@
 FROM python:3.12-slim AS build
 WORKDIR /source
 RUN python -m venv /opt/liftout
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY src ./src
 COPY examples ./examples
 RUN /opt/liftout/bin/pip install --no-cache-dir ".[server]"

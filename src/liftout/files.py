@@ -17,9 +17,9 @@ from liftout.errors import OutputError, OutputExists
 
 
 def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
-    """Write a file. Raises OutputExists, or OutputError where the folder is missing or cannot be written."""
+    """Write a file. Raises OutputExists, or OutputError where the folder does not exist or cannot be written to."""
     if not overwrite and target.exists():
-        raise OutputExists(f"{target} is there already; give --overwrite to replace it, or another -o")
+        raise OutputExists(f"{target} already exists; give --overwrite to replace it, or another -o")
     partial = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.partial")
     try:
         with partial.open("xb") as stream:
@@ -32,7 +32,7 @@ def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
             _place(partial, target)
         sync_folder(target.parent)
     except FileExistsError:
-        raise OutputExists(f"{target} is there already; give --overwrite to replace it, or another -o") from None
+        raise OutputExists(f"{target} already exists; give --overwrite to replace it, or another -o") from None
     except FileNotFoundError:
         raise OutputError(f"{target}: the folder {target.parent} does not exist; make it first") from None
     except OSError as error:

@@ -58,31 +58,31 @@ def _option(
 class ResultOptions:
     """How a cutout becomes a picture file."""
 
-    mask: bool = _option(False, "Write the alpha as a grey picture instead of the cutout.")
+    mask: bool = _option(False, "Write the alpha as a greyscale image instead of the cutout.")
     background: str | None = _option(
         None,
-        "Put the subject over a colour (white, #1e90ff), an image file, or the photo itself, out of focus (blur).",
+        "Put the subject over a colour (white, #1e90ff), an image file, or the blurred photo (blur).",
         metavar="COLOR|IMAGE|blur[:RADIUS]",
     )
     crop: bool = _option(False, "Crop to the subject.")
-    margin: int = _option(0, "Pixels to leave around the subject when cropping and on a canvas.", metavar="PX", low=0)
+    margin: int = _option(0, "Space around the subject, in pixels, when cropping and on a canvas.", metavar="PX", low=0)
     canvas: str | None = _option(
-        None, "Place the subject on a canvas of this size, made smaller where it does not fit.", metavar="WIDTHxHEIGHT"
+        None, "Place the subject on a canvas of this size; a larger subject is scaled down.", metavar="WIDTHxHEIGHT"
     )
-    position: Position = _option("center", "Where on the canvas.")
-    enlarge: bool = _option(False, "Make a small subject larger to fill the canvas.")
-    shadow: bool = _option(False, "Let the subject cast a soft shadow.")
-    subjects: Subjects = _option("all", "Keep all subjects, or only the largest.")
-    fill_holes: bool = _option(False, "Make subject of what the subject encloses.")
+    position: Position = _option("center", "Position on the canvas.")
+    enlarge: bool = _option(False, "Scale a small subject up to fill the canvas.")
+    shadow: bool = _option(False, "Add a soft shadow.")
+    subjects: Subjects = _option("all", "Keep all subjects or only the largest.")
+    fill_holes: bool = _option(False, "Fill holes inside the subject.")
     threshold: int | None = _option(
-        None, "A hard edge: opaque from this alpha up, empty below.", metavar="ALPHA", low=1, high=255
+        None, "Make a hard edge: opaque at this alpha and above, transparent below.", metavar="ALPHA", low=1, high=255
     )
-    feather: int = _option(0, "Soften the edge by this radius.", metavar="PX", low=0, high=1000)
-    format: FormatName | None = _option(None, "Format of the result; by default that of the output's name, or png.")
-    metadata: Metadata = _option(
-        "keep", "What the result says of the photo (EXIF, XMP): all, all but the place, nothing."
+    feather: int = _option(0, "Blur the edge by this radius.", metavar="PX", low=0, high=1000)
+    format: FormatName | None = _option(
+        None, "File format of the result; by default from the name of the output, else png."
     )
-    quality: int | None = _option(None, "Quality of webp, avif and jpeg.", metavar="N", low=1, high=100)
+    metadata: Metadata = _option("keep", "Metadata of the photo (EXIF, XMP): keep all, drop the location, or drop all.")
+    quality: int | None = _option(None, "Quality of webp, avif and jpeg files.", metavar="N", low=1, high=100)
 
     def __post_init__(self) -> None:
         check(self)
@@ -94,16 +94,18 @@ class ResultOptions:
 class RunOptions:
     """Which model runs, where and how."""
 
-    model: str = _option(DEFAULT_MODEL, "Model; `liftout models list` shows all.", metavar="MODEL", short="m")
+    model: str = _option(
+        DEFAULT_MODEL, "Name of the model; `liftout models list` shows all.", metavar="MODEL", short="m"
+    )
     edges: Edges = _option(
         "auto",
-        "auto follows the photo's edges; refined solves for hair and fur as well (needs the extra `matting`); plain keeps alpha and colours as the network and the photo have them.",
+        "auto follows the edges in the photo; refined also solves for hair and fur (needs `pip install 'liftout[matting]'`); plain keeps the alpha of the network and the colours of the photo.",
     )
     engine: EngineName = _option("auto", "Software that runs the network.")
-    device: str = _option("auto", "auto, cpu, cuda, ...", metavar="DEVICE")
-    precision: Precision = _option("auto", "What the network computes in.")
-    threads: int | None = _option(None, "Threads of the network; all cores by default.", metavar="N", low=1)
-    max_pixels: int = _option(DEFAULT_MAX_PIXELS, "Refuse photos with more pixels.", metavar="N", low=1)
+    device: str = _option("auto", "Device that runs the network: auto, cpu, cuda, ...", metavar="DEVICE")
+    precision: Precision = _option("auto", "Number format that the network computes in.")
+    threads: int | None = _option(None, "Threads of the network; by default one per core.", metavar="N", low=1)
+    max_pixels: int = _option(DEFAULT_MAX_PIXELS, "Refuse photos with more pixels than this.", metavar="N", low=1)
 
     def __post_init__(self) -> None:
         check(self)

@@ -51,8 +51,8 @@ def test_every_step_of_a_result_is_on_the_disk_before_the_next_begins(
         output="a/cat.png",
         size=None,
         record=".liftout/done/a/0-2",
-        stale=(f"{new.record}-9",),
-        held=9,
+        old_records=(f"{new.record}-9",),
+        old_bytes=9,
     )
     commit(Storage(str(target)), again, b"the other")
 

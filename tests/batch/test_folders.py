@@ -180,6 +180,15 @@ def test_a_file_that_no_batch_made_is_kept_unless_overwrite_is_given(
     assert (target / "cat.png").read_bytes() != b"precious"
 
 
+def test_a_target_that_cannot_be_written_is_one_line(photos: Path, tmp_path: Path, model: str, liftout: Call) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.liftout").write_text("a file where the journal should be")
+    status, out, err = liftout("batch", photos, tmp_path / "out", "-m", model)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[0].startswith(f"liftout: {tmp_path}/out: cannot be written: ")
+    assert len(err.splitlines()) == 1
+
+
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     photos: Path, tmp_path: Path, model: str, liftout: Call
 ) -> None:

@@ -61,7 +61,7 @@ def test_ctrl_c_finishes_what_is_in_hand_and_the_same_line_goes_on(
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
     status, err = end(process)
     assert status == 130, err
-    assert "the same line goes on" in err
+    assert "run the same command again to resume" in err
     assert "Traceback" not in err
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert 2 <= len(lines) < 40
@@ -146,7 +146,7 @@ def test_a_batch_of_another_machine_is_believed_while_it_renews_its_claim(
     try:
         status, _, err = liftout("batch", photos, tmp_path / "out", "-m", model)
         assert status == 1
-        assert "a batch on elsewhere began here" in err
+        assert "a batch on elsewhere has been writing here" in err
         assert "another batch is writing to this target (process 1 on elsewhere" in err
         assert not (tmp_path / "out/cat.png").exists()
     finally:

@@ -63,7 +63,7 @@ def test_the_table_marks_what_auto_takes_and_a_failure_is_one_line(
     assert good.startswith("onnxruntime fp32 ")
     assert good.endswith("<- auto")
     assert bad.startswith("onnxruntime cuda fp32  this onnxruntime cannot run on cuda")
-    assert last.startswith("auto takes onnxruntime fp32: ")
+    assert last.startswith("auto uses onnxruntime fp32: ")
 
 
 def test_a_process_that_dies_is_one_line(tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

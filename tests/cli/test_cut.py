@@ -91,7 +91,7 @@ def test_two_photos_with_one_name_do_not_become_one_file(
     with Image.open(photo) as image:
         image.resize((50, 40)).save(twin)
     assert liftout("cut", photo, twin, "-o", tmp_path / "out", "--overwrite") == 1
-    assert "is the result of" in capsys.readouterr().err
+    assert "is already the result of" in capsys.readouterr().err
     with Image.open(tmp_path / "out/cat-cutout.png") as image:
         assert image.size == (451, 300)
 
@@ -112,7 +112,7 @@ def test_a_photo_is_done_where_another_one_of_its_name_is_broken(
         first, second = errors.splitlines()
         assert "a.jpg" in first
         assert "truncated" in first
-        assert second == f"liftout: {twins[2]}: {result} is the result of {twins[1]} already; give another -o"
+        assert second == f"liftout: {twins[2]}: {result} is already the result of {twins[1]}; give another -o"
         with Image.open(result) as image:
             assert image.size == (50, 40)
         result.unlink()

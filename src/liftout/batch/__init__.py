@@ -1,18 +1,22 @@
-"""A folder, a bucket, a cluster: many photos to many cutouts, resumable, on one machine or on Ray.
+"""Cut out many photos: a folder, a bucket or an archive, resumable, on one machine or on Ray.
 
 from liftout.batch import Job, run_batch
 summary = run_batch(Job(source="photos", target="s3://bucket/cutouts"))
 
-job        what is to be done, frozen, and what becomes of one photo
+job        what a batch is asked to do, and the outcome for one photo
 storage    folders and object stores behind one small interface (fsspec)
-journal    what the target holds already, told from the names of small objects
-planner    the photos that are still to be done, folder by folder
+journal    which results the target already holds, read from the names of small files
+planner    compares source, target and journal: the photos that are still to do
+prefetch   runs the planner in a thread, a bounded way ahead of the work
+claim      keeps a second batch off a target while one is writing to it
+capacity   how many workers fit on a machine
 cutter     one photo: read, cut, write; the same on every machine
 local      worker processes on this machine
 cluster    Ray Data, on this machine or on a cluster
-watch      photos that arrive later
-report     one JSON line for each photo, and the sum
-run        puts these together
+payload    files that a worker on another machine needs
+watch      photos that arrive while a batch runs
+report     one line of JSON for each photo
+run        `Batch`, which puts these together
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many workers fit on this machine, and how large a photo may be before it has to be alone."""
+"""How many workers fit on a machine, and from which size on photos are done one at a time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from liftout.models.resolve import locate
 from liftout.options import RunOptions
 
 _WORKER_BYTES = 200_000_000
-"""A worker with its libraries, and a photo of a few megapixels in work; measured 130 to 250 MB with a small network."""
+"""A worker with its libraries while it works on a photo of a few megapixels, without the network."""
 _WEIGHTS_FACTOR = 3
-"""Peak of a run over the bytes of the weights, where the pack does not say it."""
+"""Peak memory of a run in bytes of the weights, where the pack does not state it."""
 _BYTES_PER_PIXEL = 24
-"""Of a large photo in work: pixels, alpha, RGBA, the picture that Pillow makes of it, and the encoded file."""
+"""Memory for a large photo: pixels, alpha, RGBA, the picture that Pillow makes of it, and the encoded file."""
 _BYTES_PER_CORE = 2_000_000_000
-"""Memory of a node for each of its cores; machines to rent have 2 to 8 GB."""
+"""Memory that a node of a cluster is assumed to have for each of its cores."""
 _SHARE = 0.6
-"""Of the free memory that a batch may plan with."""
+"""Part of the free memory that a batch plans with."""
 _UNKNOWN_MEMORY = 4_000_000_000
 
 
@@ -32,24 +32,24 @@ class Capacity:
 
     workers: int
     threads: int
-    """Of each worker's network."""
+    """Threads of each worker's network."""
     large_pixels: int
-    """A photo above this is in work on one worker at a time."""
+    """Photos of more pixels than this are done by one worker at a time."""
 
 
 def capacity(
     run: RunOptions, *, workers: int | None = None, cores: int | None = None, memory: int | None = None
 ) -> Capacity:
-    """Workers for a model on this machine: one for each core, fewer where memory or an accelerator asks for it.
+    """Workers for a model on this machine: one for each core, fewer where memory is short or an accelerator is shared.
 
-    workers: chosen by the user. cores, memory (bytes): of the machine, where they are not to be asked.
+    workers: number chosen by the user. cores, memory (bytes): what the machine has; by default it is asked.
     """
     cores = cores or usable_cores()
     memory = free_memory() if memory is None else memory
     if workers is None:
-        fitting = int(memory * _SHARE / (_WORKER_BYTES + _network_bytes(run.model, run.precision)))
-        most = cores if run.device in ("auto", "cpu") else min(cores, 4)
-        workers = max(1, min(most, fitting))
+        most_by_memory = int(memory * _SHARE / (_WORKER_BYTES + _network_bytes(run.model, run.precision)))
+        most_by_cores = cores if run.device in ("auto", "cpu") else min(cores, 4)
+        workers = max(1, min(most_by_cores, most_by_memory))
     return Capacity(
         workers=workers,
         threads=run.threads or max(1, cores // workers),
@@ -58,10 +58,10 @@ def capacity(
 
 
 def ray_resources(run: RunOptions) -> dict[str, float]:
-    """What one Ray actor with this model asks its node for: `num_cpus`, `num_gpus`, `memory` in bytes.
+    """What one Ray actor with this model reserves on its node: `num_cpus`, `num_gpus`, `memory` in bytes.
 
-    One core for a small model; a large one gets as many as its memory is worth at `_BYTES_PER_CORE`, so that actors that
-    fill a node's cores do not overfill its memory.
+    A small model reserves one core, a large one a core for each `_BYTES_PER_CORE` of its memory, so that a node whose cores are
+    all in use does not run out of memory.
     """
     needed = _WORKER_BYTES + _network_bytes(run.model, run.precision)
     if run.device not in ("auto", "cpu"):
@@ -70,10 +70,9 @@ def ray_resources(run: RunOptions) -> dict[str, float]:
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: of the machine, or of its control group where that is less."""
-    found = [_machine_memory(), _group_memory()]
-    known = [value for value in found if value is not None]
-    return min(known) if known else _UNKNOWN_MEMORY
+    """Bytes that this process may still use: of the machine, or of its control group where that has less."""
+    limits = [limit for limit in (_machine_memory(), _group_memory()) if limit is not None]
+    return min(limits, default=_UNKNOWN_MEMORY)
 
 
 def _machine_memory() -> int | None:
@@ -92,8 +91,8 @@ def _machine_memory() -> int | None:
 def _group_memory() -> int | None:
     folder = Path("/sys/fs/cgroup")
     try:
-        most = (folder / "memory.max").read_text().strip()
-        held = int((folder / "memory.current").read_text())
+        maximum = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
         cached = next(
             (
                 int(line.split()[1])
@@ -104,11 +103,11 @@ def _group_memory() -> int | None:
         )
     except (OSError, ValueError):
         return None
-    return None if most == "max" else max(0, int(most) - held + cached)
+    return None if maximum == "max" else max(0, int(maximum) - used + cached)
 
 
 def _network_bytes(model: str, precision: str) -> int:
-    """Peak memory of one run, as the pack says it or by the size of the weights."""
+    """Peak memory of one run: as the pack states it, else estimated from the size of the weights."""
     try:
         resolved = locate(model, precision, computes)
     except LiftoutError:

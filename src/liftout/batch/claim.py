@@ -1,11 +1,11 @@
 """One batch at a time for a target.
 
-A batch that is about to write puts `.liftout/running/<random>` into its target, a small JSON file that says which process on
-which machine it belongs to, renews it every `RENEW_SECONDS`, and removes it at its end. A batch that finds such a file of a
-process that still runs is refused. A file whose process is gone from this machine, or that nobody has renewed for
+Before a batch writes, it puts a claim into its target: `.liftout/running/<random>`, a small JSON file that names its process and
+machine. It renews the claim every `RENEW_SECONDS` and removes it at the end. A batch is refused where it finds the claim of a
+process that still runs. A claim whose process no longer exists on this machine, or that has not been renewed for
 `STALE_SECONDS`, is left over from a batch that was killed, and is removed.
 
-Renewal is seen from the content of the file, not from its time: the clocks of machines and stores may differ.
+Renewal shows in the content of the file and not in its time, because the clocks of machines and stores may differ.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class Released(OutputError):
 
 
 class Claim:
-    """A target's claim for one batch, from `take` to `release`."""
+    """The claim of one batch on its target, from `take` to `release`."""
 
     def __init__(
         self,
@@ -47,8 +48,8 @@ class Claim:
         notify: Callable[[str], None] | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> None:
-        """notify: is told, in one line, why `take` waits. on_lost: is called where another batch has taken the target over,
-        because this process could not renew its claim in time."""
+        """notify: called with one line about why `take` waits. on_lost: called where another batch took the target over, because
+        this process did not renew its claim in time."""
         self._target = target
         self._notify = notify or _unheard
         self._on_lost = on_lost
@@ -78,13 +79,15 @@ class Claim:
                     self._thread = threading.Thread(target=self._renew, daemon=True)
                     self._thread.start()
                     return
-                # Two batches have begun at the same moment: both step back, and the one that comes back first goes on.
+                # Two batches start at the same moment: both withdraw, and the first one to try again goes on.
                 self._target.remove(self._path)
             self._ended.wait(random.uniform(0.1, 1.5))  # noqa: S311 - no secret
-        raise OutputError(f"{self._target.url}: several batches start at once for this target; start one of them")
+        raise OutputError(
+            f"{self._target.url}: several batches are starting for this target at once; start one of them"
+        )
 
     def release(self) -> None:
-        """Let the next batch begin. May be called while another thread takes the claim, and where it was never taken."""
+        """Remove the claim. May be called while another thread is in `take`, and where the claim was never taken."""
         self._ended.set()
         with self._lock:
             if self._thread is None:
@@ -92,7 +95,8 @@ class Claim:
             self._thread.join()
             self._thread = None
             if not self.lost:
-                self._target.remove(self._path)
+                with suppress(Exception):  # a store that fails now; the claim is stale once this process has ended
+                    self._target.remove(self._path)
 
     def _refuse_beside_another(self) -> None:
         for name in self._others():
@@ -116,14 +120,14 @@ class Claim:
             if not is_alive(int(owner["pid"])):
                 return False
         self._notify(
-            f"{self._target.url}: a batch on {owner.get('host')} began here {owner.get('started')}; "
+            f"{self._target.url}: a batch on {owner.get('host')} has been writing here since {owner.get('started')}; "
             f"waiting up to {STALE_SECONDS:.0f} s to see whether it still runs"
         )
         until = time.monotonic() + STALE_SECONDS
         while time.monotonic() < until and not self._ended.wait(_POLL_SECONDS):
-            now = self._read(name)
-            if now != owner:
-                return now is not None
+            current = self._read(name)
+            if current != owner:
+                return current is not None
         return self._ended.is_set()
 
     def _others(self) -> list[str]:
@@ -131,7 +135,7 @@ class Claim:
         return [name for name in self._target.listing(_RUNNING).files if name != own]
 
     def _read(self, name: str) -> dict[str, Any] | None:
-        """What a claim says; None where it is gone."""
+        """The content of a claim; None where it is gone."""
         try:
             content = self._target.read(f"{_RUNNING}/{name}")
         except FileNotFoundError:
@@ -160,7 +164,7 @@ class Claim:
 
 
 def _machine() -> str:
-    """What all processes that see each other's ids have in common."""
+    """An id of the machine, or container, within which process ids mean the same process."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -169,7 +173,7 @@ def _machine() -> str:
 
 
 def _process(pid: int) -> str:
-    """A process by its id and the moment it began, as ids are given out again; empty where there is none."""
+    """The id of a process with its start time, because ids are reused; empty where there is no such process."""
     try:
         # The name, in parentheses, may hold anything; the start time is the 20th field after it (proc_pid_stat(5)).
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -179,4 +183,4 @@ def _process(pid: int) -> str:
 
 
 def _unheard(line: str) -> None:
-    """Nobody listens."""
+    """Does nothing."""

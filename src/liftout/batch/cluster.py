@@ -1,9 +1,9 @@
 """Ray Data: the same work on this machine, on a local cluster, or on whatever `RAY_ADDRESS` names.
 
 The plan becomes datasets of `WINDOW` photos; a pool of actors, each holding the model, maps over them in small batches, and
-outcomes stream back. Ray schedules, holds back (nothing but names and outcomes passes through it; photos go from store to
-worker to store) and starts actors again. A batch that its actor dies over, again and again, is taken apart, so that the
-photo at fault costs itself only.
+outcomes stream back. Ray schedules the work, limits what is in flight and restarts actors. Only names and outcomes pass through
+it; photos go from store to worker to store. A batch whose actor keeps crashing is split into single photos, so that the photo at
+fault costs only itself.
 """
 
 from __future__ import annotations
@@ -25,58 +25,59 @@ from liftout.batch.prefetch import Prefetch
 from liftout.errors import EngineError, ExtraMissing, LiftoutError, UsageError
 
 WINDOW = 50_000
-"""Photos in one dataset: few enough for the memory of the driver, enough that the end of one does not show."""
+"""Photos in one dataset: few enough for the driver's memory, enough that waiting for the last one costs little."""
 BATCH = 16
-"""Photos that an actor gets at once, and does again where it dies: a few seconds of work."""
+"""Photos that an actor gets at once, and repeats after a crash: a few seconds of work."""
 _TICK = 0.2
 
 
 def run_on_ray(
     prefetch: Prefetch, job: Job, *, shared: bool, workers: int | None, stopping: Callable[[], bool]
 ) -> Iterator[Outcome]:
-    """Outcomes of photos as they are done, in no order.
+    """Outcomes of photos as they are done, in any order.
 
-    shared: whether other processes see both storages. workers: actors; as many as the cluster holds by default.
+    shared: whether other processes can see both storages. workers: number of actors; by default as many as the cluster has room
+    for. stopping: once it returns true, no further photo is started.
     Raises ExtraMissing where Ray is not installed, UsageError for storages that only this process sees, and the error that
     kept an actor from loading the model.
     """
     if not shared:
-        raise UsageError("memory:// is seen by this process only; give folders or buckets that all workers see")
+        raise UsageError("memory:// is visible to this process only; give folders or buckets that all workers can see")
     try:
         import ray
     except ImportError:
-        raise ExtraMissing("--on ray needs Ray; pip install 'liftout[ray]'") from None
-    with _connected(ray), _settings():
+        raise ExtraMissing("--on ray needs Ray; run `pip install 'liftout[ray]'`") from None
+    with _connection(ray), _ray_data_settings():
         payload = ray.put(pack_payload(job))
-        pool = _Pool(job, payload, workers or _fitting(ray, job))
+        pool = _ActorPool(job, payload, workers or _most_actors(ray, job))
         while window := list(_window(prefetch, stopping)):
             yield from (item for item in window if isinstance(item, Outcome))
             yield from pool.outcomes([item for item in window if isinstance(item, Item)], stopping)
 
 
-class _Pool:
+class _ActorPool:
     def __init__(self, job: Job, payload: Any, actors: int) -> None:
         self._job, self._payload, self._actors = job, payload, actors
 
     def outcomes(self, items: list[Item], stopping: Callable[[], bool]) -> Iterator[Outcome]:
-        """All items in batches; then, one by one, those whose actors died; then the last ones are given up."""
-        left = {item.path: item for item in items}
+        """All items in batches; then, one by one, those whose actors crashed; what crashes again is given up."""
+        remaining = {item.path: item for item in items}
         for batch in (BATCH, 1):
-            if left and not stopping():
-                for outcome in self._mapped(list(left.values()), batch, stopping):
-                    left.pop(outcome.path, None)
+            if remaining and not stopping():
+                for outcome in self._map(list(remaining.values()), batch, stopping):
+                    remaining.pop(outcome.path, None)
                     yield outcome
         if stopping():
             return
-        for path, item in left.items():
-            error = f"{path}: its worker died over it; is the file damaged, or memory short?"
+        for path, item in remaining.items():
+            error = f"{path}: the worker crashed on this photo; the file may be damaged or memory too small"
             yield Outcome(path=path, output=item.output, status="failed", error=error, kind="WorkerDied", tries=2)
 
-    def _mapped(self, items: list[Item], batch: int, stopping: Callable[[], bool]) -> Iterator[Outcome]:
+    def _map(self, items: list[Item], batch: int, stopping: Callable[[], bool]) -> Iterator[Outcome]:
         import ray.data
         from ray.data import ActorPoolStrategy
 
-        needs: dict[str, Any] = dict(ray_resources(self._job.run))
+        resources: dict[str, Any] = dict(ray_resources(self._job.run))
         size = max(1, min(batch, -(-len(items) // self._actors)))
         rows = [{"item": pickle.dumps(item)} for item in items]
         actors = max(1, min(self._actors, -(-len(items) // size)))
@@ -88,7 +89,7 @@ class _Pool:
             compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2 if batch > 1 else 1),
             max_restarts=-1,
             max_task_retries=self._job.retries,
-            **needs,
+            **resources,
         )
         blocks: Any = results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
         try:
@@ -112,22 +113,22 @@ class _Actor:
     def __init__(self, job: Job, payload: Any) -> None:
         import ray
 
-        self._refused: LiftoutError | None = None
+        self._error: LiftoutError | None = None
         self._restarted = bool(ray.get_runtime_context().was_current_actor_reconstructed)
-        held: Payload = ray.get(payload)
+        unpacked: Payload = ray.get(payload)
         threads = int(ray_resources(job.run)["num_cpus"])
         graphs.use_threads(threads)
         try:
-            self._cutter = Cutter(unpack_payload(job, held), threads=threads)
+            self._cutter = Cutter(unpack_payload(job, unpacked), threads=threads)
         except LiftoutError as error:
-            self._refused = error
+            self._error = error
 
     def __call__(self, table: Any) -> Any:
         import pyarrow
 
         outcomes: list[object]
-        if self._refused is not None:
-            outcomes = [self._refused]
+        if self._error is not None:
+            outcomes = [self._error]
         else:
             outcomes = list(self._cut([pickle.loads(row) for row in table["item"].to_pylist()]))  # noqa: S301
         return pyarrow.table(
@@ -135,7 +136,7 @@ class _Actor:
         )
 
     def _cut(self, items: list[Item]) -> Iterator[Outcome]:
-        """A batch: two photos are read ahead and two written behind while one is cut."""
+        """Outcomes of a batch: two photos are read ahead and two written behind while one is cut."""
         if self._restarted:
             done = [item for item in items if self._cutter.is_done(item)]
             yield from (Outcome(path=item.path, output=item.output, status="done", tries=2) for item in done)
@@ -147,10 +148,10 @@ class _Actor:
                 for ahead in items[index + 1 : index + 3]:
                     if ahead.path not in reads:
                         reads[ahead.path] = readers.submit(self._cutter.read, ahead)
-                cut = self._cutter.cut(item, reads.pop(item.path).result())
+                picture = self._cutter.cut(item, reads.pop(item.path).result())
                 if len(writes) >= 2:
                     writes[-2].result()
-                writes.append(writers.submit(self._cutter.write, item, cut))
+                writes.append(writers.submit(self._cutter.write, item, picture))
             yield from (write.result() for write in writes)
 
 
@@ -167,21 +168,25 @@ def _window(prefetch: Prefetch, stopping: Callable[[], bool]) -> Iterator[Item |
         yield item
 
 
-def _fitting(ray: Any, job: Job) -> int:
-    """Actors that the cluster has room for at this moment."""
-    needs = ray_resources(job.run)
-    has = ray.cluster_resources()
+def _most_actors(ray: Any, job: Job) -> int:
+    """Actors that the cluster has room for. Raises UsageError where there is no room for one."""
+    needed = ray_resources(job.run)
+    available = ray.cluster_resources()
     names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-    counts = [has.get(names[key], 0) / amount for key, amount in needs.items() if amount]
+    counts = [available.get(names[key], 0) / amount for key, amount in needed.items() if amount]
     if int(min(counts)) < 1:
-        wanted = ", ".join(f"{amount:g} {names[key]}" for key, amount in needs.items() if amount)
-        raise UsageError(f"the Ray cluster has no room for one worker of {job.run.model}, which needs {wanted}")
+        amounts = ", ".join(
+            f"{amount / 1e6:.0f} MB of memory" if key == "memory" else f"{amount:g} {names[key]}"
+            for key, amount in needed.items()
+            if amount
+        )
+        raise UsageError(f"the Ray cluster has no room for one worker of {job.run.model}, which needs {amounts}")
     return int(min(counts))
 
 
 @contextmanager
-def _connected(ray: Any) -> Iterator[None]:
-    """A connection: the one that is there, else `RAY_ADDRESS`, else a cluster of this machine for as long as this lasts."""
+def _connection(ray: Any) -> Iterator[None]:
+    """The connection that exists, else one to `RAY_ADDRESS`, else a cluster of this machine that ends with the block."""
     if ray.is_initialized():
         yield
         return
@@ -197,21 +202,21 @@ def _connected(ray: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
-    """Ray Data without its own progress bars, and going on where a block is lost: `_Pool` asks for it again."""
+def _ray_data_settings() -> Iterator[None]:
+    """Ray Data without its own progress bars, and going on where a block is lost: `_ActorPool` asks for it again."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
-    ours = {"enable_progress_bars": False, "print_on_execution_start": False, "max_errored_blocks": -1}
-    held = {name: getattr(context, name) for name in ours if hasattr(context, name)}
+    settings = {"enable_progress_bars": False, "print_on_execution_start": False, "max_errored_blocks": -1}
+    previous = {name: getattr(context, name) for name in settings if hasattr(context, name)}
     logger = logging.getLogger("ray.data")
     level = logger.level
     try:
-        for name in held:
-            setattr(context, name, ours[name])
+        for name in previous:
+            setattr(context, name, settings[name])
         logger.setLevel(logging.ERROR)
         yield
     finally:
-        for name, value in held.items():
+        for name, value in previous.items():
             setattr(context, name, value)
         logger.setLevel(level)

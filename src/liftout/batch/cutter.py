@@ -1,4 +1,4 @@
-"""One photo, from store to store: read, cut, write. Every executor runs this and nothing else."""
+"""One photo, from storage to storage: read, cut, write. Every executor runs this and nothing else."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import socket
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from filelock import FileLock
 from PIL import Image
@@ -26,12 +26,12 @@ from liftout.render import render
 _T = TypeVar("_T")
 
 _FIRST_PAUSE = 0.5
-"""Seconds before the first new try; each later one waits twice as long."""
+"""Seconds before the first retry; each later one waits twice as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read:
-    """A photo's bytes, or why there are none."""
+class Source:
+    """A photo's file, or why it could not be read."""
 
     content: bytes
     seconds: float
@@ -40,8 +40,8 @@ class Read:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
-    """A finished picture file that is not written yet, or why there is none."""
+class Picture:
+    """An encoded result that is not written yet; `outcome` says why there is none where cutting failed."""
 
     content: bytes
     outcome: Outcome
@@ -59,8 +59,8 @@ class Cutter:
     ):
         """Load the model.
 
-        threads: of the network, where the job names none. large_pixels: photos of more pixels take `lock`, a file that all
-        workers of a machine share, so that their memory is needed once and not once for each worker.
+        threads: of the network, where the job sets none. large_pixels: photos of more pixels take `lock`, a file that all
+        workers of a machine share, so that only one of them is in memory at a time.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
         """
         self.job = job
@@ -78,41 +78,43 @@ class Cutter:
         )
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
-    def read(self, item: Item) -> Read:
-        """The photo's bytes; tried again where the store fails."""
+    def read(self, item: Item) -> Source:
+        """The photo's file, with retries where the storage fails."""
         started = time.perf_counter()
 
         def whole() -> bytes:
             content = self._source.read(item.path)
             if item.size is not None and len(content) != item.size:
-                raise OSError(f"{len(content)} bytes came, {item.size} were listed: it changes while it is read")
+                raise OSError(
+                    f"it has {len(content)} bytes and {item.size} in the listing; it changes while it is read"
+                )
             return content
 
-        content, tries, error = self._tried(whole)
-        return Read(content=content or b"", seconds=time.perf_counter() - started, tries=tries, error=error)
+        content, tries, error = self._with_retries(whole)
+        return Source(content=content or b"", seconds=time.perf_counter() - started, tries=tries, error=error)
 
-    def cut(self, item: Item, read: Read) -> Cut:
-        """The cutout's file. A photo that cannot be used gives an outcome that says so."""
+    def cut(self, item: Item, source: Source) -> Picture:
+        """The encoded cutout. A photo that cannot be used gives an outcome that says so."""
         outcome = Outcome(
             path=item.path,
             output=item.output,
             status="done",
-            tries=read.tries,
-            bytes_in=len(read.content),
-            read_seconds=read.seconds,
+            tries=source.tries,
+            bytes_in=len(source.content),
+            read_seconds=source.seconds,
             worker=self.name,
         )
-        if read.error is not None:
-            return Cut(content=b"", outcome=_failed(outcome, read.error, "cannot be read"))
+        if source.error is not None:
+            return Picture(content=b"", outcome=_failure(outcome, source.error, "cannot be read"))
         started = time.perf_counter()
         try:
-            with self._alone_if_large(read.content):
-                cutout = self._remover(read.content, name=item.path)
+            with self._alone_if_large(source.content):
+                cutout = self._remover(source.content, name=item.path)
                 rendered = render(cutout, self.job.result)
-        except Exception as error:  # noqa: BLE001 - whatever one photo does, the others go on
-            return Cut(content=b"", outcome=_failed(outcome, error, "cannot be cut out"))
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong with one photo, the others go on
+            return Picture(content=b"", outcome=_failure(outcome, error, "cannot be cut out"))
         height, width = cutout.size
-        made = replace(
+        outcome = replace(
             outcome,
             width=width,
             height=height,
@@ -120,24 +122,25 @@ class Cutter:
             bytes_out=len(rendered.content),
             cut_seconds=time.perf_counter() - started,
         )
-        return Cut(content=rendered.content, outcome=made)
+        return Picture(content=rendered.content, outcome=outcome)
 
-    def write(self, item: Item, cut: Cut) -> Outcome:
-        """Put a cutout and its record into the target; tried again where the store fails."""
-        if cut.outcome.status == "failed":
-            return cut.outcome
+    def write(self, item: Item, picture: Picture) -> Outcome:
+        """Write a result and its record into the target, with retries where the storage fails."""
+        if picture.outcome.status == "failed":
+            return picture.outcome
         started = time.perf_counter()
-        _, tries, error = self._tried(lambda: journal.commit(self._target, item, cut.content))
-        spent = time.perf_counter() - started
-        outcome = replace(cut.outcome, write_seconds=spent, tries=cut.outcome.tries + tries - 1)
-        return outcome if error is None else _failed(outcome, error, f"its result {item.output} cannot be written")
+        _, tries, error = self._with_retries(lambda: journal.commit(self._target, item, picture.content))
+        outcome = replace(
+            picture.outcome, write_seconds=time.perf_counter() - started, tries=picture.outcome.tries + tries - 1
+        )
+        return outcome if error is None else _failure(outcome, error, f"its result {item.output} cannot be written")
 
     def is_done(self, item: Item) -> bool:
         """Whether another worker has done it since it was planned."""
         return journal.is_committed(self._target, item)
 
     def close(self) -> None:
-        """Give the model's memory back."""
+        """Free the model's memory."""
         self._remover.close()
 
     def __enter__(self) -> Self:
@@ -146,7 +149,7 @@ class Cutter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _tried(self, act: Callable[[], _T]) -> tuple[_T | None, int, Exception | None]:
+    def _with_retries(self, act: Callable[[], _T]) -> tuple[_T | None, int, Exception | None]:
         """Result, number of tries, and the last error where all failed."""
         error: Exception | None = None
         for tries in range(1, self.job.retries + 2):
@@ -160,14 +163,14 @@ class Cutter:
                     time.sleep(_FIRST_PAUSE * 2 ** (tries - 1))
         return None, tries, error
 
-    def _alone_if_large(self, content: bytes) -> Any:
+    def _alone_if_large(self, content: bytes) -> AbstractContextManager[object]:
         if self._lock is None or self._large_pixels is None or _pixels(content) <= self._large_pixels:
             return nullcontext()
         return self._lock
 
 
 def _pixels(content: bytes) -> int:
-    """Pixels of a photo by its header; 0 where it has none that can be read."""
+    """Pixels of a photo by its header; 0 where the header cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -179,7 +182,8 @@ def _pixels(content: bytes) -> int:
         return 0
 
 
-def _failed(outcome: Outcome, error: Exception, act: str) -> Outcome:
+def _failure(outcome: Outcome, error: Exception, act: str) -> Outcome:
+    """The outcome as a failure, with one line that says what could not be done and why."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror

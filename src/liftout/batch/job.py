@@ -1,4 +1,4 @@
-"""What a batch is asked to do, and what becomes of each photo."""
+"""What a batch is asked to do, and the outcome for each photo."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ _NO_PIXELS = ("threads", "max_pixels")
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One batch: where photos come from, where cutouts go, and how they are made. Travels to every worker."""
+    """One batch: where photos come from, where cutouts go, and how they are made. It is sent to every worker."""
 
     source: str
     """A folder or an fsspec URL."""
     target: str
-    """A folder or an fsspec URL that can be written."""
+    """A folder, or an fsspec URL of a store that can be written to."""
     result: ResultOptions = field(default_factory=ResultOptions)
     run: RunOptions = field(default_factory=RunOptions)
     overwrite: bool = False
     """Replace files in the target that no batch made, and results that were made with other options."""
     retries: int = 2
-    """How often a photo is tried again after a failure that is not its own: storage, network, a dead worker."""
+    """How often a photo is retried after a failure of storage, network or a worker."""
 
     @property
     def suffix(self) -> str:
-        """What the names of the outputs end in."""
+        """Suffix of the outputs' names, such as `.png`."""
         return FORMATS[self.result.format or "png"].suffix
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One photo that is to be done. Paths are relative to source and target, with `/`."""
+    """One photo to do. Paths are relative to source and target, with `/`."""
 
     path: str
     output: str
     size: int | None
-    """Bytes of the photo, where the store tells."""
+    """Bytes of the photo; None where the store does not tell."""
     record: str
-    """Path of its record in the journal, without the number of bytes that ends it."""
-    stale: tuple[str, ...] = ()
-    """Records of what the output holds so far."""
-    held: int | None = None
-    """Bytes of the output that is there so far."""
+    """Path of its record in the journal, without the number of bytes at its end."""
+    old_records: tuple[str, ...] = ()
+    """Records of the output that will be replaced."""
+    old_bytes: int | None = None
+    """Bytes of the output that will be replaced; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a photo."""
+    """The outcome for one photo."""
 
     path: str
     output: str
@@ -68,14 +68,14 @@ class Outcome:
     error: str = ""
     """One line for a person."""
     kind: str = ""
-    """Class of the error."""
+    """Name of the error's class."""
     tries: int = 1
     bytes_in: int = 0
     bytes_out: int = 0
     width: int = 0
     height: int = 0
     subject: float | None = None
-    """Share of the picture that the subject covers, 0..1."""
+    """Mean alpha, 0..1: the share of the picture that the subject covers."""
     read_seconds: float = 0.0
     cut_seconds: float = 0.0
     write_seconds: float = 0.0
@@ -83,15 +83,15 @@ class Outcome:
     """Host and process that did it."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of one line of the report; empty fields are left out."""
-        held = {"input": self.path, **dataclasses.asdict(self)}
-        del held["path"]
-        shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in held.items()}
-        return {key: value for key, value in shown.items() if value not in ("", None)}
+        """One line of the report as JSON; empty fields are left out."""
+        fields = {"input": self.path, **dataclasses.asdict(self)}
+        del fields["path"]
+        rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in fields.items()}
+        return {key: value for key, value in rounded.items() if value not in ("", None)}
 
 
 def identity(job: Job) -> str:
-    """A hash of everything but the photo that its cutout depends on: options, model facts, network files, background.
+    """A hash of everything that a cutout depends on besides the photo: options, facts of the model, network files, background.
 
     Two batches with the same identity make the same files. `threads` and `max_pixels` are left out: they change no pixel.
     Raises UnknownModel, ModelUnavailable.
@@ -131,7 +131,7 @@ def choices(job: Job) -> dict[str, Any]:
 
 
 def background_file(result: ResultOptions) -> Path | None:
-    """The file that the background is, or None where it is a colour, a blur or nothing."""
+    """The background's file, or None where the background is a colour, a blur or nothing."""
     text = result.background
     if text is None or parse_blur(text) is not None or parse_colour(text) is not None or not Path(text).is_file():
         return None
@@ -139,7 +139,7 @@ def background_file(result: ResultOptions) -> Path | None:
 
 
 def _network_files(network: Path) -> list[Path]:
-    """The graph and the weights that lie beside it; the manifest is left out, as notes in it change no pixel."""
+    """The graph and the weights beside it. The manifest is left out, because its notes change no pixel."""
     beside = (path for path in network.parent.iterdir() if path.is_file() and path.suffix in (".bin", ".onnx", ".data"))
     return sorted({network, *beside})
 

@@ -1,18 +1,18 @@
-"""The journal: which outputs are done, told from the names of small objects in the target.
+"""The journal: which outputs are done, read from the names of small files in the target.
 
-Object stores neither rename nor append, and reading a million objects takes hours; listing them takes minutes. So each done
-output has one record whose name says everything:
+Object stores cannot rename or append, and listing many objects is much faster than reading them. So each finished output has
+one record, whose name says everything:
 
-    .liftout/done/<folder of the output>/<output>-<made from>-<bytes>
+    .liftout/done/<folder of the output>/<output key>-<input key>-<bytes>
 
-`output` is a hash of the output's path, `made from` of the photo's path and signature and the job's identity, `bytes` the
-output's size. An output is done when such a record is there and the output has that size. The content of a record is the
-same in words, for people.
+The output key is a hash of the output's path; the input key is a hash of the photo's path and signature and the job's identity;
+`bytes` is the output's size. An output is done when it has such a record and the size that the record says. The content of a
+record is JSON for people: input, output and size.
 
-`.liftout/options.json` holds the options that the target's results are made with, so that a run with others is noticed.
+`.liftout/options.json` holds the options that the target's results are made with, so that a run with other options is noticed.
 
-A new output's record is written before the output: whatever moment the machine dies at, an output without a record was
-not made here. Where an output is replaced, the old record goes last.
+The record of a new output is written before the output, so that after a crash at any moment an output without a record was not
+made by a batch. Where an output is replaced, the old record is removed last.
 """
 
 from __future__ import annotations
@@ -33,42 +33,46 @@ _NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{32})-(\d+)")
 
 @dataclass(frozen=True)
 class Record:
-    """One record, from its name."""
+    """One record, read from its name."""
 
-    made_from: str
+    input_key: str
     bytes: int
+    """Size of the output."""
     path: str
-    """In the target."""
+    """Path of the record in the target."""
 
 
 def records(target: Storage, folder: str) -> dict[str, list[Record]]:
-    """The records of a folder's outputs, by the hash of the output."""
+    """The records of a folder's outputs, by output key."""
     base = _folder(folder)
-    found: dict[str, list[Record]] = {}
+    by_output: dict[str, list[Record]] = {}
     for name in target.listing(base).files:
         if match := _NAME.fullmatch(name):
-            output, made_from, size = match.groups()
-            found.setdefault(output, []).append(Record(made_from, int(size), f"{base}/{name}"))
-    return found
+            output, photo, size = match.groups()
+            by_output.setdefault(output, []).append(Record(photo, int(size), f"{base}/{name}"))
+    return by_output
 
 
 def output_key(output: str) -> str:
-    """The part of a record's name that stands for an output."""
+    """The part of a record's name that identifies an output, from the output's path."""
     return _hash(output)[:16]
 
 
-def made_from(path: str, signature: str, identity: str) -> str:
-    """The part of a record's name that stands for photo and options."""
+def input_key(path: str, signature: str, identity: str) -> str:
+    """The part of a record's name that identifies what an output was made from.
+
+    path, signature: of the photo, as the source lists it. identity: `job.identity`.
+    """
     return _hash(f"{path}\0{signature}\0{identity}")[:32]
 
 
-def record_path(output: str, made: str) -> str:
-    """A record's path, up to the number of bytes."""
-    return f"{_folder(output.rpartition('/')[0])}/{output_key(output)}-{made}"
+def record_path(output: str, photo: str) -> str:
+    """A record's path, without the number of bytes at its end. output: path of the output. photo: its input key."""
+    return f"{_folder(output.rpartition('/')[0])}/{output_key(output)}-{photo}"
 
 
 def recorded_options(target: Storage) -> dict[str, Any] | None:
-    """The options that the target's results are made with, as `job.choices` gives them; None where no batch has said."""
+    """The options that the target's results are made with, as `job.choices` gives them; None where none are recorded."""
     try:
         options = json.loads(target.read(_OPTIONS))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -82,23 +86,26 @@ def record_options(target: Storage, options: dict[str, Any]) -> None:
 
 
 def commit(target: Storage, item: Item, content: bytes) -> None:
-    """Put an output and its record into the target, so that a crash between any two steps leaves no false record."""
+    """Write an output and its record, so that a crash between any two steps leaves no wrong record.
+
+    Raises OSError, or what the target's store raises.
+    """
     record = f"{item.record}-{len(content)}"
-    if item.held == len(content):
-        # The old output has the size that the new record would vouch for; it must not be taken for the new one.
+    if item.old_bytes == len(content):
+        # The old output has the size that the new record will say; it must not be taken for the new output.
         target.remove(item.output)
-    words = {"input": item.path, "output": item.output, "bytes": len(content)}
-    target.write(record, json.dumps(words).encode())
+    facts = {"input": item.path, "output": item.output, "bytes": len(content)}
+    target.write(record, json.dumps(facts).encode())
     target.write(item.output, content)
-    for stale in item.stale:
-        if stale != record:
-            target.remove(stale)
+    for old in item.old_records:
+        if old != record:
+            target.remove(old)
 
 
 def is_committed(target: Storage, item: Item) -> bool:
-    """Whether the photo was done since the item was planned, such as by a worker that died before it could say so."""
-    held = target.size(item.output)
-    return held is not None and held != item.held and target.size(f"{item.record}-{held}") is not None
+    """Whether the photo was done since the item was planned, as by a worker that crashed before it could report."""
+    size = target.size(item.output)
+    return size is not None and size != item.old_bytes and target.size(f"{item.record}-{size}") is not None
 
 
 def _folder(folder: str) -> str:

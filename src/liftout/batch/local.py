@@ -1,9 +1,9 @@
 """Worker processes on this machine.
 
 Each worker holds the model and does whole photos. In it, one thread reads ahead and two write behind while the main thread
-cuts, so that network and disk overlap with the processor; each has at most `DEPTH` photos in hand, which bounds memory.
-Processes and not threads, as a photo that crashes a decoder or eats all memory must cost itself only: its worker is
-replaced, and the photo is tried again and then given up.
+cuts, so that network and disk overlap with the processor; each has at most `DEPTH` photos assigned, which bounds memory.
+Workers are processes and not threads, so that a photo that crashes a decoder or exhausts memory costs only itself: its worker
+is replaced, and the photo is tried again and then given up.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Any
 
 from liftout import graphs
 from liftout.batch.capacity import Capacity
-from liftout.batch.cutter import Cut, Cutter, Read
+from liftout.batch.cutter import Cutter, Picture, Source
 from liftout.batch.job import Item, Job, Outcome
 from liftout.batch.prefetch import Prefetch
 from liftout.errors import EngineError, LiftoutError
 
 DEPTH = 4
-"""Photos that a worker has in hand: one being cut, one or two read ahead, the others being written."""
+"""Photos assigned to a worker: one being cut, one or two read ahead, the others being written."""
 _SPAWN = multiprocessing.get_context("spawn")
 _TICK = 0.2
 _FAILED_STARTS = 3
@@ -45,18 +45,18 @@ def run_locally(
     in_this_process: bool,
     stopping: Callable[[], bool],
 ) -> Iterator[Outcome]:
-    """Outcomes of photos as they are done, in no order.
+    """Outcomes of photos as they are done, in any order.
 
     in_this_process: workers are threads; for storages that other processes cannot see.
-    stopping: once true, no further photo is begun; those in hand are finished.
+    stopping: once it returns true, no further photo is started; photos in progress are finished.
     Raises the error that kept a worker from loading the model.
     """
     with tempfile.TemporaryDirectory(prefix="liftout-batch-") as folder:
-        crew = _Crew(job, capacity, Path(folder) / "large.lock", in_this_process=in_this_process)
+        pool = _WorkerPool(job, capacity, Path(folder) / "large.lock", in_this_process=in_this_process)
         try:
-            yield from crew.outcomes(prefetch, stopping)
+            yield from pool.outcomes(prefetch, stopping)
         finally:
-            crew.close()
+            pool.close()
 
 
 @dataclass
@@ -67,45 +67,45 @@ class _Worker:
     """Process or thread."""
     connection: Connection
     ready: bool = False
-    in_hand: OrderedDict[str, Item] = field(default_factory=OrderedDict)
+    assigned: OrderedDict[str, Item] = field(default_factory=OrderedDict)
     cutting: str | None = None
-    """Path of the photo that it cuts at this moment: the suspect where it dies."""
+    """Path of the photo that it is cutting at the moment, which is the likely cause if it crashes."""
 
 
-class _Crew:
+class _WorkerPool:
     def __init__(self, job: Job, capacity: Capacity, lock: Path, *, in_this_process: bool) -> None:
         self._job, self._capacity, self._lock = job, capacity, lock
         self._threads = in_this_process
         self._workers: list[_Worker] = []
-        self._again: deque[Item] = deque()
-        self._deaths: dict[str, int] = {}
+        self._retries: deque[Item] = deque()
+        self._crashes: dict[str, int] = {}
         self._failed_starts = 0
 
     def outcomes(self, prefetch: Prefetch, stopping: Callable[[], bool]) -> Iterator[Outcome]:
-        ended = False
+        planned_all = False
         while True:
             if stopping():
-                ended = True
-                self._again.clear()
-            while self._room() and (self._again or not ended):
+                planned_all = True
+                self._retries.clear()
+            while self._has_room() and (self._retries or not planned_all):
                 try:
-                    item = self._again.popleft() if self._again else prefetch.take()
+                    item = self._retries.popleft() if self._retries else prefetch.take()
                 except Empty:
                     break
                 if item is None:
-                    ended = True
+                    planned_all = True
                 elif isinstance(item, Outcome):
                     yield item
                 else:
-                    self._give(self._free(), item)
-            if ended and not self._again and not any(worker.in_hand for worker in self._workers):
+                    self._assign(self._least_busy(), item)
+            if planned_all and not self._retries and not any(worker.assigned for worker in self._workers):
                 return
-            yield from self._heard()
+            yield from self._receive()
 
     def close(self) -> None:
-        """End all workers: at once those that still have work, by themselves those that have none."""
+        """End all workers: those with work at once, those without by themselves."""
         for worker in self._workers:
-            if worker.in_hand and not self._threads:
+            if worker.assigned and not self._threads:
                 worker.body.terminate()
             worker.connection.close()
         for worker in self._workers:
@@ -115,19 +115,19 @@ class _Crew:
                 worker.body.join()
         self._workers.clear()
 
-    def _room(self) -> bool:
-        """Whether a worker can take one more, or there can be one more worker."""
-        full = all(len(worker.in_hand) >= DEPTH for worker in self._workers)
+    def _has_room(self) -> bool:
+        """Whether a worker can take one more photo, or one more worker may be started."""
+        full = all(len(worker.assigned) >= DEPTH for worker in self._workers)
         return not full or len(self._workers) < self._capacity.workers
 
-    def _free(self) -> _Worker:
-        """The worker with the least in hand; a new one where all have work and there are too few."""
-        least = min(self._workers, key=lambda worker: len(worker.in_hand), default=None)
-        if least is None or (least.in_hand and len(self._workers) < self._capacity.workers):
-            return self._started()
-        return least
+    def _least_busy(self) -> _Worker:
+        """The worker with the fewest photos; a new one where all have some and there may be more workers."""
+        worker = min(self._workers, key=lambda worker: len(worker.assigned), default=None)
+        if worker is None or (worker.assigned and len(self._workers) < self._capacity.workers):
+            return self._start_worker()
+        return worker
 
-    def _started(self) -> _Worker:
+    def _start_worker(self) -> _Worker:
         ours, theirs = _SPAWN.Pipe()
         arguments = (theirs, self._job, self._capacity, self._lock)
         body: Any
@@ -142,15 +142,15 @@ class _Crew:
         self._workers.append(worker)
         return worker
 
-    def _give(self, worker: _Worker, item: Item) -> None:
-        worker.in_hand[item.path] = item
+    def _assign(self, worker: _Worker, item: Item) -> None:
+        worker.assigned[item.path] = item
         try:
             worker.connection.send(item)
         except OSError:
-            return  # it died; `_heard` finds the end of its pipe and takes its photos back
+            return  # it crashed; `_receive` finds the end of its pipe and takes its photos back
 
-    def _heard(self) -> Iterator[Outcome]:
-        """What workers have to say, waiting a little for it."""
+    def _receive(self) -> Iterator[Outcome]:
+        """Messages of workers; waits a little for them."""
         if not self._workers:
             time.sleep(_TICK)
         for connection in wait([worker.connection for worker in self._workers], timeout=_TICK):
@@ -158,51 +158,53 @@ class _Crew:
             try:
                 kind, value = worker.connection.recv()
             except (EOFError, OSError):
-                yield from self._buried(worker)
+                yield from self._handle_crash(worker)
                 continue
             if kind == "ready":
                 worker.ready = True
                 self._failed_starts = 0
-            elif kind == "refused":
+            elif kind == "error":
                 raise value
             elif kind == "cutting":
                 worker.cutting = value
             elif kind == "outcome":
-                worker.in_hand.pop(value.path, None)
+                worker.assigned.pop(value.path, None)
                 if worker.cutting == value.path:
                     worker.cutting = None
                 yield value
 
-    def _buried(self, worker: _Worker) -> Iterator[Outcome]:
-        """A worker died: its photos go to others; the one it was cutting is under suspicion and counted."""
+    def _handle_crash(self, worker: _Worker) -> Iterator[Outcome]:
+        """A worker crashed: its photos go to other workers, and the crash counts against the photo that it was cutting."""
         self._workers.remove(worker)
         worker.connection.close()
         worker.body.join(timeout=10)
-        how = _ending(getattr(worker.body, "exitcode", None))
+        reason = _exit_reason(getattr(worker.body, "exitcode", None))
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
-                raise EngineError(f"workers end while they load {self._job.run.model} ({how}); try --workers 1")
+                raise EngineError(f"workers crash while they load {self._job.run.model} ({reason}); try --workers 1")
         suspect = worker.cutting
-        for path, item in worker.in_hand.items():
+        for path, item in worker.assigned.items():
             if suspect not in (path, None):
-                self._again.append(item)
+                self._retries.append(item)
                 continue
-            self._deaths[path] = self._deaths.get(path, 0) + 1
-            if self._deaths[path] <= self._job.retries:
-                self._again.append(item)
+            crashes = self._crashes[path] = self._crashes.get(path, 0) + 1
+            if crashes <= self._job.retries:
+                self._retries.append(item)
                 continue
+            times = "once" if crashes == 1 else f"{crashes} times"
             yield Outcome(
                 path=path,
                 output=item.output,
                 status="failed",
-                error=f"{path}: its worker died over it {self._deaths[path]} times ({how}); is the file damaged, or memory short?",
+                error=f"{path}: the worker crashed on this photo {times} ({reason}); "
+                "the file may be damaged or memory too small",
                 kind="WorkerDied",
-                tries=self._deaths[path],
+                tries=crashes,
             )
 
 
-def _ending(code: int | None) -> str:
+def _exit_reason(code: int | None) -> str:
     if code is not None and code < 0:
         try:
             return signal.Signals(-code).name
@@ -215,46 +217,46 @@ def _work_in_process(connection: Connection, job: Job, capacity: Capacity, lock:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     graphs.use_threads(capacity.threads)
     _work(connection, job, capacity, lock)
-    # All is written and said. Leaving the ordinary way would wait, for seconds, until clients of stores close sessions.
+    # All results are written and reported. A normal exit would wait, for seconds, until clients of stores close sessions.
     os._exit(0)
 
 
 def _work(connection: Connection, job: Job, capacity: Capacity, lock: Path) -> None:
-    """A worker's life: items come in, outcomes go out, until the parent closes the pipe or dies."""
+    """The loop of a worker: items come in, outcomes go out, until the parent closes the pipe or dies."""
     try:
         cutter = Cutter(job, threads=capacity.threads, large_pixels=capacity.large_pixels, lock=lock)
     except LiftoutError as error:
-        _send(connection, threading.Lock(), "refused", error)
+        _send(connection, threading.Lock(), "error", error)
         return
     except Exception as error:  # noqa: BLE001 - the parent raises it
-        _send(connection, threading.Lock(), "refused", EngineError(f"{job.run.model}: cannot be loaded: {error!r}"))
+        _send(connection, threading.Lock(), "error", EngineError(f"{job.run.model}: cannot be loaded: {error!r}"))
         return
-    sending, gone = threading.Lock(), threading.Event()
+    sending, parent_gone = threading.Lock(), threading.Event()
     _send(connection, sending, "ready", None)
-    begun: SimpleQueue[tuple[Item, Future[Read]] | None] = SimpleQueue()
+    reads: SimpleQueue[tuple[Item, Future[Source]] | None] = SimpleQueue()
     with cutter, ThreadPoolExecutor(2) as readers, ThreadPoolExecutor(2) as writers:
 
         def receive() -> None:
             try:
                 while True:
                     item = connection.recv()
-                    begun.put((item, readers.submit(cutter.read, item)))
+                    reads.put((item, readers.submit(cutter.read, item)))
             except (EOFError, OSError):
-                gone.set()
-                begun.put(None)
+                parent_gone.set()
+                reads.put(None)
 
-        def finish(item: Item, cut: Cut) -> None:
-            _send(connection, sending, "outcome", cutter.write(item, cut))
+        def write(item: Item, picture: Picture) -> None:
+            _send(connection, sending, "outcome", cutter.write(item, picture))
 
         threading.Thread(target=receive, daemon=True).start()
-        while (taken := begun.get()) is not None and not gone.is_set():
-            item, read = taken
-            content = read.result()
+        while (entry := reads.get()) is not None and not parent_gone.is_set():
+            item, read = entry
+            source = read.result()
             _send(connection, sending, "cutting", item.path)
-            cut = cutter.cut(item, content)
-            del read, content, taken
-            writers.submit(finish, item, cut)
-            del cut
+            picture = cutter.cut(item, source)
+            del read, source, entry
+            writers.submit(write, item, picture)
+            del picture
 
 
 def _send(connection: Connection, sending: threading.Lock, kind: str, value: object) -> None:

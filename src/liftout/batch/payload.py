@@ -1,4 +1,4 @@
-"""What a worker on another machine needs besides the job: files of the model and of the background."""
+"""Files that a worker on another machine needs besides the job: the model's and the background."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from liftout.models.resolve import is_path, locate
 
 @dataclass(frozen=True)
 class Payload:
-    """Files by their paths in LIFTOUT_HOME, and what a job with them must be."""
+    """Files that travel with a job."""
 
     files: dict[str, bytes]
+    """Content by path in LIFTOUT_HOME."""
     background: bytes | None
     background_name: str
     identity: str
+    """`job.identity` of the job where it was planned; with the right files a worker gets the same."""
     model: str = ""
     """The model's name."""
     pack: str = ""
@@ -30,7 +32,7 @@ class Payload:
 
 
 def pack_payload(job: Job) -> Payload:
-    """Files that another machine may lack: of the model, unless it is built in, and the user's own catalogue.
+    """The files that another machine may lack: the model's, unless it is built in, and the user's own catalogue.
 
     Raises UnknownModel, ModelUnavailable.
     """
@@ -56,18 +58,18 @@ def pack_payload(job: Job) -> Payload:
 
 
 def unpack_payload(job: Job, payload: Payload) -> Job:
-    """The job as it can be run here: with the model and background that it was planned with, unpacked where they are not here.
+    """The job as this machine can run it. Model and background are unpacked where this machine lacks them or has others.
 
-    Raises ModelFileCorrupt where this machine's liftout has another built-in model.
+    Raises ModelFileCorrupt where the result would still differ, as with another built-in model.
     """
-    if _same(job, payload):
+    if _is_same(job, payload):
         return job
     folder = Path(tempfile.mkdtemp(prefix="liftout-payload-"))
     if payload.background is not None:
         path = folder / payload.background_name
         path.write_bytes(payload.background)
         job = dataclasses.replace(job, result=dataclasses.replace(job.result, background=str(path)))
-    if not _same(job, payload) and payload.files:
+    if not _is_same(job, payload) and payload.files:
         for name, content in payload.files.items():
             path = folder / "home" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,17 +77,17 @@ def unpack_payload(job: Job, payload: Payload) -> Job:
         os.environ["LIFTOUT_HOME"] = str(folder / "home")
         if payload.pack:
             job = dataclasses.replace(job, run=dataclasses.replace(job.run, model=str(folder / "home" / payload.pack)))
-        os.environ["LIFTOUT_ACCEPT_LICENSE"] = payload.model  # who planned the batch has consented
+        os.environ["LIFTOUT_ACCEPT_LICENSE"] = payload.model  # consent was given where the batch was planned
         os.environ.pop("LIFTOUT_CATALOG", None)
-    if not _same(job, payload):
+    if not _is_same(job, payload):
         raise ModelFileCorrupt(
-            f"{job.run.model}: this worker has another model of this name than the batch was planned with; "
+            f"{job.run.model}: this worker has a different model of this name than the batch was planned with; "
             "install the same version of liftout on all machines"
         )
     return job
 
 
-def _same(job: Job, payload: Payload) -> bool:
+def _is_same(job: Job, payload: Payload) -> bool:
     try:
         return identity(job) == payload.identity
     except (ModelUnavailable, UnknownModel):

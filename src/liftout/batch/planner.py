@@ -1,6 +1,6 @@
-"""The photos that are still to be done, found folder by folder: memory follows the largest folder, not the tree.
+"""The photos that are still to do, folder by folder: memory grows with the largest folder, not with the tree.
 
-Names of outputs: `a/cat.jpg` becomes `a/cat.png`. Where two photos of a folder would meet in one name (`cat.jpg` and
+Names of outputs: `a/cat.jpg` becomes `a/cat.png`. Where two photos of a folder would get the same name (`cat.jpg` and
 `cat.webp`), each keeps its whole name: `cat.jpg.png` and `cat.webp.png`.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
@@ -17,19 +17,21 @@ from liftout.batch.job import Item, Job, Outcome
 from liftout.batch.storage import Entry, Storage, inside
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".jp2")
-"""What a photo's name ends in, where no pattern says otherwise."""
+"""Suffixes of photos, where no pattern is given."""
 
 
 @dataclass
-class Found:
-    """Counts of what the listing has met so far."""
+class PlanProgress:
+    """What planning has counted so far."""
 
     pending: int = 0
+    """Photos to do, those that fail before any work included."""
     done_before: int = 0
+    """Photos whose results are in the target already."""
     not_photos: int = 0
+    """Files of the source that are not photos by their names."""
     complete: bool = False
     """Whether the whole source has been listed."""
-    folders: int = field(default=0)
 
 
 class Planner:
@@ -38,30 +40,30 @@ class Planner:
     def __init__(
         self, job: Job, source: Storage, target: Storage, identity: str, patterns: tuple[str, ...] = ()
     ) -> None:
+        """identity: `job.identity`. patterns: which photos, as for `Batch`."""
         self._job = job
         self._source, self._target = source, target
         self._identity = identity
         self._patterns = patterns
-        self._within = inside(source, target)
-        self.found = Found()
+        self._target_in_source = inside(source, target)
+        self.progress = PlanProgress()
         self.before_first: Callable[[], None] | None = None
-        """Called before the first item is given out. The folder is then compared again, as another batch may have been at
-        work on it until then."""
+        """Called before the first item is given out. Its folder is then compared again, because another batch may have written to
+        it until then."""
 
     def everything(self) -> Iterator[Item | Outcome]:
-        """Items to do in the order of their paths, and outcomes of those that fail before any work."""
+        """Items to do, folder by folder in the order of their names, and outcomes of photos that fail before any work."""
         folders = [""]
         while folders:
             folder = folders.pop()
             listing = self._source.listing(folder)
-            self.found.folders += 1
             yield from self._of_folder(folder, listing.files, None)
-            below = [_join(folder, name) for name in listing.folders if not name.startswith(".")]
-            folders.extend(path for path in reversed(below) if path != self._within)
-        self.found.complete = True
+            subfolders = [_join(folder, name) for name in listing.folders if not name.startswith(".")]
+            folders.extend(path for path in reversed(subfolders) if path != self._target_in_source)
+        self.progress.complete = True
 
     def some(self, paths: Iterable[str]) -> Iterator[Item | Outcome]:
-        """As `everything`, for these paths only; those that are gone, or not photos, are left out."""
+        """As `everything`, for these paths only. Paths that are gone or are not photos are left out."""
         by_folder: dict[str, set[str]] = {}
         for path in paths:
             folder, _, name = path.rpartition("/")
@@ -71,7 +73,7 @@ class Planner:
                 yield from self._of_folder(folder, self._source.listing(folder).files, names)
 
     def wanted(self, path: str) -> bool:
-        """Whether a path's name is that of a photo that this job is to do."""
+        """Whether a path is that of a photo that this job has to do, by its name."""
         name = path.rpartition("/")[2]
         if name.startswith(".") or name in ("", "..", "."):
             return False
@@ -81,76 +83,81 @@ class Planner:
 
     def _skipped(self, folder: str) -> bool:
         hidden = any(part.startswith(".") for part in folder.split("/"))
-        within = self._within
-        return hidden or (within is not None and (folder == within or folder.startswith(within + "/")))
+        target = self._target_in_source
+        return hidden or (target is not None and (folder == target or folder.startswith(target + "/")))
 
     def _of_folder(self, folder: str, files: dict[str, Entry], only: set[str] | None) -> Iterator[Item | Outcome]:
         names = [name for name in files if self.wanted(_join(folder, name))]
         if only is None:
-            self.found.not_photos += len(files) - len(names)
+            self.progress.not_photos += len(files) - len(names)
         if not names:
             return
         outputs = output_names(names, self._job.suffix)
-        chosen = [files[name] for name in sorted(names) if only is None or name in only]
-        if self.before_first and any(isinstance(photo, Item) for photo in self._compared(folder, chosen, outputs)):
+        entries = [files[name] for name in sorted(names) if only is None or name in only]
+        if self.before_first and any(isinstance(entry, Item) for entry in self._compare(folder, entries, outputs)):
             self.before_first()
             self.before_first = None
-        for photo in self._compared(folder, chosen, outputs):
-            if photo is None:
-                self.found.done_before += 1
+        for planned in self._compare(folder, entries, outputs):
+            if planned is None:
+                self.progress.done_before += 1
             else:
-                self.found.pending += 1
-                yield photo
+                self.progress.pending += 1
+                yield planned
 
-    def _compared(self, folder: str, entries: list[Entry], outputs: dict[str, str]) -> Iterator[Item | Outcome | None]:
-        """What is to be done for each photo of a folder; None where it is done."""
-        held = self._target.listing(folder).files
+    def _compare(self, folder: str, entries: list[Entry], outputs: dict[str, str]) -> Iterator[Item | Outcome | None]:
+        """What there is to do for each photo of a folder; None where it is done."""
+        present = self._target.listing(folder).files
         records = journal.records(self._target, folder)
         for entry in entries:
-            yield self._of_photo(folder, entry, outputs[entry.name], held, records)
+            yield self._of_photo(folder, entry, outputs[entry.name], present, records)
 
     def _of_photo(
         self,
         folder: str,
         entry: Entry,
         output_name: str,
-        held: dict[str, Entry],
+        present: dict[str, Entry],
         records: dict[str, list[journal.Record]],
     ) -> Item | Outcome | None:
         path, output = _join(folder, entry.name), _join(folder, output_name)
-        known = records.get(journal.output_key(output), [])
-        size = held[output_name].size if output_name in held else None
-        made = journal.made_from(path, entry.signature, self._identity)
-        if size is not None and any(record.made_from == made and record.bytes == size for record in known):
+        old_records = records.get(journal.output_key(output), [])
+        old_bytes = present[output_name].size if output_name in present else None
+        input_key = journal.input_key(path, entry.signature, self._identity)
+        if old_bytes is not None and any(
+            record.input_key == input_key and record.bytes == old_bytes for record in old_records
+        ):
             return None
-        if size is not None and not known and not self._job.overwrite:
-            error = f"{path}: {output} is in the target already, and no batch made it; give --overwrite to replace it"
+        if old_bytes is not None and not old_records and not self._job.overwrite:
+            error = f"{path}: {output} exists in the target and was not made by a batch; give --overwrite to replace it"
             return Outcome(path=path, output=output, status="failed", error=error, kind="OutputExists")
         return Item(
             path=path,
             output=output,
             size=entry.size,
-            record=journal.record_path(output, made),
-            stale=tuple(record.path for record in known),
-            held=size,
+            record=journal.record_path(output, input_key),
+            old_records=tuple(record.path for record in old_records),
+            old_bytes=old_bytes,
         )
 
 
 def output_names(names: Iterable[str], suffix: str) -> dict[str, str]:
-    """The output's name for each photo of one folder; no two are the same, on disks that ignore case neither."""
+    """The output's name for each photo of one folder. No two are the same, also where a disk ignores case.
+
+    names: of the photos, without the folder. suffix: of the outputs, such as `.png`.
+    """
     photos = list(names)
-    folded = {name.casefold() for name in photos}
+    lowercase = {name.casefold() for name in photos}
     stems = Counter(PurePosixPath(name).stem.casefold() for name in photos)
 
     def unique(name: str) -> bool:
         stem = PurePosixPath(name).stem.casefold()
-        return stems[stem] == 1 and stem not in folded
+        return stems[stem] == 1 and stem not in lowercase
 
     return {name: (PurePosixPath(name).stem if unique(name) else name) + suffix for name in photos}
 
 
 def limited(items: Iterator[Item | Outcome], limit: int | None, stop: Callable[[], bool]) -> Iterator[Item | Outcome]:
-    """The first `limit` of them, until `stop` says so."""
+    """The first `limit` entries of a plan; fewer where `stop` returns true before."""
     for count, item in enumerate(items):
         if (limit is not None and count >= limit) or stop():
             return
@@ -158,7 +165,8 @@ def limited(items: Iterator[Item | Outcome], limit: int | None, stop: Callable[[
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """`*.jpg` looks at the name, `2024/*.jpg` at the whole path; `**/` stands for any folders, or none."""
+    """Whether a path matches: `*.jpg` is compared with the name, `2024/*.jpg` with the whole path; `**/` stands for any number of
+    folders."""
     if "/" not in pattern:
         return fnmatchcase(path.rpartition("/")[2], pattern)
     return _match_parts(path.split("/"), pattern.split("/"))

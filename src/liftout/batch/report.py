@@ -1,4 +1,4 @@
-"""The report: one JSON line for each photo, written as it is done."""
+"""The report: one line of JSON for each photo, written as photos are done."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from liftout.errors import OutputError
 
 
 class Report:
-    """JSON lines in a file, on a stream, or in an object store (which gets them in one piece at the end)."""
+    """Lines of JSON in a file, on a stream, or in an object store, which gets them in one piece at the end.
+
+    with Report("report.jsonl") as report:
+        report.add(outcome)
+    """
 
     def __init__(self, where: str | IO[str]) -> None:
-        """where: a path or an fsspec URL, or an open text stream. Raises OutputError where it cannot be written."""
+        """where: a path, an fsspec URL, or an open text stream. Raises OutputError where it cannot be written."""
         self._exit = ExitStack()
         self._upload: tuple[Storage, str] | None = None
         if not isinstance(where, str):
@@ -35,7 +39,7 @@ class Report:
             raise OutputError(f"{where}: cannot be written: {error.strerror}") from None
 
     def add(self, outcome: Outcome) -> None:
-        """One line."""
+        """Write one line."""
         self._stream.write(json.dumps(outcome.to_dict()) + "\n")
         if self._upload is None:
             self._stream.flush()

@@ -1,4 +1,4 @@
-"""A batch from beginning to end: list, compare, do, report."""
+"""`Batch`: plan, claim the target, do the photos, count."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from liftout.batch.capacity import capacity
 from liftout.batch.claim import STALE_SECONDS, Claim, Released
 from liftout.batch.job import Item, Job, Outcome, choices, identity
 from liftout.batch.local import run_locally
-from liftout.batch.planner import Found, Planner, limited
+from liftout.batch.planner import Planner, PlanProgress, limited
 from liftout.batch.prefetch import Prefetch
-from liftout.batch.storage import Storage, check_apart, open_storage
+from liftout.batch.storage import Storage, check_apart, one_line, open_storage
 from liftout.batch.watch import FolderWatch
 from liftout.engines.choice import computes
-from liftout.errors import OutputError, UsageError
+from liftout.errors import LiftoutError, OutputError, UsageError
 from liftout.loading import converter
 from liftout.models.resolve import resolve
 
@@ -28,14 +28,14 @@ _TICK = 0.2
 
 @dataclass
 class Summary:
-    """What a batch did."""
+    """Counts of what a batch did."""
 
     done: int = 0
     failed: int = 0
     done_before: int = 0
-    """In the target already, from the same photos and options."""
+    """Photos whose results were in the target already, made from the same photo with the same options."""
     not_photos: int = 0
-    """Files of the source that were left out by their names."""
+    """Files of the source that were skipped because of their names."""
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -61,10 +61,12 @@ class Batch:
         stop_on_error: bool = False,
         notify: Callable[[str], None] | None = None,
     ) -> None:
-        """Check storages and model.
+        """Check storages, options and model.
 
-        patterns: which photos, like `*.jpg` or `2024/**/*.png`; by default all that a photo's name ends in. limit: the most
-        photos to do. workers: as many as cores and memory allow by default. watch: go on with photos that arrive.
+        patterns: which photos, like `*.jpg` or `2024/**/*.png`; by default all files with a photo's suffix. limit: the most
+        photos to do. on: what runs the workers, processes of this machine or Ray. workers: how many; by default as many as cores
+        and memory allow. watch: keep running, and do photos as they arrive. stop_on_error: start no photo after one has failed.
+        notify: called with one line about what the batch waits for before it begins.
         Raises UsageError, UnknownModel, ModelUnavailable, ExtraMissing, OutputError.
         """
         self._job, self._on, self._workers = job, on, workers
@@ -86,30 +88,29 @@ class Batch:
         self.summary = Summary()
 
     @property
-    def found(self) -> Found:
-        """How far listing has come."""
-        return self._planner.found
+    def progress(self) -> PlanProgress:
+        """What planning has counted so far."""
+        return self._planner.progress
 
     def plan(self) -> Iterator[Item | Outcome]:
-        """What would be done, without doing it."""
+        """What would be done: items to do, and outcomes of photos that would fail before any work. Nothing is written."""
         yield from limited(self._planner.everything(), self._limit, self._stop.is_set)
-        self._count_found()
+        self._count_planned()
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Do it; one outcome for each photo, in no order.
+        """Do the photos; yields one outcome for each, in any order.
 
-        The target is claimed before the first photo is begun: another batch that is at work on it makes this one an OutputError.
-        Raises EngineError and ModelUnavailable where the model cannot be loaded, OutputError where the source cannot be listed
-        or the target belongs to another batch.
+        The target is claimed before the first photo is started. Raises EngineError and ModelUnavailable where the model cannot
+        be loaded, OutputError where the source cannot be listed or another batch is writing to the target.
         """
         started = time.perf_counter()
         self._target.clear_partial()
         claim = Claim(self._target, notify=self._notify, on_lost=self.stop)
         self._planner.before_first = lambda: self._begin(claim)
         prefetch = Prefetch(self._everything(), self._stop)
-        executed = self._executed(prefetch)
+        outcomes = self._execute(prefetch)
         try:
-            for outcome in executed:
+            for outcome in outcomes:
                 if outcome.status == "done":
                     self.summary.done += 1
                 else:
@@ -119,31 +120,38 @@ class Batch:
                 yield outcome
         finally:
             self._stop.set()
-            executed.close()
+            outcomes.close()
             prefetch.close()
             claim.release()
             self.summary.seconds = time.perf_counter() - started
-            self._count_found()
+            self._count_planned()
         if prefetch.error is not None and not isinstance(prefetch.error, Released):
             raise prefetch.error
         if claim.lost:
             raise OutputError(
-                f"{self._job.target}: another batch has taken this target over, as this one did not answer for "
-                f"{STALE_SECONDS:.0f} s; run the same command again when that one has ended"
+                f"{self._job.target}: another batch took over this target, because this one did not respond for "
+                f"{STALE_SECONDS:.0f} s; run the same command again when the other one has ended"
             )
 
     def stop(self) -> None:
-        """Begin no further photo; those in hand are finished. May be called from a signal handler or another thread."""
+        """Start no further photo and finish those in progress. May be called from a signal handler or another thread."""
         self._stop.set()
 
     def _begin(self, claim: Claim) -> None:
-        claim.take()
-        _check_options(self._target, self._choices, overwrite=self._job.overwrite)
-        if journal.recorded_options(self._target) != self._choices:
-            journal.record_options(self._target, self._choices)
+        """Claim the target and record the options of its results."""
+        try:
+            claim.take()
+            _check_options(self._target, self._choices, overwrite=self._job.overwrite)
+            if journal.recorded_options(self._target) != self._choices:
+                journal.record_options(self._target, self._choices)
+        except LiftoutError:
+            raise
+        except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
+            raise OutputError(f"{self._target.url}: cannot be written: {one_line(error)}") from None
 
-    def _count_found(self) -> None:
-        self.summary.done_before, self.summary.not_photos = self.found.done_before, self.found.not_photos
+    def _count_planned(self) -> None:
+        planned = self.progress
+        self.summary.done_before, self.summary.not_photos = planned.done_before, planned.not_photos
 
     def _everything(self) -> Iterator[Item | Outcome]:
         watch = FolderWatch(self._source.on_disk) if self._watching and self._source.on_disk else None
@@ -158,7 +166,7 @@ class Batch:
         while watch is not None and not self._stop.wait(_TICK):
             yield from self._planner.some(watch.settled())
 
-    def _executed(self, prefetch: Prefetch) -> Generator[Outcome, None, None]:
+    def _execute(self, prefetch: Prefetch) -> Generator[Outcome, None, None]:
         private = self._source.in_this_process or self._target.in_this_process
         if self._on == "ray":
             from liftout.batch.cluster import run_on_ray
@@ -177,8 +185,11 @@ class Batch:
 
 
 def _check_options(target: Storage, chosen: dict[str, Any], *, overwrite: bool) -> None:
-    """Raise UsageError where the target's results were made with other options, and nobody said to replace them."""
-    before = journal.recorded_options(target)
+    """Raise UsageError where the target's results were made with other options and may not be replaced."""
+    try:
+        before = journal.recorded_options(target)
+    except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
+        raise OutputError(f"{target.url}: cannot be read: {one_line(error)}") from None
     if before is None or overwrite:
         return
     different = {name for name in before.keys() | chosen.keys() if before.get(name) != chosen.get(name)}
@@ -192,8 +203,8 @@ def _check_options(target: Storage, chosen: dict[str, Any], *, overwrite: bool) 
             for name in sorted(different - {"background_sha256"})
         )
         raise UsageError(
-            f"{target.url} holds results that were made with other options ({changes}); choose another target, or give "
-            "--overwrite to make them again"
+            f"{target.url} holds results made with other options ({changes}); choose another target, or give --overwrite to "
+            "replace them"
         )
 
 
@@ -207,7 +218,10 @@ def run_batch(
     stop_on_error: bool = False,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> Summary:
-    """Do a batch and say what came of it. Options and errors are those of `Batch`; on_outcome hears of each photo."""
+    """Run a whole batch.
+
+    The options and errors are those of `Batch`. on_outcome: called with the outcome of each photo. Returns the counts.
+    """
     batch = Batch(job, patterns=patterns, limit=limit, on=on, workers=workers, stop_on_error=stop_on_error)
     for outcome in batch.outcomes():
         if on_outcome is not None:

@@ -1,8 +1,8 @@
 """Where photos and cutouts are kept: a folder, a bucket, an archive, through fsspec.
 
-Reading is whole files. Writing is whole files too: on a disk under a temporary name in `.liftout/partial`, then renamed; in
-an object store one PUT, which shows the old object or the new one and nothing between. On a disk each step is there after a
-power failure before the next one begins: content and folders are synchronised.
+Files are read and written whole. On a disk a file is written under a temporary name in `.liftout/partial` and then renamed;
+content and folders are synchronised, so that each step survives a power failure before the next one begins. In an object store
+it is one PUT, which shows the old object or the new one and nothing between.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from liftout.errors import ExtraMissing, OutputError, UsageError
 from liftout.files import is_alive, make_folder, sync_folder
 
 OWN = ".liftout"
-"""Folder in the target that is not a result: the journal, and files being written."""
+"""Folder in the target for the journal, claims and files being written."""
 _PARTIAL = f"{OWN}/partial"
 
 _READ_ONLY = ("zip", "tar", "http", "https", "libarchive", "github", "data", "reference")
@@ -29,24 +29,24 @@ class Entry:
     """A file in a listing."""
 
     name: str
-    """Its last part, without the folder."""
+    """Name without the folder."""
     size: int | None
     signature: str
-    """Changes when the content does: size with etag, checksum or time of change, whatever the store tells."""
+    """Changes when the content does: the size with the etag, checksum or time of change, whichever the store has."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One folder's files by name, and the names of its folders."""
+    """One folder: its files by name, and the names of its subfolders."""
 
     files: dict[str, Entry]
     folders: list[str]
 
 
 class Storage:
-    """A folder or an fsspec URL.
+    """A folder, or an fsspec URL. Paths given to its methods are relative to it, with `/`.
 
-    Methods raise OSError, or what the store's own library raises, where the store fails.
+    Methods raise OSError, or the exceptions of the store's own library, where the store fails.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,29 +58,29 @@ class Storage:
 
     @property
     def on_disk(self) -> Path | None:
-        """The folder where it is, on this machine's disk."""
+        """The folder, where the storage is one on this machine's disk."""
         return Path(self._root) if "file" in self.kinds else None
 
     @property
     def in_this_process(self) -> bool:
-        """Whether other processes cannot see it."""
+        """Whether no other process can see it."""
         return "memory" in self.kinds
 
     @property
     def writable(self) -> bool:
-        """Whether files can be put here one by one and seen by others at once."""
+        """Whether files can be written here one by one, and others see each at once."""
         return not any(kind in _READ_ONLY for kind in self.kinds)
 
     def is_folder(self) -> bool:
-        """Whether there is something to list."""
+        """Whether it exists and is a folder."""
         return bool(self._fs.isdir(self._root))
 
     def is_file(self) -> bool:
-        """Whether it is one file instead."""
+        """Whether it is a file instead of a folder."""
         return bool(self._fs.isfile(self._root))
 
     def listing(self, folder: str) -> Listing:
-        """What a folder holds; nothing where it is not there. Links to folders are not followed."""
+        """What a folder holds; nothing where it does not exist. Links to folders are not followed."""
         path = self._at(folder)
         self._fs.invalidate_cache(path)
         try:
@@ -93,7 +93,7 @@ class Storage:
         folders: list[str] = []
         for info in infos:
             name = info["name"].rstrip("/").rsplit("/", 1)[-1]
-            if name in ("", ".", ".."):  # archives hold names that lead out of them
+            if name in ("", ".", ".."):  # an archive may hold names that lead out of it
                 continue
             if info.get("islink"):
                 info = self._followed(info)
@@ -104,12 +104,12 @@ class Storage:
         return Listing(files, sorted(folders))
 
     def read(self, path: str) -> bytes:
-        """A whole file."""
+        """The content of a file. Raises FileNotFoundError."""
         content: bytes = self._fs.cat_file(self._at(path))
         return content
 
     def write(self, path: str, content: bytes) -> None:
-        """A whole file, in one step; replaces what is there."""
+        """Write a whole file in one step; an existing one is replaced."""
         target = self._at(path)
         if self.on_disk is None:
             self._fs.pipe_file(target, content)
@@ -128,7 +128,7 @@ class Storage:
             partial.unlink(missing_ok=True)
 
     def remove(self, path: str) -> None:
-        """A file; nothing where it is not there."""
+        """Remove a file; nothing happens where it does not exist."""
         target = self._at(path)
         try:
             self._fs.rm_file(target)
@@ -138,17 +138,17 @@ class Storage:
             sync_folder(Path(target).parent)
 
     def size(self, path: str) -> int | None:
-        """Bytes of a file, None where it is not there."""
+        """Bytes of a file; None where it does not exist."""
         target = self._at(path)
         self._fs.invalidate_cache(target.rsplit("/", 1)[0])
         try:
-            found: int = self._fs.info(target)["size"]
+            size: int = self._fs.info(target)["size"]
         except FileNotFoundError:
             return None
-        return found
+        return size
 
     def clear_partial(self) -> None:
-        """Remove what a killed batch of this machine left half-written."""
+        """Remove files that a killed batch of this machine left half-written."""
         if self.on_disk is None:
             return
         for path in (self.on_disk / _PARTIAL).glob("*"):
@@ -158,7 +158,7 @@ class Storage:
                 path.unlink(missing_ok=True)
 
     def _partial(self) -> Path:
-        """A name that says who writes, so that `clear_partial` knows whether somebody still does."""
+        """A temporary name that says which process writes the file, so that `clear_partial` knows whether it still does."""
         folder = Path(self._root) / _PARTIAL
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{socket.gethostname()}@{os.getpid()}-{secrets.token_hex(4)}"
@@ -169,7 +169,7 @@ class Storage:
         return f"{self._root.rstrip('/')}/{path}"
 
     def _followed(self, link: dict[str, Any]) -> dict[str, Any]:
-        """What a link leads to; a broken one is neither file nor folder."""
+        """The target of a link; a broken link is neither file nor folder."""
         try:
             info: dict[str, Any] = self._fs.info(link["name"])
         except OSError:
@@ -183,22 +183,20 @@ class Storage:
 
 
 def check_apart(source: Storage, target: Storage) -> None:
-    """Raise UsageError where outputs could take the place of inputs, or would be inputs of the next run."""
+    """Raise UsageError where outputs could replace inputs, or would be inputs of the next run."""
     if not target.writable:
         raise UsageError(
-            f"{target.url}: cannot be a target, as files there cannot be put one by one; give a folder or a bucket"
+            f"{target.url}: cannot be a target, because files cannot be written there one by one; give a folder or a bucket"
         )
     if source.kinds != target.kinds:
         return
     ours, theirs = (storage._root.rstrip("/") + "/" for storage in (source, target))
     if ours == theirs or ours.startswith(theirs):
-        raise UsageError(
-            f"{source.url} lies in {target.url}: results could replace photos; choose a target outside of the source"
-        )
+        raise UsageError(f"{source.url} is inside {target.url}: results could replace photos; choose another target")
 
 
 def inside(source: Storage, target: Storage) -> str | None:
-    """The target's path within the source, where it lies there; its files are results, not photos."""
+    """The target's path within the source where it is inside of it, as its files are results and not photos; else None."""
     if source.kinds != target.kinds:
         return None
     ours, theirs = (storage._root.rstrip("/") + "/" for storage in (source, target))
@@ -206,14 +204,12 @@ def inside(source: Storage, target: Storage) -> str | None:
 
 
 def open_storage(url: str) -> Storage:
-    """A storage, after a first contact with it. Raises as `Storage`, and OutputError where the store cannot be reached."""
+    """A storage that answers. Raises what `Storage` raises, and OutputError where the store cannot be reached."""
     storage = Storage(url)
     try:
         storage.is_folder()
     except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
-        raise OutputError(
-            f"{url}: cannot be reached: {_one_line(error)}; check the address and the credentials"
-        ) from None
+        raise OutputError(f"{url}: cannot be reached: {one_line(error)}; check the URL and the credentials") from None
     return storage
 
 
@@ -221,8 +217,8 @@ def _connect(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise ExtraMissing("folders and buckets need fsspec; pip install 'liftout[batch]'") from None
-    given = url
+        raise ExtraMissing("folders and buckets need fsspec; run `pip install 'liftout[batch]'`") from None
+    original = url
     if "::" not in url and url.lower().endswith(".zip") and "://" not in url and Path(url).is_file():
         url = f"zip://::{url}"
     if "://" not in url and "::" not in url:
@@ -232,12 +228,12 @@ def _connect(url: str) -> tuple[Any, str]:
     except ImportError as error:
         protocol = url.split("://", 1)[0].rsplit("::", 1)[-1]
         package = _PACKAGES.get(protocol)
-        needs = f"the package {package}; pip install {package}" if package else f"a package: {_one_line(error)}"
-        raise ExtraMissing(f"{given}: {protocol}:// needs {needs}") from None
+        needs = f"the package {package}; run `pip install {package}`" if package else f"a package: {one_line(error)}"
+        raise ExtraMissing(f"{original}: {protocol}:// needs {needs}") from None
     except ValueError as error:
-        raise UsageError(f"{given}: {_one_line(error)}; give a folder or a URL such as s3://bucket/photos") from None
+        raise UsageError(f"{original}: {one_line(error)}; give a folder or a URL such as s3://bucket/photos") from None
     except FileNotFoundError:
-        raise UsageError(f"{given}: no such file") from None
+        raise UsageError(f"{original}: no such file") from None
     return fs, root if isinstance(root, str) else str(root)
 
 
@@ -270,9 +266,10 @@ def _signature(info: dict[str, Any]) -> str:
         "updated",
         "created",
     )
-    told = next((f"{key}={info[key]}" for key in keys if info.get(key) is not None), "")
-    return f"{info.get('size')};{told}"
+    version = next((f"{key}={info[key]}" for key in keys if info.get(key) is not None), "")
+    return f"{info.get('size')};{version}"
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """The message of an error of a store as one line of at most 300 characters."""
     return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -1,4 +1,4 @@
-"""Photos that arrive while a batch runs: changes of a folder, held back until a file is complete."""
+"""Photos that arrive while a batch runs: changed files of a folder, once they are complete."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from liftout.errors import ExtraMissing
 
 SETTLE_SECONDS = 1.0
-"""A file is complete when its size and time have not changed for this long."""
+"""A file counts as complete when its size and time of change have been the same for this long."""
 _TICK_MS = 250
 
 
 class FolderWatch:
-    """Watches a folder and all below it from the moment it is made, so that nothing falls between listing and watching."""
+    """Watches a folder and all below it. Watching starts with the object, so that no file is missed between listing and watching."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises ExtraMissing where watchfiles is not installed."""
+        """Start watching. Raises ExtraMissing where watchfiles is not installed."""
         try:
             from watchfiles import watch
         except ImportError:
-            raise ExtraMissing("--watch needs watchfiles; pip install 'liftout[batch]'") from None
+            raise ExtraMissing("--watch needs watchfiles; run `pip install 'liftout[batch]'`") from None
         self._folder = folder
         self._stopped = threading.Event()
         self._changed: dict[Path, tuple[float, tuple[int, int]]] = {}
@@ -51,20 +51,20 @@ class FolderWatch:
         started.wait(timeout=10)
 
     def settled(self) -> Iterator[str]:
-        """Paths, relative to the folder, of files that changed and then rested for `SETTLE_SECONDS`."""
+        """Paths, relative to the folder, of files that changed and are complete now; each is given once."""
         now = time.monotonic()
-        ready = []
+        complete = []
         with self._lock:
-            for path, (since, seen) in list(self._changed.items()):
+            for path, (since, last_state) in list(self._changed.items()):
                 state = _state(path)
                 if state is None:
                     del self._changed[path]
-                elif state != seen:
+                elif state != last_state:
                     self._changed[path] = (now, state)
                 elif now - since >= SETTLE_SECONDS:
                     del self._changed[path]
-                    ready.append(path.relative_to(self._folder).as_posix())
-        yield from sorted(ready)
+                    complete.append(path.relative_to(self._folder).as_posix())
+        yield from sorted(complete)
 
     def close(self) -> None:
         """Stop watching."""
@@ -73,16 +73,16 @@ class FolderWatch:
 
     def _note(self, path: Path) -> None:
         if path.is_dir():
-            # A folder that was moved here brings files that no event names.
-            for below in path.rglob("*"):
-                if below.is_file():
-                    self._note(below)
+            # There are no events for the files in a folder that was moved here.
+            for file in path.rglob("*"):
+                if file.is_file():
+                    self._note(file)
         elif (state := _state(path)) is not None:
             self._changed[path] = (time.monotonic(), state)
 
 
 def _state(path: Path) -> tuple[int, int] | None:
-    """Size and time of change; None where the file is gone or is none."""
+    """Size and time of change; None where the path is gone or is no file."""
     try:
         stat = path.stat()
     except OSError:

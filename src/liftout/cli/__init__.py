@@ -25,15 +25,15 @@ from liftout.home import home
 
 COMMANDS = {
     "cut": "Cut the subject out of photos.",
-    "convert": "Make a model's checkpoint into a lean network.",
-    "batch": "Cut out folders and buckets of photos, resumable, on this machine or a cluster.",
-    "models": "List, show, pull, remove, verify and add models.",
-    "site": "Write a static site that runs in browsers.",
+    "convert": "Convert a model's checkpoint to a fast network, or make a network smaller.",
+    "batch": "Cut out folders and buckets of photos, on this machine or a cluster.",
+    "models": "List, show, download, remove, verify and add models.",
+    "site": "Write a static site that cuts out photos in the browser.",
     "serve": "Serve the page and the HTTP API.",
-    "bench": "Measure a model with every engine and precision that runs here.",
-    "doctor": "Say what is installed and what would run.",
+    "bench": "Measure the speed of a model on this machine.",
+    "doctor": "Show what is installed and what would run.",
 }
-"""Each name is a module here with a click command of the same name; the text is shown by `--help` without loading it."""
+"""Each name is a module in this folder with a click command of the same name. `--help` shows the text without loading it."""
 
 
 _CHOICES = "\n\t"
@@ -41,7 +41,7 @@ _CHOICES = "\n\t"
 
 
 class _Commands(click.Group):
-    """Commands by name; anything else that looks like an input is for `cut`."""
+    """Commands by name. An argument that looks like a photo instead of a command goes to `cut`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -76,11 +76,14 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `liftout`: runs a command and ends the process with its status."""
-    given = sys.argv[1:] if arguments is None else arguments
+    """Entry point of `liftout`: runs a command and ends the process with its exit status.
+
+    arguments: without the program's name; by default those of the process.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        with _terminable():
-            status = cli.main(args=_with_cut(given), prog_name="liftout", standalone_mode=False)
+        with _clean_up_on_termination():
+            status = cli.main(args=_with_cut(arguments), prog_name="liftout", standalone_mode=False)
     except click.exceptions.Abort:
         status = 130
     except KeyboardInterrupt:
@@ -94,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
             click.echo(f"`{error.ctx.command_path} --help` shows how it is used", err=True)
         status = 2
     except LiftoutError as error:
-        if "--debug" in given:
+        if "--debug" in arguments:
             raise
         click.echo(printable(f"liftout: {error}"), err=True)
         status = exit_status(error)
@@ -105,11 +108,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does, so that it cleans up; what was killed before it could is cleaned up first."""
+def _clean_up_on_termination() -> Iterator[None]:
+    """Make SIGTERM end a command as Ctrl-C does, so that it cleans up; before that, clean up after commands that were killed."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # cleaning up is not interrupted once more
+        signal.signal(number, signal.SIG_IGN)  # a second signal does not interrupt the clean-up
         raise KeyboardInterrupt
 
     for name in ("packs", "models"):
@@ -125,7 +128,7 @@ def _terminable() -> Iterator[None]:
 
 
 def exit_status(error: LiftoutError) -> int:
-    """The exit status that stands for an error outside of any single photo."""
+    """The exit status for an error that is not about a single photo."""
     if isinstance(error, UsageError):
         return 2
     if isinstance(error, ModelUnavailable | EngineError):
@@ -134,7 +137,7 @@ def exit_status(error: LiftoutError) -> int:
 
 
 def _with_cut(arguments: list[str]) -> list[str]:
-    """`liftout --mask photo.jpg`: options before the first photo belong to `cut` too."""
+    """Arguments with `cut` in front where they begin with an option, as in `liftout --mask photo.jpg`."""
     first = arguments[0] if arguments else ""
     if first.startswith("-") and first not in ("-h", "--help", "--version"):
         return ["cut", *arguments]

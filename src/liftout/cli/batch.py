@@ -30,23 +30,34 @@ INTERRUPTED = 130
 @params.options_of(RunOptions)
 @fetching.accept_license_option
 @click.option(
-    "--on", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What runs the work."
+    "--on",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Run on this machine or on a Ray cluster.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), metavar="N", help="Workers; as many as cores and memory allow by default."
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Number of workers. [default: as many as cores and memory allow]",
 )
 @click.option(
-    "--pattern", "patterns", multiple=True, metavar="GLOB", help="Only these photos, like *.jpg or 2024/**/*.png."
+    "--pattern",
+    "patterns",
+    multiple=True,
+    metavar="GLOB",
+    help="Only photos that match, like *.jpg or 2024/**/*.png; may be repeated.",
 )
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Do at most N photos.")
-@click.option("--watch", is_flag=True, help="Go on with photos that arrive in SRC, until interrupted.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Process at most N photos.")
+@click.option("--watch", is_flag=True, help="Keep running and process photos as they arrive in SRC, until interrupted.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option(
     "--on-error",
     type=click.Choice(["continue", "stop"]),
     default="continue",
     show_default=True,
-    help="Whether a failed photo ends the batch.",
+    help="Whether to continue or stop after a photo fails.",
 )
 @click.option(
     "--retries",
@@ -54,11 +65,13 @@ INTERRUPTED = 130
     default=2,
     show_default=True,
     metavar="N",
-    help="New tries after failures of storage, network or a worker.",
+    help="Retries after a failure of storage, network or a worker.",
 )
 @click.option("--report", metavar="FILE|URL", help="Write one line of JSON for each photo.")
 @click.option(
-    "--overwrite", is_flag=True, help="Replace files in DST that no batch made, or that were made with other options."
+    "--overwrite",
+    is_flag=True,
+    help="Replace files in DST that were not made by a batch, or were made with other options.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -85,13 +98,13 @@ def batch(
     """Cut out all photos of a folder or bucket.
 
     SRC and DST are folders or URLs (s3://, gs://, az://, ...). The tree is mirrored: a/cat.jpg becomes a/cat.png. Photos that
-    are done already are left alone, so that the same line goes on after an interruption; photos are never removed.
+    are done already are skipped: run the same command again to resume. Photos are never removed.
     """
     from liftout.batch.job import Job
     from liftout.batch.run import Batch
 
     if as_json and report is not None:
-        raise UsageError("--json prints the report and --report writes it; give one of them")
+        raise UsageError("--json prints the report and --report writes it to a file; give one of them")
     result: ResultOptions = params.read(ResultOptions, values)
     run: RunOptions = params.read(RunOptions, values)
     fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json, precision=run.precision)
@@ -114,17 +127,17 @@ def batch(
 def _dry_run(planned: Batch, *, quiet: bool) -> int:
     from liftout.batch.job import Item
 
-    todo = failed = 0
+    to_do = failed = 0
     for item in planned.plan():
         if isinstance(item, Item):
-            todo += 1
+            to_do += 1
             click.echo(printable(f"{item.path} -> {item.output}"))
         else:
             failed += 1
             click.echo(printable(f"liftout: {item.error}"), err=True)
     if not quiet:
         done_before = planned.summary.done_before
-        click.echo(f"{todo} to do, {done_before} done before, {failed} that would fail; nothing was written", err=True)
+        click.echo(f"{to_do} to do, {done_before} done before, {failed} that would fail; nothing was written", err=True)
     return 1 if failed else 0
 
 
@@ -134,14 +147,14 @@ def _run(planned: Batch, report: Any, *, quiet: bool) -> int:
     with ExitStack() as stack:
         lines = stack.enter_context(Report(report)) if report is not None else None
         interrupted = stack.enter_context(_interruptible(planned))
-        glued = report is sys.stdout and sys.stdout.isatty()
-        printer = stack.enter_context(photo_progress(quiet=quiet or glued))
+        on_one_terminal = report is sys.stdout and sys.stdout.isatty()
+        printer = stack.enter_context(photo_progress(quiet=quiet or on_one_terminal))
         for outcome in planned.outcomes():
             if lines is not None:
                 lines.add(outcome)
             if outcome.status == "failed":
                 printer.err(f"liftout: {outcome.error}")
-            printer.advance(total=planned.found.pending, complete=planned.found.complete)
+            printer.advance(total=planned.progress.pending, complete=planned.progress.complete)
     summary = planned.summary
     summary.interrupted = bool(interrupted)
     if not quiet:
@@ -157,26 +170,26 @@ def _sentence(summary: Summary) -> str:
     if summary.done_before:
         parts.append(f"{summary.done_before} done before")
     if summary.not_photos:
-        parts.append(f"{summary.not_photos} files that are no photos by their names")
+        parts.append(f"{summary.not_photos} other files skipped")
     text = ", ".join(parts) + f"; {summary.seconds:.1f} s, {rate:.2f} photos a second"
-    return text + ("; interrupted, the same line goes on from here" if summary.interrupted else "")
+    return text + ("; interrupted: run the same command again to resume" if summary.interrupted else "")
 
 
 @contextmanager
 def _interruptible(planned: Batch) -> Iterator[list[int]]:
-    """The first Ctrl-C (or SIGTERM) lets photos in hand be finished, the second ends at once. The list says which came."""
-    came: list[int] = []
+    """The first Ctrl-C or SIGTERM finishes the photos in progress, the second quits. Yields the list of signals received."""
+    received: list[int] = []
 
     def handle(number: int, _: FrameType | None) -> None:
-        came.append(number)
-        if len(came) > 1:
+        received.append(number)
+        if len(received) > 1:
             raise KeyboardInterrupt
         planned.stop()
-        click.echo("stopping: photos in hand are finished; once more ends at once", err=True)
+        click.echo("stopping after the photos in progress; press Ctrl-C again to quit now", err=True)
 
-    held = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield came
+        yield received
     finally:
-        for number, handler in held.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

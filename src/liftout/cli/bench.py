@@ -31,7 +31,7 @@ _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB"
     multiple=True,
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The same as IMAGE. [default: a made photo of 2 megapixels]",
+    help="The same as IMAGE. [default: a generated photo of 2 megapixels]",
 )
 @params.options_of(RunOptions, leave_out=("engine", "device", "precision", "max_pixels"))
 @click.option(
@@ -40,7 +40,7 @@ _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB"
     default=5,
     show_default=True,
     metavar="N",
-    help="How often each photo is cut; the figures are medians.",
+    help="How often each photo is cut; figures are medians.",
 )
 @fetching.accept_license_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -56,10 +56,10 @@ def bench(
     debug: bool,
     **values: Any,
 ) -> int:
-    """Measure a model with every engine and precision that runs on this machine, and say which of them `auto` takes.
+    """Measure a model with every engine and precision that runs on this machine, and show which one `auto` uses.
 
-    MODEL is a name or the folder of a pack; a name that is not on this machine is fetched, as `liftout cut` does. Each row is
-    measured in a process of its own: a photo's bytes become the bytes of a PNG.
+    MODEL is a name or the folder of a pack; a model that is not on this machine is downloaded first. Each row is measured in a
+    process of its own, from the bytes of a photo to the bytes of a PNG.
     """
     from liftout import measure
     from liftout.images import decode
@@ -67,61 +67,61 @@ def bench(
     options: RunOptions = params.read(RunOptions, values)
     resolved = fetching.have(options.model, accept_license=accept_license, quiet=quiet or as_json)
     for photo in (*images, *photos):
-        decode(photo)  # says what is wrong with it, once
-    taken, reason = measure.automatic(resolved)
+        decode(photo)  # raises once what is wrong with it, instead of once for each row
+    automatic, reason = measure.automatic(resolved)
     rows: list[tuple[Combination, Figures | str]] = []
-    with _given((*images, *photos)) as given:
+    with _photos_or_sample((*images, *photos)) as measured:
         if not as_json:
             size = " x ".join(str(side) for side in resolved.spec.input.size)
-            shown = ", ".join(photo.name for photo in (*images, *photos)) or "a made photo of 2 megapixels"
-            click.echo(f"{resolved.spec.name} ({resolved.source}, {size}), {shown}, {usable_cores()} cores")
+            names = ", ".join(photo.name for photo in (*images, *photos)) or "a generated photo of 2 megapixels"
+            click.echo(f"{resolved.spec.name} ({resolved.source}, {size}), {names}, {usable_cores()} cores")
             click.echo(_line(_HEADER))
         for combination in measure.combinations(options.model):
             figures = measure.run(
-                combination, options.model, given, repeats=repeats, edges=options.edges, threads=options.threads
+                combination, options.model, measured, repeats=repeats, edges=options.edges, threads=options.threads
             )
             rows.append((combination, figures))
             if not as_json:
-                click.echo(_row(combination, figures) + ("  <- auto" if combination == taken else ""))
+                click.echo(_row(combination, figures) + ("  <- auto" if combination == automatic else ""))
     if as_json:
-        click.echo(json.dumps(_report(resolved, rows, taken, reason), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_report(resolved, rows, automatic, reason), indent=2, ensure_ascii=False))
     else:
-        click.echo(f"auto takes {taken}: {reason}")
+        click.echo(f"auto uses {automatic}: {reason}")
     return 0 if any(not isinstance(figures, str) for _, figures in rows) else 1
 
 
 def _report(
-    resolved: ResolvedModel, rows: list[tuple[Combination, Figures | str]], taken: Combination, reason: str
+    resolved: ResolvedModel, rows: list[tuple[Combination, Figures | str]], automatic: Combination, reason: str
 ) -> dict[str, Any]:
     return {
         "model": resolved.spec.name,
         "source": resolved.source,
         "size": list(resolved.spec.input.size),
         "cores": usable_cores(),
-        "auto": {**dataclasses.asdict(taken), "reason": reason},
+        "auto": {**dataclasses.asdict(automatic), "reason": reason},
         "rows": [
             {
                 **dataclasses.asdict(combination),
-                "auto": combination == taken,
-                **({"error": told} if isinstance(told, str) else dataclasses.asdict(told)),
+                "auto": combination == automatic,
+                **({"error": figures} if isinstance(figures, str) else dataclasses.asdict(figures)),
             }
-            for combination, told in rows
+            for combination, figures in rows
         ],
     }
 
 
-def _row(combination: Combination, told: Figures | str) -> str:
-    if isinstance(told, str):
-        return f"{combination!s:20}  {told}"
-    peak = f"{told.peak_bytes / 1e6:.0f}" if told.peak_bytes else "?"
+def _row(combination: Combination, figures: Figures | str) -> str:
+    if isinstance(figures, str):
+        return f"{combination!s:20}  {figures}"
+    peak = f"{figures.peak_bytes / 1e6:.0f}" if figures.peak_bytes else "?"
     return _line(
         (
             str(combination),
-            f"{told.load_seconds:.2f}",
-            f"{1000 * told.network_seconds:.0f}",
-            f"{told.photo_seconds:.2f}",
-            f"{told.photo_cpu_seconds:.2f}",
-            f"{1 / told.photo_seconds:.2f}",
+            f"{figures.load_seconds:.2f}",
+            f"{1000 * figures.network_seconds:.0f}",
+            f"{figures.photo_seconds:.2f}",
+            f"{figures.photo_cpu_seconds:.2f}",
+            f"{1 / figures.photo_seconds:.2f}",
             peak,
         )
     )
@@ -132,8 +132,8 @@ def _line(cells: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def _given(photos: tuple[Path, ...]) -> Iterator[tuple[Path, ...]]:
-    """The photos, or one that is made for the time of the measurement."""
+def _photos_or_sample(photos: tuple[Path, ...]) -> Iterator[tuple[Path, ...]]:
+    """The photos, or where there are none a generated one, which is removed at the end."""
     if photos:
         yield photos
         return

@@ -48,12 +48,12 @@ class _Job:
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
-    "--output", "-o", metavar="FILE|DIR|-", help="File, folder or - for standard output; by default beside the photo."
+    "--output", "-o", metavar="FILE|DIR|-", help="File, folder, or - for standard output. [default: beside the photo]"
 )
 @params.options_of(ResultOptions)
 @params.options_of(RunOptions)
 @fetching.accept_license_option
-@click.option("--overwrite", is_flag=True, help="Replace outputs that are there already.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each photo.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -69,8 +69,8 @@ def cut(
 ) -> int:
     """Cut the subject out of photos.
 
-    IMAGE is a file, or - for standard input. The result is written as <name>-cutout.png beside the photo unless -o says
-    otherwise; a failing photo leaves no file and does not stop the others.
+    IMAGE is a file, or - for standard input. The result is written as <name>-cutout.png beside the photo, unless -o names another
+    place. A photo that fails leaves no file and does not stop the others.
     """
     result: ResultOptions = params.read(ResultOptions, values)
     run: RunOptions = params.read(RunOptions, values)
@@ -120,14 +120,14 @@ def cut(
 
 
 def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) -> Iterator[_Job]:
-    """What goes where. Raises UsageError where the call as a whole makes no sense."""
+    """The input and output of each photo. Raises UsageError where the call as a whole makes no sense."""
     from liftout.images import FORMATS, format_of
 
     many = len(images) > 1
     if images.count(STREAM) > 1:
         raise UsageError("standard input (-) can be read only once")
     if output == STREAM and many:
-        raise UsageError(f"{len(images)} photos cannot all go to standard output; give -o DIR")
+        raise UsageError(f"{len(images)} photos cannot all be written to standard output; give -o DIR")
     folder: Path | None = None
     file: Path | None = None
     if output is not None and output != STREAM:
@@ -135,18 +135,20 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
         if path.is_dir() or output.endswith(("/", "\\")) or not path.suffix or (many and not path.suffix):
             folder = path
         elif many:
-            raise UsageError(f"{len(images)} photos cannot all become {output}; give -o DIR (a name that ends in /)")
+            raise UsageError(
+                f"{len(images)} photos cannot all be written to {output}; give -o DIR (a name that ends in /)"
+            )
         else:
             file = path
             if result.format is None:
                 format_of(path.name)
     if folder is not None:
-        _make(folder)
+        _make_folder(folder)
     elif file is not None:
-        _make(file.parent)
+        _make_folder(file.parent)
     suffix = FORMATS[result.format or "png"].suffix
     ending = ("-mask" if result.mask else "-cutout") + suffix
-    taken: dict[Path, str] = {}
+    first_source: dict[Path, str] = {}
     for source in images:
         if file is not None:
             target: Path | None = file
@@ -156,24 +158,24 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
             stem = "stdin" if source == STREAM else Path(source).stem
             target = (folder or Path(source).parent) / f"{stem}{ending}"
         if target is None and sys.stdout.isatty():
-            raise UsageError("a picture would go to the terminal; give -o FILE or redirect standard output")
-        shared = target is not None and taken.setdefault(target, source) != source
+            raise UsageError("standard output is a terminal; give -o FILE or redirect it")
+        shared = target is not None and first_source.setdefault(target, source) != source
         yield _Job(source, target, shared)
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made a folder: {error.strerror}") from None
+        raise UsageError(f"{folder}: the folder cannot be created: {error.strerror}") from None
 
 
 def _cutouts(
     remover: Remover, jobs: list[_Job], refusal: Callable[[_Job], OutputError | None]
 ) -> Iterator[tuple[_Job, Cutout | LiftoutError]]:
-    """Every job, in order, with its cutout or with what is wrong; while one is written, the next photos are under way.
+    """Each job, in order, with its cutout or its error. While one is written, the next photos are already being cut.
 
-    refusal: why a job is not begun, asked when all jobs before it have ended or are sure to have other outputs.
+    refusal: the reason not to start a job, asked when every job before it has ended or certainly has another output.
     """
     waiting = deque(jobs)
     while waiting:
@@ -191,7 +193,7 @@ def _cutouts(
                 cutout: Cutout | LiftoutError = next(cutouts)
             except (EngineError, ExtraMissing) as error:
                 yield waiting.popleft(), error
-                break  # it ended the others that were under way; they begin again
+                break  # the error ended the photos in progress as well; they start again
             yield waiting.popleft(), cutout
 
 
@@ -206,7 +208,7 @@ def _alone(remover: Remover, job: _Job) -> Cutout | LiftoutError:
 
 
 def _refusal(job: _Job, result: ResultOptions, written: dict[Path, str], *, overwrite: bool) -> OutputError | None:
-    """Why a photo is not even opened. written: the photos of this call that are done, by their results."""
+    """The reason not to open a photo, if there is one. written: source by result, of the photos of this call that are done."""
     if job.target is None or not job.target.exists():
         return None
     if job.source != STREAM and _same_file(Path(job.source), job.target):
@@ -215,10 +217,10 @@ def _refusal(job: _Job, result: ResultOptions, written: dict[Path, str], *, over
         return OutputError(f"{job.source}: the result would replace the background {job.target}; give another -o")
     if job.shared and job.target in written:
         return OutputExists(
-            f"{job.source}: {job.target} is the result of {written[job.target]} already; give another -o"
+            f"{job.source}: {job.target} is already the result of {written[job.target]}; give another -o"
         )
     if not overwrite:
-        return OutputExists(f"{job.target} is there already; give --overwrite to replace it, or another -o")
+        return OutputExists(f"{job.target} already exists; give --overwrite to replace it, or another -o")
     return None
 
 
@@ -230,7 +232,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _write(cutout: Cutout, job: _Job, result: ResultOptions, *, overwrite: bool) -> dict[str, Any]:
-    """Write one cutout where it goes. Raises OutputError."""
+    """Write one cutout to its output; returns the facts for --json. Raises OutputError."""
     from liftout.files import write_whole
     from liftout.render import render
 

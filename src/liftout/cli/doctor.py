@@ -1,4 +1,4 @@
-"""`liftout doctor`: what is installed, and what would run."""
+"""`liftout doctor`: what is installed, and what would run and why."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ EXTRAS = {
     "ray": "ray",
     "heif": "pillow-heif",
 }
-"""Extra, and the package whose presence shows that it is installed."""
+"""A package of each extra, whose presence shows that the extra is installed."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Say what is installed, and which engine, device and precision would run and why."""
+    """Show what is installed, and which engine, device and precision would run and why."""
     report = examine()
     if as_json:
         click.echo(json.dumps(report, indent=2))
@@ -43,7 +43,7 @@ def doctor(as_json: bool) -> None:
 
 
 def examine() -> dict[str, dict[str, Any]]:
-    """Facts by section."""
+    """All facts that `liftout doctor` prints, by section and name."""
     return {"installed": _installed(), "would run": _would_run(), "models": _models(), "environment": _environment()}
 
 
@@ -58,7 +58,7 @@ def _installed() -> dict[str, str]:
 
 
 def _would_run() -> dict[str, str]:
-    """What `auto` takes for a model other than the built-in one, why, and what an installation would change."""
+    """What `auto` uses for models other than the built-in one, why, and what installing an extra would change."""
     import onnxruntime
 
     from liftout.engines.choice import choose, cuda_engine, has_nvidia, installed, openvino_capabilities, why_no_cuda
@@ -86,12 +86,12 @@ def _would_run() -> dict[str, str]:
 
 
 def _verdicts() -> dict[str, str]:
-    """Which models run in a faster precision here, as their first photos decided."""
-    told: dict[str, list[str]] = {}
+    """Which models run in a faster precision on this machine, as the check on their first photos decided."""
+    found: dict[str, list[str]] = {}
     for model, engine, precision, agrees in verdicts():
         word = "agrees" if agrees else "does not agree, so fp32 runs"
-        told.setdefault(model, []).append(f"{engine} {precision} {word}")
-    return {f"tried with {model}": "; ".join(dict.fromkeys(words)) for model, words in told.items()}
+        found.setdefault(model, []).append(f"{engine} {precision} {word}")
+    return {f"tried with {model}": "; ".join(dict.fromkeys(words)) for model, words in found.items()}
 
 
 def _models() -> dict[str, str]:

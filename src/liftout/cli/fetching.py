@@ -1,4 +1,4 @@
-"""What the commands that may fetch a model share: the licence option, and having the model before the work begins."""
+"""For commands that may download a model: the licence option, and getting the model before the work begins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from liftout.cli.progress import shown
+from liftout.cli.terminal import printable
 from liftout.engines.choice import computes
 from liftout.errors import UsageError
 from liftout.loading import converter
@@ -25,7 +26,7 @@ def accept_license_option(function: _F) -> _F:
         "--accept-license",
         multiple=True,
         metavar="NAME",
-        help="Accept the licence of this model (or of this name) where it restricts use; remembered.",
+        help="Accept the restricted licence of this model, or the licence of this name; remembered.",
     )(function)
 
 
@@ -59,10 +60,10 @@ def accepted(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def notifier(*, quiet: bool) -> Notify:
-    """Lines that a person should read, on standard error."""
+    """A function that prints lines for the user on standard error; prints nothing where `quiet` is set."""
 
     def notify(line: str) -> None:
         if not quiet:
-            click.echo(f"liftout: {line}", err=True)
+            click.echo(printable(f"liftout: {line}"), err=True)
 
     return notify

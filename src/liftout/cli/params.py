@@ -1,4 +1,4 @@
-"""Click options made from the options schema."""
+"""Command-line options made from the declarations in `liftout.options`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def options_of(schema: type[Any], *, leave_out: tuple[str, ...] = ()) -> Callable[[_F], _F]:
-    """Decorate a command with one option for each field of an options dataclass."""
+    """A decorator that adds one option for each field of an options dataclass, except those in `leave_out`."""
 
     def decorate(function: _F) -> _F:
         for field in reversed(dataclasses.fields(schema)):
@@ -26,24 +26,24 @@ def options_of(schema: type[Any], *, leave_out: tuple[str, ...] = ()) -> Callabl
 
 
 def read(schema: type[Any], values: dict[str, Any]) -> Any:
-    """Take the fields of an options dataclass out of a command's values, and make one."""
+    """An options object from a command's values; its fields are removed from `values`. Raises UsageError for a bad value."""
     return schema(
         **{field.name: values.pop(field.name) for field in dataclasses.fields(schema) if field.name in values}
     )
 
 
 def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], _F]:
-    described, wanted, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
-    names = [f"--{field.name.replace('_', '-')}", *([f"-{described.short}"] if described.short else [])]
-    settings: dict[str, Any] = {"help": described.help, "default": field.default}
-    if wanted is bool:
+    description, value_type, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
+    names = [f"--{field.name.replace('_', '-')}", *([f"-{description.short}"] if description.short else [])]
+    settings: dict[str, Any] = {"help": description.help, "default": field.default}
+    if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
     if allowed is not None:
         settings["type"] = click.Choice(list(allowed))
-    elif wanted is int:
-        settings["type"] = click.IntRange(described.low, described.high)
+    elif value_type is int:
+        settings["type"] = click.IntRange(description.low, description.high)
     else:
-        settings["type"] = wanted
-    if described.metavar:
-        settings["metavar"] = described.metavar
+        settings["type"] = value_type
+    if description.metavar:
+        settings["metavar"] = description.metavar
     return click.option(*names, show_default=field.default is not None, **settings)

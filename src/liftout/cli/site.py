@@ -1,4 +1,4 @@
-"""`liftout site`: a static site that cuts photos in the visitor's browser."""
+"""`liftout site`: a static site that cuts out photos in the visitor's browser."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def site(
     liftout site public/ --models pocket u2netp birefnet-general-lite
     liftout site public/ --models packs/birefnet-general-lite-512
 
-    Models that are not on this machine are fetched first.
+    Models that are not on this machine are downloaded first.
     """
     from liftout import site as sites
 
     if more and not named:
-        raise click.UsageError(f"`{more[0]}` is not expected here; name models with --models")
+        raise click.UsageError(f"unexpected argument `{more[0]}`; name models with --models")
     names = [*named, *more] or [DEFAULT_MODEL]
     for name in names:
         if sites.pack_folder(name) is None:
@@ -55,7 +55,7 @@ def site(
         return
     click.echo(
         f"{folder} is ready; serve it with the headers Cross-Origin-Opener-Policy: same-origin and "
-        "Cross-Origin-Embedder-Policy: require-corp, which give the network all cores "
-        "(the page sets them itself where a host cannot)",
+        "Cross-Origin-Embedder-Policy: require-corp, so that the network can use all cores "
+        "(without them the page reloads once and sets them itself)",
         err=True,
     )
