@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from liftout.models import packs
 from liftout.models.add import add_folder
 from liftout.models.catalog import find
 from liftout.models.resolve import locate
+from liftout.processor import processor
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"no real weights in {WEIGHTS}")
@@ -52,6 +54,10 @@ def test_int8_pack_is_smaller_agrees_and_says_so(pocket_int8: Path) -> None:
     assert told["iou_at_128"] >= BARS["int8"].iou
     assert told["below_bar"] is False
     assert told["worst"]["photo"].endswith(".jpg")
+    assert told["worst"]["mean_difference"] >= told["worst_iou"]["mean_difference"]
+    assert told["worst"]["iou_at_128"] >= told["worst_iou"]["iou_at_128"]
+    assert told["bar"] == {"mean_difference": 0.02, "iou_at_128": 0.97, "bounds": "averages over the photos"}
+    assert told["processor"] == processor()
     with Image.open(pocket_int8 / "agreement.png") as picture:
         assert picture.width > 900
     types = {node.op_type for node in onnx.load(pack.network).graph.node}
@@ -103,7 +109,10 @@ def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path)
     assert "liftout convert pocket --precision int8" in missing.stderr
     made = liftout("convert", POCKET, "--precision", "int8")
     assert made.returncode == 0, made.stderr
-    assert "mean difference" in made.stdout
+    assert "(average; at least 0.97)" in made.stdout
+    assert re.search(r"worst mean difference +0\.\d+, IoU [01]\.\d+: \w+\.jpg", made.stdout)
+    assert re.search(r"worst IoU +0\.\d+, IoU [01]\.\d+: \w+\.jpg", made.stdout)
+    assert processor() in made.stdout
     assert (own_home / "packs" / "pocket-int8").is_dir()
     cut = liftout("cut", photo, "--precision", "int8", "-o", str(tmp_path / "a.png"))
     assert cut.returncode == 0, cut.stderr

@@ -248,7 +248,7 @@ def _shortfall(name: str, precision: str, agreement: Agreement) -> str | None:
         return None
     return (
         f"{name}: {precision} differs from fp32 by {agreement.difference:.4f} on average (at most {bar.mean} allowed), "
-        f"IoU {agreement.iou:.4f} (at least {bar.iou})"
+        f"average IoU {agreement.iou:.4f} (at least {bar.iou})"
     )
 
 

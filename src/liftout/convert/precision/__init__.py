@@ -21,6 +21,7 @@ from liftout.convert.precision.photos import Named, Photos
 from liftout.engines import EngineOptions, NetworkFile, open_network
 from liftout.models.packs import NETWORK
 from liftout.models.spec import ModelSpec
+from liftout.processor import processor
 from liftout.progress import Progress
 
 __all__ = ["Agreement", "Photos", "Reduced", "photos", "reduce_network", "report", "write_half", "write_int8"]
@@ -39,7 +40,8 @@ def reduce_network(
 ) -> tuple[Agreement, dict[str, object]]:
     """Write `network.onnx` (and `weights.bin`) of a reduced precision into `folder`.
 
-    source: the fp32 network. Returns its agreement with the source on `pictures.measuring`, and facts for the manifest.
+    source: the fp32 network. Returns its agreement with the source on `pictures.measuring`, and facts for the manifest: the bar, the
+    processor that both ran on, for int8 its layers.
     """
     reference = open_network(source, engine="onnxruntime", options=EngineOptions(precision="fp32"))
     try:
@@ -57,8 +59,7 @@ def reduce_network(
             reduced.close()
     finally:
         reference.close()
-    bar = BARS[precision]
-    return agreement, {**facts, "bar": {"mean_difference": bar.mean, "iou_at_128": bar.iou}}
+    return agreement, {**facts, "bar": BARS[precision].to_dict(), "processor": processor()}
 
 
 def _counted(photos: Sequence[Named], progress: Progress | None) -> Iterator[Named]:

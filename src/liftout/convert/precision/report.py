@@ -23,19 +23,26 @@ _GAIN = 8
 def lines(agreement: Mapping[str, Any]) -> list[str]:
     """What a person should know of an agreement that a manifest records."""
     bar = agreement.get("bar", {})
-    worst = agreement["worst"]
     told = [
         f"agreement with fp32 on {agreement['photos']} photos:",
-        f"  mean difference of alpha    {agreement['mean_difference']:.5f}   (at most {bar.get('mean_difference')})",
+        f"  mean difference of alpha    {agreement['mean_difference']:.5f}   (average; at most {bar.get('mean_difference')})",
         f"  99.9th percentile           {agreement['p99_9_difference']:.5f}",
-        f"  IoU at 128                  {agreement['iou_at_128']:.5f}   (at least {bar.get('iou_at_128')})",
-        f"  worst photo                 {worst['photo']}: {worst['mean_difference']:.5f}, IoU {worst['iou_at_128']:.5f}",
+        f"  IoU at 128                  {agreement['iou_at_128']:.5f}   (average; at least {bar.get('iou_at_128')})",
+        f"  worst mean difference       {_on_photo(agreement['worst'])}",
     ]
+    if "worst_iou" in agreement:  # packs made before it was recorded
+        told.append(f"  worst IoU                   {_on_photo(agreement['worst_iou'])}")
+    if "processor" in agreement:
+        told.append(f"  measured on                 {agreement['processor']}")
     if kept := agreement.get("layers_in_float"):
         told.append(f"  {len(kept)} of {agreement['layers']} layers stay in float, by measurement")
     if agreement.get("below_bar"):
         told.append("  BELOW ITS BAR: kept because of --force")
     return told
+
+
+def _on_photo(worst: Mapping[str, Any]) -> str:
+    return f"{worst['mean_difference']:.5f}, IoU {worst['iou_at_128']:.5f}: {worst['photo']}"
 
 
 def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec, photos: Sequence[Named]) -> None:
