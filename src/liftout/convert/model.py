@@ -27,7 +27,6 @@ from liftout.models.catalog import find
 from liftout.models.hashes import Expectation, Fingerprint
 from liftout.models.resolve import ResolvedModel
 from liftout.models.spec import ModelSpec
-from liftout.networks import ARCHITECTURES, read_checkpoint
 from liftout.progress import Progress
 
 Layout = Literal["pack", "onnx", "huggingface"]
@@ -277,12 +276,14 @@ def _require_free(target: Path, *, overwrite: bool) -> None:
 
 
 def _rebuildable(spec: ModelSpec) -> bool:
+    from liftout.networks import ARCHITECTURES  # PyTorch, which a graph that keeps its form does without
 
     return spec.architecture in ARCHITECTURES
 
 
 def _build(job: _Job, checkpoint: Path, *, sigmoid: bool) -> LeanNetwork:
     from liftout.convert.network import build_network
+    from liftout.networks import read_checkpoint
 
     spec = job.spec
     try:
