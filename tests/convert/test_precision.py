@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -37,6 +38,17 @@ POCKET = "pocket"
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIFTOUT_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def few_photos(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
+    """A folder to calibrate on where it does not matter on what: four photos calibrate, one measures."""
+    folder = tmp_path_factory.mktemp("few")
+    for path in sorted(examples.glob("*.jpg")):
+        with Image.open(path) as photo:
+            photo.thumbnail((256, 256))
+            photo.save(folder / path.name)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -85,19 +97,24 @@ def test_real_u2netp_meets_its_bar_on_other_photos(precision: str, tmp_path: Pat
     assert measure(second, first, full.spec, named).meets(BARS[precision])
 
 
-def test_what_falls_short_is_refused_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_falls_short_is_refused_unless_forced(
+    few_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from liftout.convert import model as conversion
 
     monkeypatch.setitem(conversion.BARS, "int8", type(BARS["int8"])(1e-9, 1.0))
+    convert = functools.partial(
+        convert_model, find(POCKET), locate(POCKET), precision="int8", calibrate=few_photos, out_dir=tmp_path
+    )
     with pytest.raises(BelowBar, match="nothing was written") as caught:
-        convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path)
+        convert()
     assert "\n" not in str(caught.value)
     assert list(tmp_path.glob("*int8*")) == []
-    forced = convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path, keep_below_bar=True)
+    forced = convert(keep_below_bar=True)
     assert packs.read(forced).manifest.agreement["below_bar"] is True
 
 
-def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path) -> None:
+def test_command_line_makes_a_pack_that_cut_uses(few_photos: Path, tmp_path: Path, own_home: Path) -> None:
     def liftout(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "liftout", *arguments], capture_output=True, text=True, check=False
@@ -107,7 +124,7 @@ def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path)
     missing = liftout("cut", photo, "--precision", "int8", "-o", str(tmp_path / "a.png"))
     assert missing.returncode == 3
     assert "liftout convert pocket --precision int8" in missing.stderr
-    made = liftout("convert", POCKET, "--precision", "int8")
+    made = liftout("convert", POCKET, "--precision", "int8", "--calibrate", str(few_photos))
     assert made.returncode == 0, made.stderr
     assert "(average; at least 0.97)" in made.stdout
     assert re.search(r"worst mean difference +0\.\d+, IoU [01]\.\d+: \w+\.jpg", made.stdout)
@@ -129,9 +146,13 @@ def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path)
     assert "meets its bar" in verified.stdout
 
 
-def test_sensitive_layers_are_found_and_stay_in_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sensitive_layers_are_found_and_stay_in_float(
+    few_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(int8, "_ENOUGH", 0.05)  # so that all layers at once are too many
-    folder = convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path, keep_below_bar=True)
+    folder = convert_model(
+        find(POCKET), locate(POCKET), precision="int8", calibrate=few_photos, out_dir=tmp_path, keep_below_bar=True
+    )
     told = packs.read(folder).manifest.agreement
     assert 0 < len(told["layers_in_float"]) < told["layers"]
 
@@ -162,8 +183,10 @@ def test_graph_of_unknown_architecture_says_that_it_cannot_be_leaner(tmp_path: P
         convert_model(find("silueta"), tmp_path / "silueta.onnx", out_dir=tmp_path)
 
 
-def test_huggingface_folder_goes_round(tmp_path: Path) -> None:
-    folder = convert_model(find(POCKET), locate(POCKET), layout="huggingface", out_dir=tmp_path)
+def test_huggingface_folder_goes_round(few_photos: Path, tmp_path: Path) -> None:
+    folder = convert_model(
+        find(POCKET), locate(POCKET), layout="huggingface", calibrate=few_photos, keep_below_bar=True, out_dir=tmp_path
+    )
     assert {path.name for path in (folder / "onnx").iterdir()} == {
         "model.onnx",
         "model_fp16.onnx",

@@ -129,7 +129,9 @@ class Cutter:
         if picture.outcome.status == "failed":
             return picture.outcome
         started = time.perf_counter()
-        _, tries, error = self._with_retries(lambda: journal.commit(self._target, item, picture.content))
+        _, tries, error = self._with_retries(
+            lambda: journal.commit(self._target, item, picture.content, source=self._source.place)
+        )
         outcome = replace(
             picture.outcome, write_seconds=time.perf_counter() - started, tries=picture.outcome.tries + tries - 1
         )

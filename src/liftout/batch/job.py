@@ -32,7 +32,7 @@ class Job:
     result: ResultOptions = field(default_factory=ResultOptions)
     run: RunOptions = field(default_factory=RunOptions)
     overwrite: bool = False
-    """Replace files in the target that no batch made, and results that were made with other options."""
+    """Replace files in the target that no batch made, and results that were made with other options or from another source."""
     retries: int = 2
     """How often a photo is retried after a failure of storage, network or a worker."""
 

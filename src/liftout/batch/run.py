@@ -84,6 +84,7 @@ class Batch:
         _check_options(target, self._choices, overwrite=job.overwrite)
         self._source, self._target, self._watching = source, target, watch
         self._planner = Planner(job, source, target, identity(job), patterns)
+        self._planner.sources = _recorded_sources(target)
         self._stop = threading.Event()
         self.summary = Summary()
 
@@ -144,6 +145,9 @@ class Batch:
             _check_options(self._target, self._choices, overwrite=self._job.overwrite)
             if journal.recorded_options(self._target) != self._choices:
                 journal.record_options(self._target, self._choices)
+            self._planner.sources = journal.recorded_sources(self._target)
+            if self._source.place not in self._planner.sources:
+                journal.record_sources(self._target, [*self._planner.sources, self._source.place])
         except LiftoutError:
             raise
         except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
@@ -206,6 +210,13 @@ def _check_options(target: Storage, chosen: dict[str, Any], *, overwrite: bool) 
             f"{target.url} holds results made with other options ({changes}); choose another target, or give --overwrite to "
             "replace them"
         )
+
+
+def _recorded_sources(target: Storage) -> list[str]:
+    try:
+        return journal.recorded_sources(target)
+    except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
+        raise OutputError(f"{target.url}: cannot be read: {one_line(error)}") from None
 
 
 def run_batch(

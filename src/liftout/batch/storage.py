@@ -62,6 +62,13 @@ class Storage:
         return Path(self._root) if "file" in self.kinds else None
 
     @property
+    def place(self) -> str:
+        """Where it is, whatever the current folder: an absolute path, or the URL."""
+        if self.on_disk is not None:
+            return str(self.on_disk)
+        return self.url.rstrip("/") if "://" in self.url else str(Path(self.url).expanduser().resolve())
+
+    @property
     def in_this_process(self) -> bool:
         """Whether no other process can see it."""
         return "memory" in self.kinds

@@ -71,7 +71,7 @@ INTERRUPTED = 130
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace files in DST that were not made by a batch, or were made with other options.",
+    help="Replace files in DST that were not made by a batch, or were made with other options or from another source.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
