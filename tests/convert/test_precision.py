@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +22,15 @@ from PIL import Image
 from liftout import Remover
 from liftout.agreement import BARS, compare
 from liftout.convert import convert_model
-from liftout.convert.precision import int8, photos
+from liftout.convert.precision import photos
 from liftout.engines import NetworkFile, run_once
 from liftout.errors import BelowBar, CheckpointMismatch, CheckpointUnreadable, ModelMissing, UsageError
 from liftout.models import packs
 from liftout.models.add import add_folder
 from liftout.models.catalog import find
-from liftout.models.resolve import locate
+from liftout.models.resolve import ResolvedModel, locate
 from liftout.processor import processor
+from tests.convert import choosing
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"no real weights in {WEIGHTS}")
@@ -49,6 +52,19 @@ def few_photos(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path
             photo.thumbnail((256, 256))
             photo.save(folder / path.name)
     return folder
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Callable[..., Path]:
+    """A function that converts a network of twelve layers, two of which cannot be in int8; it takes what `convert_model` takes."""
+    choosing.write_network(tmp_path / "small.onnx")
+    (tmp_path / "photos").mkdir()
+    for number in range(8):
+        Image.fromarray(choosing.photo(number)).save(tmp_path / "photos" / f"{number}.png")
+    spec = dataclasses.replace(find("u2netp").with_size(choosing.SIZE), name="small")
+    network = NetworkFile(name="small", path=tmp_path / "small.onnx", size=choosing.SIZE)
+    source = ResolvedModel(spec=spec, file=network, source="onnx")
+    return functools.partial(convert_model, spec, source, calibrate=tmp_path / "photos")
 
 
 @pytest.fixture(scope="module")
@@ -98,19 +114,16 @@ def test_real_u2netp_meets_its_bar_on_other_photos(precision: str, tmp_path: Pat
 
 
 def test_what_falls_short_is_refused_unless_forced(
-    few_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from liftout.convert import model as conversion
 
     monkeypatch.setitem(conversion.BARS, "int8", type(BARS["int8"])(1e-9, 1.0))
-    convert = functools.partial(
-        convert_model, find(POCKET), locate(POCKET), precision="int8", calibrate=few_photos, out_dir=tmp_path
-    )
     with pytest.raises(BelowBar, match="nothing was written") as caught:
-        convert()
+        small(precision="int8", out_dir=tmp_path / "packs")
     assert "\n" not in str(caught.value)
-    assert list(tmp_path.glob("*int8*")) == []
-    forced = convert(keep_below_bar=True)
+    assert list((tmp_path / "packs").iterdir()) == []
+    forced = small(precision="int8", out_dir=tmp_path / "packs", keep_below_bar=True)
     assert packs.read(forced).manifest.agreement["below_bar"] is True
 
 
@@ -146,15 +159,10 @@ def test_command_line_makes_a_pack_that_cut_uses(few_photos: Path, tmp_path: Pat
     assert "meets its bar" in verified.stdout
 
 
-def test_sensitive_layers_are_found_and_stay_in_float(
-    few_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(int8, "_ENOUGH", 0.05)  # so that all layers at once are too many
-    folder = convert_model(
-        find(POCKET), locate(POCKET), precision="int8", calibrate=few_photos, out_dir=tmp_path, keep_below_bar=True
-    )
+def test_sensitive_layers_are_found_and_stay_in_float(small: Callable[..., Path], tmp_path: Path) -> None:
+    folder = small(precision="int8", out_dir=tmp_path / "packs", keep_below_bar=True)
     told = packs.read(folder).manifest.agreement
-    assert 0 < len(told["layers_in_float"]) < told["layers"]
+    assert (told["layers"], told["layers_in_float"]) == (12, ["conv5", "conv6"])  # the layers that cannot be in int8
 
 
 @real
