@@ -139,13 +139,17 @@ class Cutout:
         What was empty and is subject now shows the photo's own colours. Raises UsageError for another shape or type.
         """
         if alpha.dtype != np.uint8 or alpha.shape != self.alpha.shape:
-            raise UsageError(f"alpha is {alpha.dtype} {list(alpha.shape)}; it must be uint8 {list(self.alpha.shape)}")
+            raise UsageError(
+                f"is {alpha.dtype} {list(alpha.shape)}",
+                field="alpha",
+                remedy=f"it must be uint8 {list(self.alpha.shape)}",
+            )
         return self._derived(alpha=alpha, colours=self._colours_with_photo(self.alpha == 0))
 
     def threshold(self, level: int) -> Cutout:
         """Opaque from alpha `level` (1..255) up, empty below: a hard edge."""
         if not 1 <= level <= 255:
-            raise UsageError(f"threshold is {level}; it must be an alpha from 1 to 255")
+            raise UsageError(f"is {level}", field="threshold", remedy="it must be an alpha from 1 to 255")
         return self._derived(alpha=np.where(self.alpha >= level, 255, 0).astype(np.uint8))
 
     def largest(self) -> Cutout:
@@ -160,7 +164,7 @@ class Cutout:
     def feather(self, radius: float) -> Cutout:
         """A softer edge: alpha blurred by a Gaussian of `radius` pixels, over the subject's own colours."""
         if not 0 <= radius <= 10_000:
-            raise UsageError(f"feather is {radius}; it must be a radius of 0 or more pixels")
+            raise UsageError(f"is {radius}", field="feather", remedy="it must be a radius of 0 or more pixels")
         if radius == 0:
             return self
         foreground, alpha = self._foreground, self.alpha
@@ -182,12 +186,12 @@ class Cutout:
         the subject's size. colour: sRGB. `crop` and `canvas` make room for it.
         """
         if not 0 <= opacity <= 1:
-            raise UsageError(f"shadow: opacity is {opacity}; it must be from 0 to 1")
+            raise UsageError(f"opacity is {opacity}", field="shadow", remedy="it must be from 0 to 1")
         if blur is not None and not 0 <= blur <= 10_000:
-            raise UsageError(f"shadow: blur is {blur}; it must be 0 or more pixels")
+            raise UsageError(f"blur is {blur}", field="shadow", remedy="it must be 0 or more pixels")
         parsed = backgrounds.parse_colour(colour) if isinstance(colour, str) else colour
         if parsed is None:
-            raise UsageError(f"shadow: `{colour}` is no colour; try black or '#333'")
+            raise UsageError(f"`{colour}` is no colour", field="shadow", remedy="try black or '#333'")
         default_offset, default_blur = default_lengths(self.box or (0, 0, *self.size))
         shadow = Shadow(
             colour=backgrounds.checked_colour(parsed, "shadow"),
@@ -216,7 +220,9 @@ class Cutout:
         It may reach beyond the picture: there, nothing is visible.
         """
         if right <= left or bottom <= top:
-            raise UsageError(f"window {left}, {top}, {right}, {bottom} is empty; right and bottom must be larger")
+            raise UsageError(
+                f"{left}, {top}, {right}, {bottom} is empty", field="window", remedy="right and bottom must be larger"
+            )
         check_canvas(right - left, bottom - top)
         box, photo, foreground = (left, top, right, bottom), self.photo, self._foreground
         return self._derived(
@@ -271,7 +277,7 @@ class Cutout:
         check_canvas(width, height)
         _check_position(position)
         if not 0 < fill <= 1:
-            raise UsageError(f"fill is {fill}; it must be above 0, up to 1")
+            raise UsageError(f"is {fill}", field="fill", remedy="it must be above 0, up to 1")
         colours = np.zeros((height, width, 3), self._foreground.colours.dtype)
         alpha = np.zeros((height, width), np.uint8)
         shadow = self._shadow
@@ -345,12 +351,16 @@ class Cutout:
             write_whole(target, content, overwrite=overwrite)
             return target
         if not hasattr(path, "write"):
-            raise UsageError(f"path is a {type(path).__name__}; give a path or a binary file that is open for writing")
+            raise UsageError(
+                f"is a {type(path).__name__}",
+                field="path",
+                remedy="give a path or a binary file that is open for writing",
+            )
         content = self.to_bytes(format or _format_of_stream(path), quality=quality, background=background)
         try:
             path.write(content)
         except TypeError:
-            raise UsageError("the file is open as text; open it with mode 'wb'") from None
+            raise UsageError("the file is open as text", remedy="open it with mode 'wb'") from None
         return None
 
     def to_bytes(
@@ -442,7 +452,9 @@ def _opaque(background: Background | None, format_name: str) -> Background:
     if isinstance(background, tuple) and len(background) == 4:
         if background[3] != 255:
             raise UsageError(
-                f"background {background!r} is transparent, and {format_name} has no transparency; choose png"
+                f"{background!r} is transparent, and {format_name} has no transparency",
+                field="background",
+                remedy="choose png",
             )
         return background[:3]
     return background
@@ -450,12 +462,14 @@ def _opaque(background: Background | None, format_name: str) -> Background:
 
 def _check_margin(margin: int) -> None:
     if margin < 0:
-        raise UsageError(f"margin is {margin}; it must be 0 or more pixels")
+        raise UsageError(f"is {margin}", field="margin", remedy="it must be 0 or more pixels")
 
 
 def _check_position(position: Position | tuple[float, float]) -> None:
     if isinstance(position, str):
         if position not in get_args(Position):
-            raise UsageError(f"position is {position!r}; it must be one of {', '.join(get_args(Position))}")
+            raise UsageError(
+                f"is {position!r}", field="position", remedy=f"it must be one of {', '.join(get_args(Position))}"
+            )
     elif len(position) != 2 or not all(0 <= share <= 1 for share in position):
-        raise UsageError(f"position is {position!r}; as a pair it must be two shares from 0 to 1")
+        raise UsageError(f"is {position!r}", field="position", remedy="as a pair it must be two shares from 0 to 1")

@@ -68,8 +68,8 @@ def _load_converter() -> Convert:
         from liftout.convert import convert_model
     except ImportError as error:
         raise ExtraMissing(
-            f"what the extra `convert` installed cannot be loaded ({error}); "
-            "install it again: pip install --force-reinstall 'liftout[convert]'"
+            f"what the extra `convert` installed cannot be loaded ({error})",
+            remedy="install torch, onnx and safetensors again",
         ) from None
 
     def convert(spec: ModelSpec, checkpoint: Path, progress: Progress) -> Path:

@@ -229,7 +229,7 @@ def _main() -> None:
     try:
         told = dataclasses.asdict(_measured(json.loads(sys.argv[1])))
     except LiftoutError as error:
-        told = {"error": str(error)}
+        told = {"error": error.what()}
     sys.stdout.write(json.dumps(told) + "\n")
 
 

@@ -19,6 +19,7 @@ import click
 
 from liftout import __version__
 from liftout.cli.terminal import printable
+from liftout.cli.terms import error_line
 from liftout.errors import EngineError, LiftoutError, ModelUnavailable, UsageError
 from liftout.files import clear_abandoned
 from liftout.home import home
@@ -99,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     except LiftoutError as error:
         if "--debug" in arguments:
             raise
-        click.echo(printable(f"liftout: {error}"), err=True)
+        click.echo(error_line(error), err=True)
         status = exit_status(error)
     except BrokenPipeError:
         sys.stderr.close()

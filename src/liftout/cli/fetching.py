@@ -54,8 +54,11 @@ def accepted(given: tuple[str, ...]) -> tuple[str, ...]:
         if not any(names(spec, [name]) for spec in known):
             all_names = {label.lower(): label for spec in known for label in (spec.name, spec.license.weights)}
             near = difflib.get_close_matches(name.lower(), all_names, n=1, cutoff=0.5)
-            hint = f"; did you mean `{all_names[near[0]]}`?" if near else ""
-            raise UsageError(f"--accept-license {name}: no model or licence has this name{hint}")
+            raise UsageError(
+                f"{name}: no model or licence has this name",
+                field="accept_license",
+                remedy=f"did you mean `{all_names[near[0]]}`?" if near else "",
+            )
     return given
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 
 from liftout.cli import exit_status, fetching
+from liftout.cli.terms import COMMANDS, error_line
 from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, UsageError
 from liftout.models.catalog import all_models, find
 from liftout.models.licence import asks, is_unknown, remembered
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.models.verify import Part
+from liftout.remedies import PullModel
 
 
 @click.group()
@@ -176,11 +178,13 @@ def verify_models(names: tuple[str, ...]) -> int:
     def one(spec: ModelSpec) -> None:
         found = check(spec)
         for part in found:
-            click.echo(part.wrong or f"{spec.name}: {part.label} is whole{_agrees(spec, part)}")
+            click.echo(
+                part.wrong.line(COMMANDS) if part.wrong else f"{spec.name}: {part.label} is whole{_agrees(spec, part)}"
+            )
         if any(part.wrong for part in found):
-            raise _Reported
+            raise _Reported("damaged", subject=spec.name)
         if names and not found:
-            raise ModelMissing(f"{spec.name}: nothing of it is in the cache; run `liftout models pull {spec.name}`")
+            raise ModelMissing("nothing of it is in the cache", subject=spec.name, remedy=PullModel(spec.name))
 
     own = [spec for spec in all_models().values() if not spec.files_of]
     return _each([find(name) for name in names] if names else own, one)
@@ -219,7 +223,9 @@ def _agrees(spec: ModelSpec, part: Part) -> str:
     if manifest.agreement.get("below_bar"):
         return f"; {told}: BELOW ITS BAR, kept by --force"
     raise BelowBar(
-        f"{spec.name}: {part.label} is {told}, below its bar; make it again with --calibrate DIR, or use fp16"
+        f"{part.label} is {told}, below its bar",
+        subject=spec.name,
+        remedy="make it again with --calibrate DIR, or use fp16",
     )
 
 
@@ -237,7 +243,7 @@ def _each(specs: list[ModelSpec], one: Callable[[ModelSpec], None]) -> int:
             if isinstance(error, UsageError):
                 raise
             if not isinstance(error, _Reported):
-                click.echo(f"liftout: {error}", err=True)
+                click.echo(error_line(error), err=True)
             status = status or exit_status(error)
     return status
 

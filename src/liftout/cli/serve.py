@@ -98,4 +98,4 @@ def _check_proxy(address: str) -> None:
         ipaddress.ip_network(address)
     except ValueError:
         if address != "*":
-            raise UsageError(f"trust-proxy {address!r} is neither an address nor a network") from None
+            raise UsageError(f"{address!r} is neither an address nor a network", field="trust_proxy") from None

@@ -34,6 +34,7 @@ from liftout.errors import UnknownModel, UsageError
 from liftout.models.catalog import find
 from liftout.models.resolve import is_path, locate
 from liftout.options import Edges
+from liftout.remedies import AddModel, ListModels
 from liftout.remover import Remover
 
 if TYPE_CHECKING:
@@ -90,7 +91,11 @@ class Session:
         if clothes is None or clothes == "attire":
             return self._remover
         if self.model_name != CLOTHES_MODEL:
-            raise UsageError(f"cc={clothes!r} is for the model {CLOTHES_MODEL}; this session runs {self.model_name}")
+            raise UsageError(
+                f"is {clothes!r}, which is for the model {CLOTHES_MODEL}; this session runs {self.model_name}",
+                field="cc",
+                remedy="leave it out",
+            )
         with self._lock:
             if clothes not in self._clothes:
                 self._clothes[clothes] = Remover(f"{CLOTHES_MODEL}-{clothes}", **self._options)  # type: ignore[arg-type]
@@ -110,11 +115,9 @@ def new_session(
     Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
     """
     if model_name in _CUSTOM_MODELS:
-        raise UsageError(
-            f"{model_name}: add your file once with `liftout models add NAME --onnx FILE --like MODEL`, then give NAME here"
-        )
+        raise UsageError("takes no file here", subject=model_name, remedy=(AddModel(), "give its name here"))
     if model_name in _MISSING_MODELS:
-        raise UnknownModel(f"{model_name} is not among liftout's models; `liftout models list` shows them")
+        raise UnknownModel("is not among liftout's models", subject=model_name, remedy=ListModels())
     name = adapter.model_name(model_name)
     device, threads = _device(providers), _threads(sess_opts)
     if not is_path(name):
@@ -182,7 +185,9 @@ def remove(
     if session is None:
         session = _last_session(model_name, providers, sess_opts)
     elif not isinstance(session, Session):
-        raise UsageError(f"session is {session!r}; it must come from liftout.compat.rembg.new_session")
+        raise UsageError(
+            f"is {session!r}", field="session", remedy="it must come from liftout.compat.rembg.new_session"
+        )
     result = adapter.result(session.cut(data, arguments.edges or "auto", cc or cloth_category), arguments)
     if not force_return_bytes and isinstance(data, np.ndarray):
         return result.levels
@@ -210,17 +215,21 @@ def _device(providers: Sequence[Any] | None) -> str:
     if not providers:
         return "auto"
     if isinstance(providers, str):
-        raise UsageError(f"providers is {providers!r}; it must be a list, such as ['CPUExecutionProvider']")
+        raise UsageError(
+            f"is {providers!r}", field="providers", remedy="it must be a list, such as ['CPUExecutionProvider']"
+        )
     first = providers[0][0] if isinstance(providers[0], tuple) else providers[0]
     if first not in _DEVICES:
-        raise UsageError(f"providers: {first!r} cannot be chosen; there are {', '.join(_DEVICES)}")
+        raise UsageError(f"{first!r} cannot be chosen", field="providers", remedy=f"there are {', '.join(_DEVICES)}")
     return _DEVICES[first]
 
 
 def _threads(sess_opts: object | None) -> int | None:
     if sess_opts is not None and not hasattr(sess_opts, "intra_op_num_threads"):
         raise UsageError(
-            f"sess_opts is {sess_opts!r}; it must be onnxruntime.SessionOptions, and providers are given by name: providers=[...]"
+            f"is {sess_opts!r}",
+            field="sess_opts",
+            remedy="it must be onnxruntime.SessionOptions, and providers are given by name: providers=[...]",
         )
     asked = getattr(sess_opts, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "")
     try:

@@ -42,7 +42,9 @@ def placement(
     """
     room_across, room_down = width - 2 * margin, height - 2 * margin
     if room_across < 1 or room_down < 1:
-        raise UsageError(f"margin {margin} leaves no room on a canvas of {width} x {height}; make it smaller")
+        raise UsageError(
+            f"{margin} leaves no room on a canvas of {width} x {height}", field="margin", remedy="make it smaller"
+        )
     across, down = box[2] - box[0], box[3] - box[1]
     fitting = fill * min(room_across / across, room_down / down)
     scale = fitting if enlarge else min(1.0, fitting)

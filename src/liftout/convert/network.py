@@ -39,9 +39,9 @@ def build_network(
     if min(size) < known.multiple_of or height % known.multiple_of or width % known.multiple_of:
         raise UsageError(f"{architecture} takes sizes that are multiples of {known.multiple_of}, not {height}x{width}")
     if batch is not None and batch < 1:
-        raise UsageError(f"a batch of {batch} is empty; give 1 or more")
+        raise UsageError(f"of {batch} is empty", field="batch", remedy="give 1 or more")
     if batch is None and known.backbone:
-        raise UsageError(f"{architecture} needs a fixed batch; give one")
+        raise UsageError(f"{architecture} needs a fixed batch", remedy="give one")
     weights = Weights(fit_state(known, state), progress)
     graph = Graph(dynamic_batch=batch is None)
     photo = graph.input(INPUT_NAME, (batch or 1, 3, height, width))

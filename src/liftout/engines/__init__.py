@@ -59,7 +59,7 @@ def open_network(file: NetworkFile, *, engine: str = "onnxruntime", options: Eng
     not there, NetworkRejected where it refuses the graph.
     """
     if engine not in _ENGINES:
-        raise UsageError(f"no engine is called `{engine}`; there are auto, {', '.join(_ENGINES)}")
+        raise UsageError(f"`{engine}` does not exist", field="engine", remedy=f"there are auto, {', '.join(_ENGINES)}")
     return _ENGINES[engine](file, options or EngineOptions())
 
 

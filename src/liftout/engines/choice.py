@@ -17,6 +17,7 @@ from pathlib import Path
 from liftout.engines import EngineOptions
 from liftout.errors import DeviceUnavailable
 from liftout.options import Precision
+from liftout.remedies import UseOption
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ def _engine(options: EngineOptions, *, small: bool) -> tuple[str, str, str]:
             return gpu, "cuda" if device == "auto" else device, f"{gpu} can use the CUDA device"
         if device != "auto":
             raise DeviceUnavailable(
-                f"no engine here can use {device}: {why_no_cuda()}; use --device cpu, or install what is missing"
+                f"`{device}` cannot be used by any engine here: {why_no_cuda()}",
+                field="device",
+                remedy=(UseOption("device", "cpu"), "install what is missing"),
             )
     if device not in ("auto", "cpu"):
         if device in ("gpu", "npu") and installed("openvino"):

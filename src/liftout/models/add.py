@@ -21,6 +21,7 @@ from liftout.models import packs
 from liftout.models.catalog import all_models, find
 from liftout.models.resolve import NetworkFile
 from liftout.models.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
+from liftout.remedies import UseOption
 
 Float32 = npt.NDArray[np.float32]
 
@@ -47,7 +48,7 @@ def add_onnx(
     """
     free_name(name, overwrite=overwrite)
     if not onnx_file.is_file():
-        raise UsageError(f"{onnx_file}: no such file")
+        raise UsageError("no such file", subject=onnx_file)
     parent = find(like)
     output = dataclasses.replace(parent.output, index=parent.output.index if output_index is None else output_index)
     summary = f"Added by you: {onnx_file.name}, like {like}"
@@ -61,11 +62,13 @@ def add_onnx(
 def free_name(name: str, *, overwrite: bool) -> None:
     """Raise UsageError where no model may be added under this name."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"`{name}` cannot be a model's name; use lower-case letters, digits, `.`, `_` and `-`")
+        raise UsageError(
+            f"`{name}` cannot be a model's name", remedy="use lower-case letters, digits, `.`, `_` and `-`"
+        )
     entry = _entry(name)
     if name in all_models() and not (overwrite and entry.is_file()):
-        hint = "give --overwrite to replace it" if entry.is_file() else "choose another name"
-        raise UsageError(f"a model called `{name}` is in the catalogue already; {hint}")
+        remedy = UseOption("overwrite", True) if entry.is_file() else "choose another name"
+        raise UsageError("a model of this name is in the catalogue already", subject=name, remedy=remedy)
 
 
 def _entry(name: str) -> Path:
@@ -136,18 +139,24 @@ def _graph(folder: Path, precision: str | None) -> Path:
                 if (place / file).is_file():
                     return place / file
     what = f"for {precision} " if precision else ""
-    raise UsageError(f"{folder} holds no graph {what}(onnx/model.onnx or its fp16 or quantized form); check the folder")
+    raise UsageError(
+        f"holds no graph {what}(onnx/model.onnx or its fp16 or quantized form)",
+        subject=folder,
+        remedy="check the folder",
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"{path.parent} holds no {path.name}; give a folder that transformers.js loads") from None
+        raise UsageError(
+            f"holds no {path.name}", subject=path.parent, remedy="give a folder that transformers.js loads"
+        ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}; fetch it again") from None
+        raise UsageError(str(error), subject=path, remedy="fetch it again") from None
     if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected a JSON object; fetch it again")
+        raise UsageError("expected a JSON object", subject=path, remedy="fetch it again")
     return content
 
 
@@ -159,8 +168,9 @@ def _read_spec(name: str, config: dict[str, Any], preprocessor: dict[str, Any], 
     height, width = size.get("height"), size.get("width")
     if not isinstance(height, int) or not isinstance(width, int):
         raise UsageError(
-            f"{folder}: preprocessor_config.json names no fixed height and width ({size}); "
-            "use `liftout models add NAME --onnx FILE --like NAME`"
+            f"preprocessor_config.json names no fixed height and width ({size})",
+            subject=folder,
+            remedy="add its ONNX file by the name of a model that it is like",
         )
     factor = float(preprocessor.get("rescale_factor", 1 / 255)) if preprocessor.get("do_rescale", True) else 1.0
     normalized = preprocessor.get("do_normalize", True)
@@ -195,20 +205,24 @@ def _check(name: str, prediction: Float32, spec: ModelSpec) -> None:
     if spec.output.activation == "argmax":
         if channels <= max(spec.output.classes, default=0):
             raise NetworkRejected(
-                f"{name}: the prediction has {channels} channels, fewer than the classes of the model it is like"
+                f"the prediction has {channels} channels, fewer than the classes of the model it is like", subject=name
             )
     elif channels != 1:
         raise NetworkRejected(
-            f"{name}: the prediction has shape {list(prediction.shape)}; one channel is needed, "
-            "so choose another output with --output-index"
+            f"the prediction has shape {list(prediction.shape)}, not one channel",
+            subject=name,
+            remedy=UseOption("output_index"),
         )
     low, high = float(prediction.min()), float(prediction.max())
     if not np.isfinite([low, high]).all():
-        raise NetworkRejected(f"{name}: the prediction holds values that are not numbers; the file is damaged")
+        raise NetworkRejected(
+            "the prediction holds values that are not numbers", subject=name, remedy="the file is damaged"
+        )
     if spec.output.activation == "none" and _are_logits(prediction):
         raise NetworkRejected(
-            f"{name}: values from {low:.2g} to {high:.2g} are logits, but the model it is like ends in a sigmoid; "
-            "choose a model with activation sigmoid, such as a birefnet"
+            f"values from {low:.2g} to {high:.2g} are logits, but the model it is like ends in a sigmoid",
+            subject=name,
+            remedy="choose a model with activation sigmoid, such as a birefnet",
         )
 
 

@@ -46,11 +46,15 @@ def fetch(
     target = cache.path_of(spec, file)
     if offline():
         raise ModelMissing(
-            f"{spec.name}: {file.name} is not here and LIFTOUT_OFFLINE is set; unset it, or copy the file to {target}"
+            f"{file.name} is not here and LIFTOUT_OFFLINE is set",
+            subject=spec.name,
+            remedy=f"unset it, or copy the file to {target}",
         )
     if not addresses(spec, file):
         raise ModelMissing(
-            f"{spec.name}: no plain address of {file.name} is known; set LIFTOUT_MIRROR, or copy the file to {target}"
+            f"no plain address of {file.name} is known",
+            subject=spec.name,
+            remedy=f"set LIFTOUT_MIRROR, or copy the file to {target}",
         )
     with cache.locked(spec.stored_as, file.name):
         try:
@@ -93,7 +97,8 @@ def _fetch(spec: ModelSpec, file: FileSpec, target: Path, progress: Progress, pa
         http = client(patience)
     except BadSettings as error:
         raise ModelMissing(
-            f"{spec.name}: {file.name} cannot be fetched: the environment's proxy or certificates cannot be used: {error}"
+            f"{file.name} cannot be fetched: the environment's proxy or certificates cannot be used: {error}",
+            subject=spec.name,
         ) from None
     with http:
         for address in addresses(spec, file):
@@ -106,10 +111,14 @@ def _fetch(spec: ModelSpec, file: FileSpec, target: Path, progress: Progress, pa
                 failures.append((address, refusal))
             except DiskFull as error:
                 raise ModelMissing(
-                    f"{spec.name}: {file.name} does not fit: {error}; make room, or set LIFTOUT_HOME to another disk"
+                    f"{file.name} does not fit: {error}",
+                    subject=spec.name,
+                    remedy="make room, or set LIFTOUT_HOME to another disk",
                 ) from None
             except OSError as error:
-                raise ModelMissing(f"{spec.name}: {partial} cannot be written: {error.strerror or error}") from None
+                raise ModelMissing(
+                    f"{partial} cannot be written: {error.strerror or error}", subject=spec.name
+                ) from None
             else:
                 return _take(spec, file, partial, target, found, source=_host(address))
     raise _failure(spec, file, failures)
@@ -138,13 +147,15 @@ def _failure(spec: ModelSpec, file: FileSpec, failures: list[tuple[str, Refused]
     told = "; ".join(f"{_host(address)} {' '.join(str(refusal).split())}" for address, refusal in failures)
     if all(isinstance(refusal, OtherFile) for _, refusal in failures):
         return ModelFileCorrupt(
-            f"{spec.name}: {file.name} was refused: {told}; nothing was kept, set LIFTOUT_MIRROR to a place that has the right file"
-            + _pin_advice(spec, file)
+            f"{file.name} was refused: {told}; nothing was kept",
+            subject=spec.name,
+            remedy="set LIFTOUT_MIRROR to a place that has the right file" + _pin_advice(spec, file),
         )
-    gated = f"; accept the terms at {spec.origin} and set HF_TOKEN" if file.gated else ""
+    gated = f"accept the terms at {spec.origin} and set HF_TOKEN; " if file.gated else ""
     return ModelMissing(
-        f"{spec.name}: {file.name} could not be fetched: {told}{gated}; "
-        "check the network and the proxy, set LIFTOUT_MIRROR, or try again later"
+        f"{file.name} could not be fetched: {told}",
+        subject=spec.name,
+        remedy=f"{gated}check the network and the proxy, set LIFTOUT_MIRROR, or try again later",
     )
 
 

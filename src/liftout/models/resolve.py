@@ -21,6 +21,7 @@ from liftout.models.download import addresses, fetch, offline
 from liftout.models.licence import consent
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.progress import Progress, unseen
+from liftout.remedies import AddModel, ConvertModel, InstallExtra, PullModel
 
 REDUCED = ("fp16", "int8")
 """Precisions that have packs of their own."""
@@ -119,10 +120,12 @@ def pull(
     damaged = [part for part in verify.check(spec, trust_stamp=True) if part.wrong]
     if damaged and not any(addresses(spec, file) for file in spec.files):
         raise ModelFileCorrupt(
-            f"{spec.name}: {damaged[0].label} is damaged and no address of it is known; add it again"
+            f"{damaged[0].label} is damaged and no address of it is known", subject=spec.name, remedy="add it again"
         )
     if damaged and offline():
-        raise ModelFileCorrupt(f"{spec.name}: {damaged[0].label} is damaged and LIFTOUT_OFFLINE is set; unset it")
+        raise ModelFileCorrupt(
+            f"{damaged[0].label} is damaged and LIFTOUT_OFFLINE is set", subject=spec.name, remedy="unset it"
+        )
     for part in damaged:
         notify(f"{spec.name}: {part.label} is damaged and is deleted")
         verify.discard(part)
@@ -166,14 +169,16 @@ def _plain(spec: ModelSpec) -> ResolvedModel:
     for file in spec.files:
         if file.role == "onnx" and (path := cache.present(spec, file)):
             return from_onnx(path, spec, file)
-    raise ModelMissing(f"{spec.name} is not on this machine; run `liftout models pull {spec.name}`")
+    raise ModelMissing("is not on this machine", subject=spec.name, remedy=PullModel(spec.name))
 
 
 def _reduced(spec: ModelSpec, precision: str) -> ResolvedModel:
     folder = cache.pack_folder(spec, precision)
     if not (folder / packs.MANIFEST).is_file():
         raise ModelMissing(
-            f"{spec.name} is not here in {precision}; run `liftout convert {spec.stored_as} --precision {precision}` once"
+            f"is not here in {precision}",
+            subject=spec.name,
+            remedy=ConvertModel(spec.stored_as, precision),
         )
     pack = packs.read(folder)
     cache.check_pack(pack, model=spec.name)
@@ -247,22 +252,22 @@ def _get(spec: ModelSpec, load_converter: LoadConverter | None, progress: Progre
         except ModelUnavailable as error:
             if not graphs:
                 raise
-            notify(f"{error}; using the published ONNX file instead")
+            notify(f"{error.what()}; using the published ONNX file instead")
     if graphs:
         return _published(spec, graphs, progress, notify, can_convert=load_converter is not None)
     if any(file.role == "checkpoint" for file in spec.files):
         if load_converter:
             raise ModelMissing(
-                f"{spec.name}: no plain address of its checkpoint is known; set LIFTOUT_MIRROR, or convert a copy: "
-                f"liftout convert {spec.name} --checkpoint FILE"
+                "no plain address of its checkpoint is known",
+                subject=spec.name,
+                remedy=("set LIFTOUT_MIRROR", ConvertModel(spec.name, checkpoint=True)),
             )
         raise ExtraMissing(
-            f"{spec.name} is published as a checkpoint only, which must be converted; "
-            "install the extra that does it: pip install 'liftout[convert]'"
+            "is published as a checkpoint only, which must be converted",
+            subject=spec.name,
+            remedy=InstallExtra("convert"),
         )
-    raise ModelMissing(
-        f"{spec.name}: the catalogue names no file of it; `liftout models add` registers one of your own"
-    )
+    raise ModelMissing("the catalogue names no file of it", subject=spec.name, remedy=AddModel())
 
 
 def _reachable(spec: ModelSpec, file: FileSpec) -> bool:

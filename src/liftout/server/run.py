@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from liftout.errors import UsageError
+from liftout.remedies import UseOption
 from liftout.server import journal
 from liftout.server.application import create_app
 from liftout.server.page import written_site
@@ -81,7 +82,9 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(found[0][4][:2], family=family, backlog=512)
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"cannot listen on {host}, port {port}: {reason}; give another --host or --port") from None
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {reason}", remedy=(UseOption("host"), UseOption("port"))
+        ) from None
 
 
 class _Server(uvicorn.Server):
