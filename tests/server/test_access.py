@@ -62,7 +62,7 @@ def test_without_a_key_of_the_file_nothing_is_done(
 def test_a_changed_file_is_read_by_itself_and_a_lost_one_lets_nobody_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("liftout.server.keys.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("liftout.server.keys.CHECK_INTERVAL", 0.0)
     path = tmp_path / "keys"
     path.write_text(f"a {FIRST}\n", encoding="utf-8")
     keys = ApiKeys(path)

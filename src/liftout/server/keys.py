@@ -1,7 +1,7 @@
-"""API keys from a file: `KEY` or `NAME KEY` on each line, `#` starts a comment. A changed file is read again by itself.
+"""API keys from a file: `KEY` or `NAME KEY` on each line, `#` starts a comment. A changed file is read again.
 
-A key is compared as its SHA-256 with every key of the file, in constant time. A file that has gone lets nobody in; one that
-is malformed leaves the keys as they were and is reported in the log.
+A key is compared as its SHA-256 with every key of the file, in constant time. Without the file no key is valid; a malformed
+file leaves the keys as they were and is reported in the log.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from liftout.errors import UsageError
 from liftout.server.problems import Problem
 
 SHORTEST = 16
-"""Characters of a key: shorter ones can be guessed."""
-LOOK_EVERY = 1.0
-"""Seconds between looks at the file."""
+"""Least characters of a key: shorter ones can be guessed."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks whether the file has changed."""
 
 _log = logging.getLogger("liftout.server")
 
@@ -32,38 +32,38 @@ class ApiKeys:
         """Raises UsageError where the file cannot be read or a line is malformed."""
         self._path = path
         self._digests: dict[bytes, str] = {}
-        self._seen: tuple[int, int, int] | None = None
-        self._looked = 0.0
+        self._version: tuple[int, int, int] | None = None
+        self._checked_at = 0.0
         self._digests = _read(path)
-        self._seen = _version(path)
+        self._version = _version(path)
 
     def name_of(self, key: str) -> str | None:
-        """The name of a key, or None where it is none of the file's."""
-        self._look()
+        """The name of a key; None if the file does not have the key."""
+        self._reload_if_changed()
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-        found = None
-        for known, name in self._digests.items():
-            if hmac.compare_digest(known, digest):
-                found = name
-        return found
+        match = None
+        for known_digest, name in self._digests.items():
+            if hmac.compare_digest(known_digest, digest):
+                match = name
+        return match
 
     def reload(self) -> None:
         """Read the file again now."""
-        self._looked = 0.0
-        self._seen = None
-        self._look()
+        self._checked_at = 0.0
+        self._version = None
+        self._reload_if_changed()
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         now = time.monotonic()
-        if now - self._looked < LOOK_EVERY and self._seen is not None:
+        if now - self._checked_at < CHECK_INTERVAL and self._version is not None:
             return
-        self._looked = now
+        self._checked_at = now
         version = _version(self._path)
-        if version is not None and version == self._seen:
+        if version is not None and version == self._version:
             return
         if version is None:
             if self._digests:
-                _log.error("the API key file cannot be read any more; nobody is let in until it can")
+                _log.error("the API key file cannot be read any more; no key is valid until it can")
             self._digests = {}
             return
         try:
@@ -71,7 +71,7 @@ class ApiKeys:
             _log.info("%d API keys read", len(self._digests))
         except UsageError as error:
             _log.error("%s; the keys stay as they were", error)
-        self._seen = version
+        self._version = version
 
 
 def presented(request: Request) -> str | None:
@@ -84,7 +84,7 @@ def presented(request: Request) -> str | None:
 
 
 def check(keys: ApiKeys | None, request: Request) -> str:
-    """The name of the caller's key; empty where the server has no keys. Raises Problem 401."""
+    """The name of the key that a request carries; empty if the server has no keys. Raises Problem 401."""
     if keys is None:
         return ""
     key = presented(request)

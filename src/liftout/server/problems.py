@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: status, what happened, and which field it is about."""
+"""Errors as RFC 9457 problem details: status, detail and the field concerned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from liftout.errors import (
 )
 
 RETRY_SECONDS = 5
-"""What Retry-After says where nothing better is known."""
+"""Default of Retry-After."""
 TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -56,7 +56,7 @@ class Problem(Exception):
 
 
 class ClientLeft(Exception):
-    """The client closed its connection; nobody reads an answer."""
+    """The client has closed its connection before the answer."""
 
 
 def busy(detail: str, seconds: int = RETRY_SECONDS) -> Problem:
@@ -87,10 +87,10 @@ def answer(problem: Problem, *, request: str = "") -> JSONResponse:
 
 
 def from_error(error: LiftoutError, *, image_field: str, chosen_model: bool) -> Problem:
-    """What an error of the pipeline means to a caller.
+    """The problem to answer for an error of the pipeline.
 
-    image_field: the field that held the photo. chosen_model: whether the caller named the model, so that a model which is
-    not here is the caller's mistake and not the server's.
+    image_field: the field that held the photo. chosen_model: whether the request named the model, so that a missing model is
+    an error of the request (422) and not of the server (503).
     """
     text = str(error)
     if isinstance(error, ImageTooLarge):
@@ -105,8 +105,8 @@ def from_error(error: LiftoutError, *, image_field: str, chosen_model: bool) -> 
             return unprocessable("model", f"{happened.rstrip(' ;')}; GET /v1/models lists what this server offers")
         return busy(text, 60)
     if isinstance(error, UsageError | OutputError):
-        named = text.split(" ", 1)[0].replace("-", "_")
-        return Problem(422, text, field=named if named.isidentifier() else None)
+        first_word = text.split(" ", 1)[0].replace("-", "_")
+        return Problem(422, text, field=first_word if first_word.isidentifier() else None)
     if isinstance(error, OutOfMemory):
         return busy(text, 30)
     if isinstance(error, EngineError):

@@ -1,4 +1,4 @@
-"""How often one caller may ask: a token bucket for each key, or each address where there is no key or a wrong one."""
+"""Rate limits: a token bucket per key, or per IP address for requests without a valid key."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from liftout.server.problems import Problem
 
 CALLERS = 10_000
-"""Buckets remembered; the caller seen longest ago is forgotten first."""
+"""Buckets kept in memory; the one used longest ago is dropped first."""
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a caller has left."""
+    """What remains of a caller's limit."""
 
     limit: int
     remaining: int
     reset: float
-    """Seconds until the whole limit is there again."""
+    """Seconds until the full limit is available again."""
 
 
 class Rate:
@@ -34,29 +34,29 @@ class Rate:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def spend(self, caller: str) -> Allowance | None:
-        """Count one request; None where nothing is counted. Raises Problem 429 with Retry-After."""
+        """Count one request of a caller; None if this server has no limit. Raises Problem 429 with Retry-After."""
         if not self._limit:
             return None
         now = self._clock()
-        tokens, seen = self._buckets.pop(caller, (float(self._limit), now))
-        tokens = min(float(self._limit), tokens + (now - seen) * self._limit / 60)
+        tokens, updated = self._buckets.pop(caller, (float(self._limit), now))
+        tokens = min(float(self._limit), tokens + (now - updated) * self._limit / 60)
         granted = tokens >= 1
         self._buckets[caller] = (tokens - granted, now)
         while len(self._buckets) > CALLERS:
             self._buckets.popitem(last=False)
-        left = Allowance(self._limit, int(tokens - granted), (self._limit - tokens + granted) * 60 / self._limit)
+        allowance = Allowance(self._limit, int(tokens - granted), (self._limit - tokens + granted) * 60 / self._limit)
         if not granted:
             wait = math.ceil((1 - tokens) * 60 / self._limit)
             raise Problem(
                 429,
                 f"more than {self._limit} requests a minute; try again in {wait} s",
-                headers={"Retry-After": str(wait), **headers(left)},
+                headers={"Retry-After": str(wait), **headers(allowance)},
             )
-        return left
+        return allowance
 
 
 def network_of(address: str) -> str:
-    """Whose requests count together: an IPv4 address, or the /64 of an IPv6 one, of which every host may have all addresses."""
+    """The address under which requests are counted: an IPv4 address, or the /64 of an IPv6 address, since one host may use all of it."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -68,12 +68,12 @@ def network_of(address: str) -> str:
     return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
-def headers(left: Allowance | None) -> dict[str, str]:
+def headers(allowance: Allowance | None) -> dict[str, str]:
     """X-RateLimit-* as remove.bg names them; `Reset` is a Unix time."""
-    if left is None:
+    if allowance is None:
         return {}
     return {
-        "X-RateLimit-Limit": str(left.limit),
-        "X-RateLimit-Remaining": str(left.remaining),
-        "X-RateLimit-Reset": str(math.ceil(time.time() + left.reset)),
+        "X-RateLimit-Limit": str(allowance.limit),
+        "X-RateLimit-Remaining": str(allowance.remaining),
+        "X-RateLimit-Reset": str(math.ceil(time.time() + allowance.reset)),
     }

@@ -1,4 +1,4 @@
-"""A background picture that came with a request."""
+"""A background picture that was uploaded or fetched with a request."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from liftout.server.problems import Problem, unprocessable
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """The bytes of a picture file, and the field that held them."""
+class BackgroundPicture:
+    """The bytes of a picture file, and the field that held them. max_pixels: limit for decoding."""
 
     field: str
     content: bytes
     max_pixels: int
 
-    def photo(self) -> Image.Image:
-        """The picture, decoded under the same limit as photos. Raises Problem that names the field."""
+    def decode(self) -> Image.Image:
+        """The picture, decoded under the same limit as photos. Raises Problem with the field."""
         try:
-            decoded = decode(self.content, max_pixels=self.max_pixels, name=self.field)
+            photo = decode(self.content, max_pixels=self.max_pixels, name=self.field)
         except ImageTooLarge as error:
             raise Problem(413, str(error).partition("; ")[0], field=self.field) from None
         except InputError as error:
             raise unprocessable(self.field, str(error)) from None
-        return Image.fromarray(decoded.seen_through(255))
+        return Image.fromarray(photo.seen_through(255))
