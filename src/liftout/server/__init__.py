@@ -6,7 +6,7 @@
     service      what all routes share: admission, body, worker, result
     cutouts      POST /v1/cutouts; negotiation reads its Accept header
     rembg        GET, POST /api/remove, for clients of rembg
-    removebg     POST /v1.0/removebg, for clients of remove.bg
+    removebg     /v1.0/removebg, account and improve, for clients of remove.bg
     status       /v1/models, /healthz, /readyz, /metrics; metrics defines the last
     page, docs   / and /docs
     openapi/     the OpenAPI description of each route
@@ -17,7 +17,7 @@
     fetch        photos by URL, without access to private networks
     pool         worker threads and their queue
     loaded       a bounded number of models in memory
-    keys, rate   API keys and rate limits
+    keys, rate   API keys and rate limits; keyfile reads and writes the key file
     hosts        host names under which the server answers
     problems     errors as problem+json
     protocol     time limits of connections

@@ -20,6 +20,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from liftout import __version__
+from liftout.adapters.removebg import ApiError
 from liftout.server import cutouts, fetch, logs, page, problems, rembg, removebg, status
 from liftout.server.hosts import is_allowed
 from liftout.server.openapi import DescribedApplication
@@ -80,6 +81,7 @@ def create_app(
         app.router.default = page.files(web)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(ClientLeft, _answer_disconnected)
     if service.settings.cors_origins:
         app.add_middleware(
@@ -187,6 +189,11 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
         facts = {"request": request.state.request, "status": error.status}
         _log.warning("%s", " ".join(str(error.__cause__).split()), extra={"facts": facts})
     return answer_for(request.url.path, error, request.state.request)
+
+
+async def _answer_api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101
+    return removebg.answer_error(error)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:

@@ -24,7 +24,8 @@ class BackgroundPicture:
         try:
             photo = decode(self.content, max_pixels=self.max_pixels, name=self.field)
         except ImageTooLarge as error:
-            raise Problem(413, str(error).partition("; ")[0], field=self.field) from None
+            detail = str(error).partition("; ")[0]
+            raise Problem(413, detail, field=self.field, code="resolution_too_high") from None
         except InputError as error:
             raise unprocessable(self.field, str(error)) from None
         return Image.fromarray(photo.seen_through(255))

@@ -20,6 +20,9 @@ class Metrics:
             ("route", "method", "status"),
             registry=self.registry,
         )
+        self.key_requests = Counter(
+            "liftout_key_requests", "Requests admitted, by name of the API key.", ("key",), registry=self.registry
+        )
         self.request_seconds = Histogram(
             "liftout_request_seconds",
             "From head to end of a request.",

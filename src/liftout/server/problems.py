@@ -43,15 +43,23 @@ class Problem(Exception):
     """An answer that is an error.
 
     status: of HTTP. detail: one line for a person. field: the form field, JSON key or query parameter that is wrong.
+    code: of remove.bg's API, where it is not clear from the others.
     """
 
     def __init__(
-        self, status: int, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.field = field
+        self.code = code
         self.headers = dict(headers or {})
 
 
@@ -94,7 +102,8 @@ def from_error(error: LiftoutError, *, image_field: str, chosen_model: bool) -> 
     """
     text = str(error)
     if isinstance(error, ImageTooLarge):
-        return Problem(413, f"{text.partition('; ')[0]}; send a smaller photo", field=image_field)
+        detail = f"{text.partition('; ')[0]}; send a smaller photo"
+        return Problem(413, detail, field=image_field, code="resolution_too_high")
     if isinstance(error, InputError):
         return unprocessable(image_field, text)
     if isinstance(error, UnknownModel | ModelUnavailable):

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from liftout.server.keyfile import UNITS, RateLimit
 from liftout.server.problems import Problem
 
 CALLERS = 10_000
@@ -26,30 +27,37 @@ class Allowance:
 
 
 class Rate:
-    """At most `limit` requests a minute from each caller, refilled evenly."""
+    """Rate limits of all callers: `limit` requests a minute for those without a limit of their own, refilled evenly."""
 
     def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
+        """limit: 0 is no limit. clock: gives seconds."""
+        self._default = RateLimit(limit, 60) if limit else None
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def spend(self, caller: str) -> Allowance | None:
-        """Count one request of a caller; None if this server has no limit. Raises Problem 429 with Retry-After."""
-        if not self._limit:
+    def spend(self, caller: str, limit: RateLimit | None = None) -> Allowance | None:
+        """Count one request of a caller, who may have a limit of its own; None without a limit.
+
+        Raises Problem 429 with Retry-After.
+        """
+        limit = limit or self._default
+        if limit is None:
             return None
         now = self._clock()
-        tokens, updated = self._buckets.pop(caller, (float(self._limit), now))
-        tokens = min(float(self._limit), tokens + (now - updated) * self._limit / 60)
+        tokens, updated = self._buckets.pop(caller, (float(limit.requests), now))
+        tokens = min(float(limit.requests), tokens + (now - updated) * limit.requests / limit.seconds)
         granted = tokens >= 1
         self._buckets[caller] = (tokens - granted, now)
         while len(self._buckets) > CALLERS:
             self._buckets.popitem(last=False)
-        allowance = Allowance(self._limit, int(tokens - granted), (self._limit - tokens + granted) * 60 / self._limit)
+        reset = (limit.requests - tokens + granted) * limit.seconds / limit.requests
+        allowance = Allowance(limit.requests, int(tokens - granted), reset)
         if not granted:
-            wait = math.ceil((1 - tokens) * 60 / self._limit)
+            wait = math.ceil((1 - tokens) * limit.seconds / limit.requests)
+            unit = next(name for name, seconds in UNITS.items() if seconds == limit.seconds)
             raise Problem(
                 429,
-                f"more than {self._limit} requests a minute; try again in {wait} s",
+                f"more than {limit.requests} requests a{'n' * (unit == 'hour')} {unit}; try again in {wait} s",
                 headers={"Retry-After": str(wait), **headers(allowance)},
             )
         return allowance

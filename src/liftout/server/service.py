@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class Service:
         self.metrics = Metrics()
         self.keys = keys.ApiKeys(Path(settings.api_key_file)) if settings.api_key_file else None
         self.rate = Rate(limits.rate)
+        self.key_requests: Counter[str] = Counter()
+        """Requests admitted since the start, by name of the key."""
         self.pool = WorkerPool(workers=limits.workers, queue=limits.queue)
         self._trimmer = MemoryTrimmer()
         self.memory = MemoryBudget(limits.memory_bytes)
@@ -99,12 +102,17 @@ class Service:
             )
         address = network_of(request.client.host if request.client else "")
         try:
-            name = keys.check(self.keys, request)
+            key = keys.check(self.keys, request)
         except Problem:
             self.rate.spend(f"wrong key from {address}")
             raise
-        request.state.key = name
-        return self.rate.spend(f"key {name}" if name else f"address {address}")
+        if key is None:
+            return self.rate.spend(f"address {address}")
+        request.state.key = key.name
+        allowance = self.rate.spend(f"key {key.name}", key.rate)
+        self.metrics.key_requests.labels(key.name).inc()
+        self.key_requests[key.name] += 1
+        return allowance
 
     def open_body(self, request: Request) -> AbstractAsyncContextManager[body.Body]:
         """The parsed body of a request, under the limits of this server. Raises Problem 503 at once if the queue is full."""

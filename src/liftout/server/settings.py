@@ -64,6 +64,8 @@ class Settings:
     """Whether photos are fetched from URLs that callers give."""
     fetch_networks: tuple[str, ...] = ()
     """Networks (CIDR) that may be fetched from although they are private."""
+    improve: Literal["accept", "off"] = "accept"
+    """remove.bg's improvement program: accept and drop what clients submit, or answer that it is off."""
     allow_hosts: tuple[str, ...] = ()
     """Names that callers may use for this server besides those of the loopback interface; `*` is every one."""
     cors_origins: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """The parameters of remove.bg's API 1.0, parsed and checked.
 
-Source: the parameters as client packages for remove.bg describe them (remove.bg 1.3.0 on npm, remove_bg 2.0 on rubygems).
+Source: the parameters as remove.bg's OpenAPI document (https://www.remove.bg/api/swagger.yaml, version 1.0.0) and client packages
+(remove.bg 1.3.0 on npm, remove_bg 2.0 on rubygems) describe them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from PIL import ImageColor
 
-from liftout.adapters.parameters import ParameterError, boolean, one_of, text
+from liftout.adapters.parameters import ParameterError, boolean, one_of, shown, text
 
 SIZES = {
     "preview": 0.25e6,
@@ -33,10 +34,16 @@ FORMAT_NAMES = ("auto", "png", "jpg", "webp", "zip")
 CHANNELS = ("rgba", "alpha")
 LARGEST_MARGIN = 500
 """Pixels that crop_margin may add to a side; relative margins end at half the subject."""
-ACCEPTED = ("type_level", "semitransparency", "shadow_type", "shadow_opacity")
+TYPE_LEVELS = ("none", "1", "2", "latest")
+SHADOW_TYPES = ("auto", "none", "drop", "car", "3D")
+SHADOWS = ("auto", "drop")
+"""Shadow types that are drawn, as a drop shadow. With the others the subject is returned without one, as the original does
+for subjects whose shadow it cannot draw."""
+ACCEPTED = ("shadow_method",)
 """Parameters of remove.bg that are accepted without effect."""
 
 _LENGTH = re.compile(r"(-?\d{1,6}(?:\.\d{1,6})?)(px|%)?")
+_PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%?")
 _CENTER = (0.5, 0.5)
 
 
@@ -58,6 +65,7 @@ class Parameters:
 
     size: str = "preview"
     type: str = "auto"
+    type_level: str = "1"
     format: str = "auto"
     roi: tuple[Length, ...] = (Length(0, True), Length(0, True), Length(100, True), Length(100, True))
     """Left, top, right and bottom of the region that may contain the subject."""
@@ -70,6 +78,11 @@ class Parameters:
     """Shares of the free space left of and above the subject, 0..1; None keeps its position."""
     channels: str = "rgba"
     add_shadow: bool = False
+    shadow_type: str = "auto"
+    shadow_opacity: float = 50
+    """Per cent."""
+    semitransparency: bool = True
+    """False makes semi-transparent regions inside the subject opaque, such as windows."""
     bg_color: tuple[int, int, int, int] | None = None
 
 
@@ -80,11 +93,18 @@ def parse(values: Mapping[str, Any]) -> Parameters:
     """
     values = {name: value for name, value in values.items() if value is not None and value != ""}
     parsed: dict[str, Any] = {}
-    choices = {"size": SIZES, "type": TYPES, "format": FORMAT_NAMES, "channels": CHANNELS}
+    choices = {"size": SIZES, "type": TYPES, "format": FORMAT_NAMES, "channels": CHANNELS, "type_level": TYPE_LEVELS}
     for name, allowed in choices.items():
         if name in values:
-            parsed[name] = one_of(name, values[name], allowed)
-    for name in ("crop", "add_shadow"):
+            value = values[name]
+            parsed[name] = one_of(name, str(value) if isinstance(value, int) else value, allowed)
+    if "shadow_type" in values:
+        lower_case = {shadow.lower(): shadow for shadow in SHADOW_TYPES}
+        shadow = lower_case.get(str(values["shadow_type"]).lower(), values["shadow_type"])
+        parsed["shadow_type"] = one_of("shadow_type", shadow, SHADOW_TYPES)
+    if "shadow_opacity" in values:
+        parsed["shadow_opacity"] = _percentage("shadow_opacity", values["shadow_opacity"])
+    for name in ("crop", "add_shadow", "semitransparency"):
         if name in values:
             parsed[name] = boolean(name, values[name])
     if "crop_margin" in values:
@@ -115,6 +135,13 @@ def _position(value: str) -> tuple[float, float] | None:
     if not all(share.relative and 0 <= share.value <= 100 for share in shares):
         raise ParameterError("position", f"position is {value[:40]!r}; it must be original, center, or from 0% to 100%")
     return shares[0].value / 100, shares[-1].value / 100
+
+
+def _percentage(name: str, value: Any) -> float:
+    match = _PERCENTAGE.fullmatch(str(value).strip())
+    if match is None or float(match[1]) > 100:
+        raise ParameterError(name, f"{name} is {shown(value)}; it must be from 0 to 100")
+    return float(match[1])
 
 
 def _lengths(name: str, value: Any, counts: tuple[int, ...]) -> tuple[Length, ...]:

@@ -7,9 +7,11 @@ import math
 import zipfile
 from dataclasses import dataclass
 
-from liftout.adapters.removebg.parameters import LARGEST_MARGIN, SIZES, Parameters
+from liftout.adapters.removebg.errors import ApiError
+from liftout.adapters.removebg.parameters import LARGEST_MARGIN, SHADOWS, SIZES, Parameters
 from liftout.compose.blend import over_white
 from liftout.compose.geometry import Box, inside, size_within
+from liftout.compose.holes import opaque_inside
 from liftout.cutout import Cutout
 from liftout.images import FORMATS, ImageInput, encode
 
@@ -31,9 +33,16 @@ class Result:
 
 
 def result(cutout: Cutout, parameters: Parameters, background: ImageInput | None = None) -> Result:
-    """The file that the parameters ask for. background: a picture behind the subject."""
+    """The file that the parameters ask for. background: a picture behind the subject.
+
+    Raises ApiError: roi_exceeds_bounds, roi_region_empty, or unknown_foreground if there is no subject in the region.
+    """
     largest = size_within(cutout.size, SIZES["50MP"])
     cutout = _within_region(cutout, parameters)
+    if cutout.box is None:
+        raise ApiError("unknown_foreground", "no subject was found in the photo")
+    if not parameters.semitransparency:
+        cutout = cutout.with_alpha(opaque_inside(cutout.alpha))
     height, width = size_within(cutout.size, SIZES[parameters.size])
     cutout = cutout.resize(width, height)
     if parameters.crop:
@@ -45,14 +54,18 @@ def result(cutout: Cutout, parameters: Parameters, background: ImageInput | None
 
 
 def _within_region(cutout: Cutout, parameters: Parameters) -> Cutout:
-    """Nothing outside the region of interest is subject."""
+    """The cutout with nothing outside the region of interest."""
     height, width = cutout.size
     left, top, right, bottom = (
         round(length.of(whole)) for length, whole in zip(parameters.roi, (width, height, width, height), strict=True)
     )
     left, right = sorted((left, right))
     top, bottom = sorted((top, bottom))
-    if (left, top) == (0, 0) and right >= width and bottom >= height:
+    if left < 0 or top < 0 or right > width or bottom > height:
+        raise ApiError("roi_exceeds_bounds", f"roi exceeds the photo, which has {width}x{height} pixels", field="roi")
+    if left == right or top == bottom:
+        raise ApiError("roi_region_empty", "roi defines an empty region", field="roi")
+    if (left, top, right, bottom) == (0, 0, width, height):
         return cutout
     return cutout.with_alpha(inside(cutout.alpha, (left, top, right, bottom)))
 
@@ -90,8 +103,8 @@ def _encoded(cutout: Cutout, parameters: Parameters, background: ImageInput | No
     if parameters.channels == "alpha":
         kind = FORMATS[{"jpg": "jpeg", "webp": "webp"}.get(parameters.format, "png")]
         return encode(cutout.alpha, kind), kind.mime
-    if parameters.add_shadow:
-        cutout = cutout.shadow()
+    if parameters.add_shadow and parameters.shadow_type in SHADOWS:
+        cutout = cutout.shadow(opacity=parameters.shadow_opacity / 100)
     colour = parameters.bg_color
     transparent = background is None and (colour is None or colour[3] < 255) and cutout.alpha.min() < 255
     auto_format = "png" if transparent else "jpeg"
