@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 def curl_lines() -> list[str]:
     lines = []
-    for page in ("README.md", "docs/server.md"):
+    for page in ("README.md", "docs/server.md", "docs/remove-bg.md"):
         for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL):
             lines += [line for line in block.splitlines() if line.startswith("curl ")]
     return lines

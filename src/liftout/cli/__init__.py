@@ -31,6 +31,7 @@ COMMANDS = {
     "models": "List, show, download, remove, verify and add models.",
     "site": "Write a static site that cuts out photos in the browser.",
     "serve": "Serve the page and the HTTP API.",
+    "keys": "Add, list and remove API keys of the server.",
     "bench": "Measure the speed of a model on this machine.",
     "doctor": "Show what is installed and what would run.",
 }

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: status, what happened, and which field it is about."""
+"""Errors as RFC 9457 problem details: status, detail and the field concerned."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from liftout.remedies import (
 )
 
 RETRY_SECONDS = 5
-"""What Retry-After says where nothing better is known."""
+"""Default of Retry-After."""
 TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -56,15 +56,23 @@ class Problem(Exception):
     """An answer that is an error.
 
     status: of HTTP. detail: one line for a person. field: the form field, JSON key or query parameter that is wrong.
+    code: of remove.bg's API, where it is not clear from the others.
     """
 
     def __init__(
-        self, status: int, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.field = field
+        self.code = code
         self.headers = dict(headers or {})
 
 
@@ -96,7 +104,7 @@ HTTP = HttpTerms()
 
 
 class ClientLeft(Exception):
-    """The client closed its connection; nobody reads an answer."""
+    """The client has closed its connection before the answer."""
 
 
 def busy(detail: str, seconds: int = RETRY_SECONDS) -> Problem:
@@ -127,14 +135,15 @@ def answer(problem: Problem, *, request: str = "") -> JSONResponse:
 
 
 def from_error(error: LiftoutError, *, image_field: str, chosen_model: bool) -> Problem:
-    """What an error of the pipeline means to a caller.
+    """The problem to answer for an error of the pipeline.
 
-    image_field: the field that held the photo. chosen_model: whether the caller named the model, so that a model which is
-    not here is the caller's mistake and not the server's.
+    image_field: the field that held the photo. chosen_model: whether the request named the model, so that a missing model is
+    an error of the request (422) and not of the server (503).
     """
     detail = error.line(HTTP)
     if isinstance(error, ImageTooLarge):
-        return Problem(413, f"{error.what(HTTP)}; send a smaller photo", field=image_field)
+        detail = f"{error.what(HTTP)}; send a smaller photo"
+        return Problem(413, detail, field=image_field, code="resolution_too_high")
     if isinstance(error, InputError):
         return unprocessable(image_field, detail)
     if isinstance(error, UnknownModel):
