@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from liftout.errors import ModelMissing
+from liftout.loaded import LoadedModels
 from liftout.options import RunOptions
 from liftout.remover import Remover
-from liftout.server.loaded import LoadedModels
 from liftout.server.places import Abandoned, Abandonment, Places
 from liftout.server.problems import Problem
 

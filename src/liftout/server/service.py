@@ -17,6 +17,7 @@ from starlette.requests import Request
 from liftout.cutout import Cutout
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError, ModelUnavailable
+from liftout.loaded import LoadedModels
 from liftout.models.cache import pack_folder
 from liftout.models.catalog import all_models, find
 from liftout.models.packs import MANIFEST
@@ -26,7 +27,6 @@ from liftout.options import RunOptions
 from liftout.remover import Remover
 from liftout.server import body, fields, keys, problems
 from liftout.server.fetch import FetchRules, Resolver, fetch, networks, resolve
-from liftout.server.loaded import LoadedModels
 from liftout.server.measures import Measures
 from liftout.server.memory import MemoryReturn
 from liftout.server.places import Abandoned, Abandonment, Places
@@ -66,7 +66,7 @@ class Service:
         self.places = Places(workers=limits.workers, queue=limits.queue)
         self._memory_return = MemoryReturn()
         self.memory = body.BodyMemory(limits.memory_bytes)
-        self.loaded = LoadedModels(limits.models_kept, self._load, self._check_model)
+        self.loaded = LoadedModels(limits.models_kept, Remover.from_options, self._check_model)
         self.stopping = False
         self.ready = False
         """Whether the default model has been loaded."""
@@ -191,17 +191,6 @@ class Service:
                 await self.places.drain()
         self.loaded.close()
         self._memory_return.close()
-
-    def _load(self, choice: RunOptions) -> Remover:
-        return Remover(
-            choice.model,
-            engine=choice.engine,
-            device=choice.device,
-            precision=choice.precision,
-            threads=choice.threads,
-            edges=choice.edges,
-            max_pixels=choice.max_pixels,
-        )
 
     def _check_model(self, choice: RunOptions) -> None:
         if choice.model != self.settings.run.model:
