@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from liftout.errors import OutputError, OutputExists
+from liftout.errors import OutputError, OutputExists, UsageError
 from liftout.remedies import UseOption
 
 
@@ -46,6 +47,20 @@ def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
         raise OutputError(f"cannot be written: {error.strerror}", subject=target) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_to_stream(stream: IO[bytes], content: bytes) -> None:
+    """Write to a file that the caller opened. Raises UsageError where it is none, or is open as text."""
+    if not hasattr(stream, "write"):
+        raise UsageError(
+            f"is a {type(stream).__name__}",
+            field="path",
+            remedy="give a path or a binary file that is open for writing",
+        )
+    try:
+        stream.write(content)
+    except TypeError:
+        raise UsageError("is a file that is open as text", field="path", remedy="open it with mode 'wb'") from None
 
 
 def _place(partial: Path, target: Path) -> None:

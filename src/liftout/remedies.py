@@ -102,8 +102,8 @@ class Terms:
                 return f"run `pip install 'liftout[{extra}]'`"
             case AcceptLicense():
                 return "if you accept that, pass accept_license=True once"
-            case PullModel(model):
-                return f"liftout.models.resolve.pull({model!r}) downloads it"
+            case PullModel():
+                return "liftout.models.resolve.pull downloads it"
             case ConvertModel():
                 return "liftout.convert.convert_model converts it"
             case AddModel():

@@ -16,6 +16,7 @@ from liftout import Remover
 from liftout.compat import rembg
 from liftout.compat.rembg import new_session, remove
 from liftout.errors import ModelMissing, UnknownModel, UsageError
+from liftout.remover import models
 from tests.images import pictures
 
 
@@ -310,8 +311,8 @@ def test_a_binary_file_gives_bytes(photo: Path, session: rembg.Session) -> None:
         assert remove(file, session=session) == expected
 
 
-def test_a_session_is_kept_between_calls_without_one(photo: Path) -> None:
+def test_a_model_is_kept_between_calls_without_one(photo: Path) -> None:
     remove(photo.read_bytes())
-    first = rembg._last.copy()
+    loads = models.loads
     remove(photo.read_bytes())
-    assert rembg._last == first and len(first) == 1
+    assert models.loads == loads

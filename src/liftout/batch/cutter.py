@@ -66,16 +66,7 @@ class Cutter:
         self.job = job
         self._source, self._target = Storage(job.source), Storage(job.target)
         self._large_pixels, self._lock = large_pixels, FileLock(lock) if lock else None
-        run = job.run
-        self._remover = Remover(
-            run.model,
-            engine=run.engine,
-            device=run.device,
-            precision=run.precision,
-            threads=run.threads or threads,
-            edges=run.edges,
-            max_pixels=run.max_pixels,
-        )
+        self._remover = Remover.from_options(replace(job.run, threads=job.run.threads or threads))
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def read(self, item: Item) -> Source:

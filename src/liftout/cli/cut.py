@@ -84,15 +84,7 @@ def cut(
     fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json, precision=run.precision)
     status = 0
     with (
-        Remover(
-            run.model,
-            engine=run.engine,
-            device=run.device,
-            precision=run.precision,
-            threads=run.threads,
-            edges=run.edges,
-            max_pixels=run.max_pixels,
-        ) as remover,
+        Remover.from_options(run) as remover,
         photo_progress(total=len(jobs), quiet=quiet or as_json or len(jobs) < 2) as printer,
     ):
         started = time.perf_counter()

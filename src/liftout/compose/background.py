@@ -86,6 +86,21 @@ def read_background(background: Background, scene: Scene, size: tuple[int, int],
     return from_srgb(covering(decode(background), size), icc)
 
 
+def opaque(background: Background | None, format_name: str) -> Background:
+    """A background for a file format without transparency: white where there is none. Raises UsageError for a transparent one."""
+    if background is None:
+        return "white"
+    if isinstance(background, tuple) and len(background) == 4:
+        if background[3] != 255:
+            raise UsageError(
+                f"{background!r} is transparent, and {format_name} has no transparency",
+                field="background",
+                remedy="choose png",
+            )
+        return background[:3]
+    return background
+
+
 def in_colour_space(colour: Colour, icc: bytes | None) -> UInt8:
     """An sRGB colour in the colour space of `icc`, uint8 [3]."""
     levels: UInt8 = from_srgb(np.array([[colour]], np.uint8), icc)[0, 0]

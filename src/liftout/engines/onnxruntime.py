@@ -9,8 +9,9 @@ import numpy as np
 import onnxruntime
 
 from liftout.cores import usable_cores
-from liftout.engines import EngineOptions, Float32, NetworkFile, is_out_of_memory
+from liftout.engines import Float32, NetworkFile, is_out_of_memory
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.options import RunOptions
 from liftout.remedies import PullModel, UseOption
 
 PROVIDERS = {
@@ -30,7 +31,7 @@ class OnnxRuntimeNetwork:
 
     engine = "onnxruntime"
 
-    def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
+    def __init__(self, file: NetworkFile, options: RunOptions) -> None:
         provider = _provider(options.device)
         if options.precision not in ("auto", "fp32"):
             raise UsageError(
@@ -68,7 +69,7 @@ class OnnxRuntimeNetwork:
         self._session = None
 
 
-def _open(file: NetworkFile, options: EngineOptions, provider: str) -> onnxruntime.InferenceSession:
+def _open(file: NetworkFile, options: RunOptions, provider: str) -> onnxruntime.InferenceSession:
     if not file.path.is_file():
         raise ModelMissing(f"{file.path} is not there", subject=file.name, remedy=PullModel(file.name))
     session = onnxruntime.SessionOptions()

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from liftout.engines import EngineOptions, Float32, NetworkFile
+from liftout.engines import Float32, NetworkFile
 from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, UsageError
+from liftout.options import RunOptions
 from liftout.remedies import InstallExtra, PullModel, UseOption
 
 try:
@@ -28,7 +29,7 @@ class OpenVinoNetwork:
 
     engine = "openvino"
 
-    def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
+    def __init__(self, file: NetworkFile, options: RunOptions) -> None:
         computed = "fp32" if options.precision == "auto" else options.precision
         self.precision: str = file.reduced or computed
         self.device = "cpu" if options.device == "auto" else options.device

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from liftout.engines import EngineOptions, Float32, NetworkFile
+from liftout.engines import Float32, NetworkFile
 from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.options import RunOptions
 from liftout.remedies import InstallExtra, PullModel, UseOption
 
 try:
@@ -37,7 +38,7 @@ class TorchNetwork:
 
     engine = "torch"
 
-    def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
+    def __init__(self, file: NetworkFile, options: RunOptions) -> None:
         self.device = _device(options.device)
         computed = "fp32" if options.precision == "auto" else options.precision
         if computed not in _TYPES:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import tomli_w
 
 from liftout.errors import NetworkRejected, UsageError
 from liftout.files import write_whole
@@ -237,25 +238,6 @@ def _copy_external_data(onnx_file: Path, folder: Path) -> None:
 
 
 def _toml(spec: ModelSpec) -> str:
-    """A catalogue entry as TOML (the standard library reads TOML but does not write it)."""
-    tables = spec.to_dict()
-    name = tables.pop("name")
-    files = tables.pop("files", [])
-    lines = [f'["{name}"]']
-    lines += [f"{key} = {_value(value)}" for key, value in tables.items()]
-    for item in files:
-        lines += ["", f'[["{name}".files]]', *(f"{key} = {_value(value)}" for key, value in item.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
-    if isinstance(value, list):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
-    return repr(value)
+    """A catalogue entry as TOML."""
+    facts = spec.to_dict()
+    return tomli_w.dumps({facts.pop("name"): facts})

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from liftout.errors import ExtraMissing, ModelFileCorrupt, ModelMissing, ModelUnavailable
 from liftout.models import cache, packs, verify
@@ -23,7 +24,7 @@ from liftout.models.spec import FileSpec, ModelSpec
 from liftout.progress import Progress, unseen
 from liftout.remedies import AddModel, ConvertModel, InstallExtra, PullModel
 
-REDUCED = ("fp16", "int8")
+REDUCED: tuple[Literal["fp16"], Literal["int8"]] = ("fp16", "int8")
 """Precisions that have packs of their own."""
 
 Capabilities = Callable[[str], bool]

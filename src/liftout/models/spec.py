@@ -190,6 +190,8 @@ def _plain(value: object) -> object:
     return value
 
 
+# Not msgspec or cattrs: their errors name a path such as `$.input.size[0]`, not the file, the entry, the key and what is allowed
+# there, and a single URL where a list is expected would need a hook of our own. Translating them takes as many lines as this.
 def _build(cls: type[Any], entry: Mapping[str, Any], where: str) -> object:
     if not isinstance(entry, Mapping):
         raise CatalogError(f"expected a table, not {entry!r}", subject=where)

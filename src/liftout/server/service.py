@@ -18,6 +18,7 @@ from starlette.requests import Request
 from liftout.cutout import Cutout
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError, ModelUnavailable
+from liftout.loaded import LoadedModels
 from liftout.models.cache import pack_folder
 from liftout.models.catalog import all_models, find
 from liftout.models.packs import MANIFEST
@@ -28,7 +29,6 @@ from liftout.remover import Remover
 from liftout.server import body, fields, keys, problems
 from liftout.server.fetch import FetchRules, Resolver, networks, resolve
 from liftout.server.fetch import fetch as fetch_url
-from liftout.server.loaded import LoadedModels
 from liftout.server.memory import MemoryBudget, MemoryTrimmer
 from liftout.server.metrics import Metrics
 from liftout.server.pool import Cancelled, CancelToken, WorkerPool
@@ -75,7 +75,7 @@ class Service:
         self.pool = WorkerPool(workers=limits.workers, queue=limits.queue)
         self._trimmer = MemoryTrimmer()
         self.memory = MemoryBudget(limits.memory_bytes)
-        self.loaded = LoadedModels(limits.models_kept, self._load, self._check_model)
+        self.loaded = LoadedModels(limits.models_kept, Remover.from_options, self._check_model)
         self.stopping = False
         self.ready = False
         """Whether the default model has been loaded."""
@@ -207,17 +207,6 @@ class Service:
                 await self.pool.drain()
         self.loaded.close()
         self._trimmer.close()
-
-    def _load(self, choice: RunOptions) -> Remover:
-        return Remover(
-            choice.model,
-            engine=choice.engine,
-            device=choice.device,
-            precision=choice.precision,
-            threads=choice.threads,
-            edges=choice.edges,
-            max_pixels=choice.max_pixels,
-        )
 
     def _check_model(self, choice: RunOptions) -> None:
         if choice.model != self.settings.run.model:
