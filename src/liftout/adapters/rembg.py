@@ -41,6 +41,8 @@ PARAMETERS = {
     "bgc": "bgcolor",
 }
 """Parameters over HTTP, and the argument that each is."""
+PROMPTS = ("sam_prompt", "sam_model", "sam_quant")
+"""Arguments of rembg's model sam, which is not here."""
 EXTRAS = "extras"
 """The parameter that holds further arguments, as a JSON object."""
 
@@ -171,6 +173,10 @@ def _extras(value: Any) -> dict[str, Any]:
         raise ParameterError(EXTRAS, "is not a JSON object")
     known = [argument for argument in PARAMETERS.values() if argument != "model_name"]
     for name in extras:
+        if name in PROMPTS:
+            raise ParameterError(
+                EXTRAS, f"extras: {name} is not supported here; leave it out, the model finds the subject"
+            )
         if name not in known:
             raise ParameterError(
                 EXTRAS, f"holds {name[:40]!r}, which is not taken here", f"there are {', '.join(known)}"

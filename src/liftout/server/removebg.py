@@ -27,6 +27,7 @@ from liftout.cutout import Cutout
 from liftout.server import fields, keys
 from liftout.server.background import BackgroundPicture
 from liftout.server.body import Body
+from liftout.server.negotiation import accepted_types
 from liftout.server.openapi import key_needed
 from liftout.server.openapi import removebg as document
 from liftout.server.problems import Problem, unprocessable
@@ -75,7 +76,7 @@ def router(service: Service) -> APIRouter:
                     chosen_model=False,
                 )
         headers = {**_result_headers(result, parameters), "Server-Timing": timing.header, **rate_headers(allowance)}
-        if "application/json" in request.headers.get("accept", ""):
+        if _wants_json(request):
             return JSONResponse({"data": _as_json(result)}, headers=headers)
         return Response(result.content, media_type=result.mime, headers=headers)
 
@@ -193,6 +194,12 @@ def _read_parameters(body: Body) -> Parameters:
         raise ApiError("multiple_bg_sources", detail, field=sources[1])
     with fields.refusing():
         return adapter.parse(body.fields)
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether the Accept header asks for JSON. A list that ends in `*/*`, as axios and browsers send it, asks for the picture."""
+    accepted = accepted_types(request)
+    return "application/json" in accepted and "*/*" not in accepted
 
 
 def _render(cutout: Cutout, parameters: Parameters, background: BackgroundPicture | None) -> Result:

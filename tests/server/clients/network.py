@@ -1,10 +1,11 @@
-"""Runs a client where api.remove.bg is a server on this machine, so that nothing of the client needs to be changed.
+"""Runs a client where api.remove.bg, or localhost:7000, is a server of a test, so that nothing of the client needs to be changed.
 
 The client runs in a network namespace of its own, which has a loopback interface and nothing else, and in a mount namespace of
-its own, whose /etc/hosts gives api.remove.bg the address 127.0.0.1. There, connections to port 443 go through a Unix socket to a
-thread of the test, which speaks TLS with a certificate of an authority of its own and passes the bytes on to the real server.
+its own, whose /etc/hosts gives api.remove.bg the address 127.0.0.1. There, connections to port 443 (or 7000) go through a Unix
+socket to a thread of the test, which passes the bytes on to the real server; for port 443 it speaks TLS with a certificate of an
+authority of its own.
 
-As a program: network.py SOCKET HOSTS COMMAND..., inside the namespaces.
+As a program: network.py SOCKET HOSTS PORT COMMAND..., inside the namespaces.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "api.remove.bg"
-PORT = 443
 
 _SET_FLAGS, _GET_FLAGS, _UP = 0x8914, 0x8913, 1
 
@@ -50,6 +50,7 @@ class Network:
     socket: Path
     hosts: Path
     authority: Path
+    port: int
 
     def run(
         self, command: list[str], *, cwd: Path, environment: dict[str, str] | None = None
@@ -62,18 +63,18 @@ class Network:
         namespaces = unshare()
         assert namespaces is not None
         return subprocess.run(
-            [*namespaces, sys.executable, __file__, str(self.socket), str(self.hosts), *command],
+            [*namespaces, sys.executable, __file__, str(self.socket), str(self.hosts), str(self.port), *command],
             cwd=cwd, env=variables, capture_output=True, text=True, timeout=180,
         )  # fmt: skip
 
 
 @contextlib.contextmanager
-def network_to(port: int, folder: Path) -> Iterator[Network]:
-    """A network whose api.remove.bg is the server on a port of 127.0.0.1."""
+def network_to(port: int, folder: Path, *, seen_at: int = 443) -> Iterator[Network]:
+    """A network in which port `seen_at` of localhost and api.remove.bg is the server on a port of 127.0.0.1; 443 has TLS."""
     import trustme
 
     authority = trustme.CA()
-    network = Network(socket=folder / "tls", hosts=folder / "hosts", authority=folder / "authority.pem")
+    network = Network(socket=folder / "tls", hosts=folder / "hosts", authority=folder / "authority.pem", port=seen_at)
     authority.cert_pem.write_to_path(network.authority)
     network.hosts.write_text(f"127.0.0.1 localhost {HOST}\n", encoding="ascii")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -81,16 +82,19 @@ def network_to(port: int, folder: Path) -> Iterator[Network]:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(network.socket))
         listening.listen()
-        thread = threading.Thread(target=_accept, args=(listening, lambda: _tls_to(context, port)), daemon=True)
+        thread = threading.Thread(
+            target=_accept, args=(listening, lambda: _to(port, context if seen_at == 443 else None)), daemon=True
+        )
         thread.start()
         yield network
         listening.shutdown(socket.SHUT_RDWR)
         thread.join(10)
 
 
-def _tls_to(context: ssl.SSLContext, port: int):
+def _to(port: int, context: ssl.SSLContext | None):
     def connect(connection: socket.socket) -> tuple[socket.socket, socket.socket]:
-        return context.wrap_socket(connection, server_side=True), socket.create_connection(("127.0.0.1", port))
+        near = context.wrap_socket(connection, server_side=True) if context else connection
+        return near, socket.create_connection(("127.0.0.1", port))
 
     return connect
 
@@ -122,8 +126,8 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def _inside(path: str, hosts: str, command: list[str]) -> int:
-    """Within the namespaces: loopback up, /etc/hosts replaced, port 443 open; then the client."""
+def _inside(path: str, hosts: str, port: int, command: list[str]) -> int:
+    """Within the namespaces: loopback up, /etc/hosts replaced, the port open; then the client."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         interface = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(control, _GET_FLAGS, interface))[1]
@@ -135,10 +139,10 @@ def _inside(path: str, hosts: str, command: list[str]) -> int:
         far.connect(path)
         return connection, far
 
-    with socket.create_server(("127.0.0.1", PORT)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         threading.Thread(target=_accept, args=(listening, lambda: connect), daemon=True).start()
         return subprocess.run(command).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(_inside(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    sys.exit(_inside(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]))
