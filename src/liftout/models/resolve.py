@@ -17,10 +17,10 @@ from pathlib import Path
 from liftout.errors import ExtraMissing, ModelFileCorrupt, ModelMissing, ModelUnavailable
 from liftout.models import cache, packs, verify
 from liftout.models.catalog import find
-from liftout.models.download import addresses, fetch, offline
+from liftout.models.download import fetch, offline, sources_of
 from liftout.models.licence import consent
 from liftout.models.spec import FileSpec, ModelSpec
-from liftout.progress import Progress, unseen
+from liftout.progress import Notify, Progress, unseen
 
 REDUCED = ("fp16", "int8")
 """Precisions that have packs of their own."""
@@ -33,9 +33,6 @@ Convert = Callable[[ModelSpec, Path, Progress], Path]
 
 LoadConverter = Callable[[], Convert]
 """Loads what conversion needs; called before a checkpoint is downloaded. Raises ExtraMissing where it cannot be loaded."""
-
-Notify = Callable[[str], None]
-"""Takes a line that a person should read."""
 
 _logger = logging.getLogger("liftout")
 _logger.addHandler(logging.NullHandler())
@@ -78,6 +75,7 @@ def resolve(
     *,
     accept_license: bool | Collection[str] = False,
     load_converter: LoadConverter | None = None,
+    source: str | None = None,
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> ResolvedModel:
@@ -85,7 +83,7 @@ def resolve(
 
     model: a name of the catalogue, a path to the folder of a pack, or a catalogue entry. precision: what it is to run in.
     accept_license: consent to its licence, or names of models and licences that are accepted. load_converter: None where
-    checkpoints cannot be converted. notify: by default a warning of the logger `liftout`.
+    checkpoints cannot be converted. source: the only place to download from (`sources.chosen`). notify: by default a warning of the logger `liftout`.
 
     What is here is used, without network. Else the authors' checkpoint is downloaded and converted, else the published
     ONNX file is downloaded, after a line to `notify` that says what memory it takes.
@@ -102,7 +100,7 @@ def resolve(
     except ModelMissing:
         if needs_pack(precision, capabilities):
             raise
-        return _get(spec, load_converter, progress or unseen, notify or _logger.warning)
+        return _get(spec, load_converter, source, progress or unseen, notify or _logger.warning)
 
 
 def pull(
@@ -110,6 +108,7 @@ def pull(
     *,
     accept_license: bool | Collection[str] = False,
     load_converter: LoadConverter | None = None,
+    source: str | None = None,
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> ResolvedModel:
@@ -117,7 +116,7 @@ def pull(
     consent(spec, accept=accept_license)
     notify = notify or _logger.warning
     damaged = [part for part in verify.check(spec, trust_stamp=True) if part.wrong]
-    if damaged and not any(addresses(spec, file) for file in spec.files):
+    if damaged and not any(sources_of(spec, file) for file in spec.files):
         raise ModelFileCorrupt(
             f"{spec.name}: {damaged[0].label} is damaged and no address of it is known; add it again"
         )
@@ -126,7 +125,7 @@ def pull(
     for part in damaged:
         notify(f"{spec.name}: {part.label} is damaged and is deleted")
         verify.discard(part)
-    return resolve(spec, load_converter=load_converter, progress=progress, notify=notify)
+    return resolve(spec, load_converter=load_converter, source=source, progress=progress, notify=notify)
 
 
 def locate(model: str | ModelSpec, precision: str = "fp32", capabilities: Capabilities = fp32_only) -> ResolvedModel:
@@ -238,18 +237,27 @@ def from_onnx(path: Path, spec: ModelSpec, file: FileSpec) -> ResolvedModel:
     return ResolvedModel(spec=replace(spec, output=output), file=network, source="onnx")
 
 
-def _get(spec: ModelSpec, load_converter: LoadConverter | None, progress: Progress, notify: Notify) -> ResolvedModel:
-    checkpoints = [file for file in spec.files if file.role == "checkpoint" and _reachable(spec, file)]
+def _get(
+    spec: ModelSpec, load_converter: LoadConverter | None, source: str | None, progress: Progress, notify: Notify
+) -> ResolvedModel:
+    def bring(file: FileSpec) -> Path:
+        return fetch(spec, file, source=source, progress=progress, notify=notify)
+
+    checkpoints = [file for file in spec.files if file.role == "checkpoint" and _reachable(spec, file, source)]
     graphs = [file for file in spec.files if file.role == "onnx"]
+    if source is not None:
+        graphs = [file for file in graphs if _reachable(spec, file, source)]
     if checkpoints and load_converter:
         try:
-            return _converted(spec, checkpoints, load_converter(), progress)
+            return _converted(spec, checkpoints, load_converter(), bring, progress)
         except ModelUnavailable as error:
             if not graphs:
                 raise
             notify(f"{error}; using the published ONNX file instead")
     if graphs:
-        return _published(spec, graphs, progress, notify, can_convert=load_converter is not None)
+        return _published(spec, graphs, bring, notify, can_convert=load_converter is not None)
+    if source is not None and not checkpoints:
+        raise ModelMissing(f"{spec.name}: nothing of it is known at {source}; leave --from out, or name another source")
     if any(file.role == "checkpoint" for file in spec.files):
         if load_converter:
             raise ModelMissing(
@@ -265,11 +273,17 @@ def _get(spec: ModelSpec, load_converter: LoadConverter | None, progress: Progre
     )
 
 
-def _reachable(spec: ModelSpec, file: FileSpec) -> bool:
-    return cache.path_of(spec, file).is_file() or bool(addresses(spec, file))
+def _reachable(spec: ModelSpec, file: FileSpec, source: str | None) -> bool:
+    return cache.path_of(spec, file).is_file() or bool(sources_of(spec, file, source))
 
 
-def _converted(spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, progress: Progress) -> ResolvedModel:
+Bring = Callable[[FileSpec], Path]
+"""Puts a file of the model into the cache."""
+
+
+def _converted(
+    spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, bring: Bring, progress: Progress
+) -> ResolvedModel:
     """The pack made of the first checkpoint that can be had."""
     failures: list[ModelUnavailable] = []
     with cache.locked(spec.stored_as, "pack"):
@@ -279,7 +293,7 @@ def _converted(spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, p
             pass
         for file in checkpoints:
             try:
-                checkpoint = fetch(spec, file, progress=progress)
+                checkpoint = bring(file)
             except ModelUnavailable as error:
                 failures.append(error)
                 continue
@@ -288,15 +302,15 @@ def _converted(spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, p
 
 
 def _published(
-    spec: ModelSpec, graphs: list[FileSpec], progress: Progress, notify: Notify, *, can_convert: bool
+    spec: ModelSpec, graphs: list[FileSpec], bring: Bring, notify: Notify, *, can_convert: bool
 ) -> ResolvedModel:
     """The first published graph that can be had."""
     failures: list[ModelUnavailable] = []
     for file in graphs:
         try:
-            if not offline() and addresses(spec, file):
+            if not offline() and sources_of(spec, file):
                 notify(_memory_notice(spec, file, can_convert=can_convert))
-            path = fetch(spec, file, progress=progress)
+            path = bring(file)
         except ModelUnavailable as error:
             failures.append(error)
             continue
