@@ -20,8 +20,9 @@ from liftout.engines import Network
 from liftout.errors import InputError
 from liftout.images import ImageInput, Photo, decode
 from liftout.loading import load
+from liftout.models.purposes import default_model
 from liftout.models.spec import ModelSpec
-from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
+from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -37,7 +38,7 @@ class Remover:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | None = None,
         *,
         engine: EngineName = "auto",
         device: str = "auto",
@@ -49,13 +50,14 @@ class Remover:
     ) -> None:
         """Load a model; fetch it first where it is not here.
 
-        model: a name of the catalogue, or a path to the folder of a pack. engine, device, precision: `auto` or as `liftout doctor`
+        model: a name of the catalogue, a purpose (`best`, `people`, `products`, `anime`, `hair`, `fast`), or a path to the folder
+        of a pack; by default `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one. `spec` says which it is. engine, device, precision: `auto` or as `liftout doctor`
         lists them. threads: of the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
         accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
         """
         options = RunOptions(
-            model=model,
+            model=default_model() if model is None else model,
             edges=edges,
             engine=engine,
             device=device,
@@ -203,7 +205,7 @@ _kept_lock = threading.Lock()
 
 def remove(
     image: ImageInput,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     *,
     engine: EngineName = "auto",
     device: str = "auto",
@@ -219,6 +221,7 @@ def remove(
 
     Options and errors are those of `Remover`.
     """
+    model = default_model() if model is None else model
     key = (model, engine, device, precision, threads, edges, max_pixels)
     with _kept_lock:
         remover = _kept.pop(key, None) or Remover(

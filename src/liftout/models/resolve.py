@@ -81,7 +81,7 @@ def resolve(
 ) -> ResolvedModel:
     """The model, ready to be loaded.
 
-    model: a name of the catalogue, a path to the folder of a pack, or a catalogue entry. precision: what it is to run in.
+    model: a name of the catalogue, a purpose such as `best`, a path to the folder of a pack, or a catalogue entry. precision: what it is to run in.
     accept_license: consent to its licence, or names of models and licences that are accepted. load_converter: None where
     checkpoints cannot be converted. source: the only place to download from (`sources.chosen`). notify: by default a warning of the logger `liftout`.
 
@@ -93,6 +93,8 @@ def resolve(
         pack = _pack_in(Path(model))
         consent(pack.spec, accept=accept_license)
         return from_pack(pack, pack.spec, "pack")
+    if isinstance(model, str) and is_purpose(model):
+        return _resolve_purpose(model, precision, capabilities, accept_license, load_converter, progress, notify)
     spec = find(model) if isinstance(model, str) else model
     consent(spec, accept=accept_license)
     try:
@@ -101,6 +103,41 @@ def resolve(
         if needs_pack(precision, capabilities):
             raise
         return _get(spec, load_converter, source, progress or unseen, notify or _logger.warning)
+
+
+def _resolve_purpose(
+    name: str,
+    precision: str,
+    capabilities: Capabilities,
+    accept_license: bool | Collection[str],
+    load_converter: LoadConverter | None,
+    progress: Progress | None,
+    notify: Notify | None,
+) -> ResolvedModel:
+    """The model that a purpose means; where it cannot be had, the next one."""
+    from liftout.models.purposes import choose
+
+    notify = notify or _logger.warning
+    unfit: list[str] = []
+    while True:
+        choice = choose(name, accept_license=accept_license, can_convert=load_converter is not None, unfit=unfit)
+        if choice.notable:
+            notify(choice.told)
+        try:
+            return resolve(
+                choice.spec,
+                precision,
+                capabilities,
+                accept_license=accept_license,
+                load_converter=load_converter,
+                progress=progress,
+                notify=notify,
+            )
+        except ModelMissing as error:
+            if choice.fetches is None:
+                raise
+            notify(f"{error}; taking the next one for {name}")
+            unfit.append(choice.spec.name)
 
 
 def pull(
@@ -138,6 +175,10 @@ def locate(model: str | ModelSpec, precision: str = "fp32", capabilities: Capabi
     if isinstance(model, str) and is_path(model):
         pack = _pack_in(Path(model))
         return from_pack(pack, pack.spec, "pack")
+    if isinstance(model, str) and is_purpose(model):
+        from liftout.models.purposes import choose
+
+        model = choose(model, may_fetch=False).spec
     spec = find(model) if isinstance(model, str) else model
     if precision in REDUCED:
         try:
@@ -184,6 +225,13 @@ def _pack_in(folder: Path) -> packs.Pack:
     pack = packs.read(folder)
     cache.check_pack(pack, model=pack.spec.name)
     return pack
+
+
+def is_purpose(name: str) -> bool:
+    """Whether a name is that of a purpose (`liftout.models.purposes`) and of no model."""
+    from liftout.models import purposes
+
+    return purposes.is_purpose(name)
 
 
 def is_path(model: str) -> bool:
@@ -233,7 +281,13 @@ def from_onnx(path: Path, spec: ModelSpec, file: FileSpec) -> ResolvedModel:
         activation=file.activation or spec.output.activation,
         index=spec.output.index if file.index is None else file.index,
     )
-    network = NetworkFile(name=spec.name, path=path, size=spec.input.size, output=output.index)
+    network = NetworkFile(
+        name=spec.name,
+        path=path,
+        size=spec.input.size,
+        output=output.index,
+        reduced=file.precision if file.precision in REDUCED else None,
+    )
     return ResolvedModel(spec=replace(spec, output=output), file=network, source="onnx")
 
 

@@ -84,6 +84,8 @@ class FileSpec:
     """Where this file differs from `output.activation`: some exports carry the sigmoid inside."""
     index: int | None = None
     """Where this file differs from `output.index`."""
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """What its weights are stored in."""
     gated: bool = False
     """The hub asks for an account that has accepted its terms (`HF_TOKEN`)."""
     peak_bytes: int | None = None

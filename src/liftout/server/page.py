@@ -10,7 +10,7 @@ import functools
 import html
 import logging
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,19 +49,23 @@ _STYLE = (
 
 
 @contextmanager
-def written_site() -> Iterator[Path | None]:
-    """A folder with the page, its graphs and the pack of the built-in model, for as long as the block runs.
+def written_site(added: Sequence[str] = ()) -> Iterator[Path | None]:
+    """A folder with the page, its graphs and packs of the built-in model and those in `added`, for as long as the block runs.
 
     None where this installation carries no page, or no temporary folder can be written.
     """
     with TemporaryDirectory(prefix="liftout-page-") as folder:
         try:
-            site.write(Path(folder), [DEFAULT_MODEL])
+            site.write(Path(folder), [DEFAULT_MODEL, *added])
         except ExtraMissing:
             yield None
         except (LiftoutError, OSError) as error:
-            _log.warning("the page cannot be served: %s", error)
-            yield None
+            _log.warning("the page cannot be served%s: %s", f" with {', '.join(added)}" if added else "", error)
+            if not added:
+                yield None
+                return
+            with written_site() as plain:
+                yield plain
         else:
             yield Path(folder)
 

@@ -20,7 +20,8 @@ from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.models.cache import pack_folder
 from liftout.models.catalog import all_models, find
 from liftout.models.packs import MANIFEST
-from liftout.models.resolve import is_path, locate, needs_pack, presence
+from liftout.models.purposes import choose
+from liftout.models.resolve import is_path, is_purpose, locate, needs_pack, presence
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover
@@ -129,8 +130,7 @@ class Service:
         finish: makes the answer out of the cutout, on the worker too. field: of the request that held the photo.
         Raises Problem, or ClientLeft where nobody waits any more.
         """
-        if choice.model == self.default_model:
-            choice = dataclasses.replace(choice, model=self.settings.run.model)
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
         asked = time.perf_counter()
         started = asked
 
@@ -157,8 +157,19 @@ class Service:
         self.measures.run_seconds.labels(self.name_of(choice.model)).observe(ended - started)
         return result, Done(waited=started - asked, ran=ended - started)
 
+    def meant(self, model: str) -> str:
+        """The model that a caller's name means: of a purpose, the best that is offered; nothing is fetched for callers."""
+        if model == self.default_model:
+            return self.settings.run.model
+        if not is_purpose(model):
+            return model
+        offered = {spec.name for spec in self.offered()}
+        chosen = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered).spec.name
+        return chosen if chosen in offered else self.settings.run.model
+
     def name_of(self, model: str) -> str:
-        """What callers know a model by: not the path of the operator's pack."""
+        """What callers know a model by: not the path of the operator's pack, and not a purpose."""
+        model = self.meant(model)
         return self.default_model if model == self.settings.run.model else model
 
     def offered(self) -> list[ModelSpec]:
