@@ -54,6 +54,7 @@ FACTS = {
     "birefnet-lite-2k": ("birefnet_swin_v1_t", *birefnet(1440, 2560)),
     "birefnet-512": ("birefnet_swin_v1_l", *birefnet(512, 512)),
     "toonout": ("birefnet_swin_v1_l", *birefnet()),
+    "modnet": ("modnet", (512, 512), "stretch", "bilinear-antialias", "none", "255", HALF_HALF, "none", "none", None),
 }
 
 OLD_PATCHES = [
@@ -198,6 +199,7 @@ def test_only_the_checkpoint_of_rmbg_2_is_gated():
         ("birefnet-dis", "size of the ONNX file"),
         ("birefnet-hr", "2048"),
         ("rmbg-1.4", "1.0, not 0.5"),
+        ("modnet", "aspect"),
     ],
 )
 def test_what_is_unresolved_is_said(name, word):
