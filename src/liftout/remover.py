@@ -23,9 +23,10 @@ from liftout.loaded import LoadedModels
 from liftout.loading import load
 from liftout.models.catalog import find
 from liftout.models.licence import consent
+from liftout.models.purposes import default_model
 from liftout.models.resolve import is_path
 from liftout.models.spec import ModelSpec
-from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
+from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -41,7 +42,7 @@ class Remover:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | None = None,
         *,
         engine: EngineName = "auto",
         device: str = "auto",
@@ -53,14 +54,15 @@ class Remover:
     ) -> None:
         """Load a model; fetch it first where it is not here.
 
-        model: a name of the catalogue, or a path to the folder of a pack. engine, device, precision: `auto` or as `liftout doctor`
+        model: a name of the catalogue, a purpose (`best`, `people`, `products`, `anime`, `hair`, `fast`), or a path to the folder
+        of a pack; by default `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one. `spec` says which it is. engine, device, precision: `auto` or as `liftout doctor`
         lists them. threads: of the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
         accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
         """
         self._open(
             RunOptions(
-                model=model,
+                model=default_model() if model is None else model,
                 edges=edges,
                 engine=engine,
                 device=device,
@@ -217,7 +219,7 @@ models = LoadedModels(2, Remover.from_options, wait=False)
 
 def remove(
     image: ImageInput,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     *,
     engine: EngineName = "auto",
     device: str = "auto",
@@ -233,6 +235,7 @@ def remove(
 
     Options and errors are those of `Remover`.
     """
+    model = default_model() if model is None else model
     options = RunOptions(
         model=model,
         edges=edges,

@@ -281,6 +281,7 @@ def test_model_files_that_rembg_downloaded_are_used(
 
 
 def test_a_file_that_is_not_the_published_one_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models.close()
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
     (tmp_path / "u2netp.onnx").write_bytes(b"another network")
     with pytest.warns(RuntimeWarning, match=r"u2netp.onnx is not used"), pytest.raises(ModelMissing):

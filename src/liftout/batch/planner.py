@@ -139,7 +139,11 @@ class Planner:
             )
             return Outcome(path=path, output=output, status="failed", failure=exists)
         if old_bytes is not None and not self._job.overwrite and (other := self._other_source(old_records, old_bytes)):
-            taken = OutputExists(f"{output} was made from {other}", subject=path, remedy=UseOption("overwrite", True))
+            taken = OutputExists(
+                f"{output} was made from {other}",
+                subject=path,
+                remedy=("choose another target", UseOption("overwrite", True)),
+            )
             return Outcome(path=path, output=output, status="failed", failure=taken)
         return Item(
             path=path,

@@ -28,7 +28,7 @@ COMMANDS = {
     "cut": "Cut the subject out of photos.",
     "convert": "Convert a model's checkpoint to a fast network, or make a network smaller.",
     "batch": "Cut out folders and buckets of photos, on this machine or a cluster.",
-    "models": "List, show, download, remove, verify and add models.",
+    "models": "List, compare, choose, download, remove and add models.",
     "site": "Write a static site that cuts out photos in the browser.",
     "serve": "Serve the page and the HTTP API.",
     "keys": "Add, list and remove API keys of the server.",

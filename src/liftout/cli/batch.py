@@ -109,7 +109,7 @@ def batch(
         raise UsageError("--json prints the report and --report writes it to a file", remedy="give one of them")
     result: ResultOptions = params.read(ResultOptions, values)
     run: RunOptions = params.read(RunOptions, values)
-    fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json, precision=run.precision)
+    run = fetching.settled(run, accept_license=accept_license, quiet=quiet or as_json)
     job = Job(source=source, target=target, result=result, run=run, overwrite=overwrite, retries=retries)
     planned = Batch(
         job,

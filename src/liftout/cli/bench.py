@@ -14,6 +14,7 @@ import click
 
 from liftout.cli import fetching, params
 from liftout.cores import usable_cores
+from liftout.models.resolve import is_purpose
 from liftout.options import RunOptions
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def bench(
 
     options: RunOptions = params.read(RunOptions, values)
     resolved = fetching.have(options.model, accept_license=accept_license, quiet=quiet or as_json)
+    if is_purpose(options.model):
+        options = dataclasses.replace(options, model=resolved.spec.name)
     for photo in (*images, *photos):
         decode(photo)  # raises once what is wrong with it, instead of once for each row
     automatic, reason = measure.automatic(resolved, options)

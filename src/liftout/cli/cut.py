@@ -81,7 +81,7 @@ def cut(
         raise UsageError("--json and the picture would both go to standard output", remedy="give -o FILE")
     from liftout.remover import Remover
 
-    fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json, precision=run.precision)
+    run = fetching.settled(run, accept_license=accept_license, quiet=quiet or as_json)
     status = 0
     with (
         Remover.from_options(run) as remover,

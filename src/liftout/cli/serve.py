@@ -97,8 +97,9 @@ def serve(
         if (error.name or "").partition(".")[0] == "liftout":
             raise
         raise ExtraMissing(EXTRA) from None
-    for name in (run.model, *settings.models):
+    for name in settings.models:
         fetching.have(name, accept_license=accept_license, quiet=False, precision=run.precision)
+    settings = dataclasses.replace(settings, run=fetching.settled(run, accept_license=accept_license, quiet=False))
     return run_server(settings, host=host, port=port, trust_proxy=trust_proxy)
 
 

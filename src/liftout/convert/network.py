@@ -8,6 +8,7 @@ from torch import Tensor
 
 from liftout.convert.graph import Graph, LeanNetwork
 from liftout.convert.lean.birefnet import birefnet
+from liftout.convert.lean.modnet import modnet
 from liftout.convert.lean.nested_u import isnet, u2net
 from liftout.convert.weights import Weights
 from liftout.errors import UsageError
@@ -47,6 +48,8 @@ def build_network(
     photo = graph.input(INPUT_NAME, (batch or 1, 3, height, width))
     if known.backbone:
         y = birefnet(graph, photo, weights, known.backbone, patch_order)
+    elif known.family == "modnet":
+        y = modnet(graph, photo, weights)
     elif known.family == "isnet":
         y = isnet(graph, photo, weights)
     else:

@@ -20,8 +20,10 @@ from liftout.files import write_whole
 from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
+from liftout.models.licence import stated
 from liftout.models.resolve import NetworkFile
 from liftout.models.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
+from liftout.models.stored import stored_precision
 from liftout.remedies import UseOption
 
 Float32 = npt.NDArray[np.float32]
@@ -39,11 +41,12 @@ def add_onnx(
     like: str,
     run: Run,
     output_index: int | None = None,
+    license: str | None = None,  # noqa: A002
     overwrite: bool = False,
 ) -> ModelSpec:
     """Copy an ONNX file into the cache and enter it into the user's catalogue.
 
-    run: how to run a network once (`liftout.engines.run_once`); the file is run on noise. Its input must be float32
+    license: SPDX name of what its weights are under; unknown by default, whatever `like` is under. run: how to run a network once (`liftout.engines.run_once`); the file is run on noise. Its input must be float32
     [N, 3, h, w] of `like`'s size, its prediction a map with values that fit `like`'s activation.
     Raises UsageError for a bad name, UnknownModel, NetworkRejected.
     """
@@ -53,7 +56,17 @@ def add_onnx(
     parent = find(like)
     output = dataclasses.replace(parent.output, index=parent.output.index if output_index is None else output_index)
     summary = f"Added by you: {onnx_file.name}, like {like}"
-    spec = dataclasses.replace(parent, name=name, summary=summary, output=output, added=True)
+    spec = dataclasses.replace(
+        parent,
+        name=name,
+        summary=summary,
+        output=output,
+        added=True,
+        license=stated(license),
+        notes=(),
+        paper="",
+        origin="",
+    )
     file = NetworkFile(name=name, path=onnx_file, size=spec.input.size, output=output.index)
     _check(name, run(file, _noise(spec.input.size)), spec)
 
@@ -82,7 +95,13 @@ def _enter(spec: ModelSpec, graph: Path) -> ModelSpec:
         shutil.copyfile(graph, fresh / packs.NETWORK)
         _copy_external_data(graph, fresh)
         described = packs.describe(fresh / packs.NETWORK, packs.NETWORK)
-    file = FileSpec(role="onnx", name=packs.NETWORK, bytes=described.bytes, sha256=described.sha256)
+    file = FileSpec(
+        role="onnx",
+        name=packs.NETWORK,
+        bytes=described.bytes,
+        sha256=described.sha256,
+        precision=stored_precision(graph),
+    )
     spec = dataclasses.replace(spec, files=(file,))
     entry = _entry(spec.name)
     entry.parent.mkdir(parents=True, exist_ok=True)
@@ -91,12 +110,19 @@ def _enter(spec: ModelSpec, graph: Path) -> ModelSpec:
 
 
 def add_folder(
-    name: str, folder: Path, *, run: Run, precision: str | None = None, overwrite: bool = False
+    name: str,
+    folder: Path,
+    *,
+    run: Run,
+    precision: str | None = None,
+    license: str | None = None,  # noqa: A002
+    overwrite: bool = False,
 ) -> ModelSpec:
     """Enter a folder in the layout of transformers.js: `config.json`, `preprocessor_config.json`, `onnx/model*.onnx`.
 
     A folder that liftout wrote carries its own facts. Of another one the size, mean and deviation are read; the prediction is
     the first output, a probability or logits by the look of its values, as transformers.js decides it too.
+    license: as for `add_onnx`; a folder that liftout wrote states its own.
     run: as for `add_onnx`. precision: which of its graphs to take, `fp32`, `fp16` or `int8`; by default the best that is there.
     Raises UsageError where the folder is no such folder, NetworkRejected.
     """
@@ -115,6 +141,7 @@ def add_folder(
         files_of="",
         summary=f"Added by you: {graph.name} of {folder.resolve().name}",
         added=True,
+        license=stated(license) if license or own is None else spec.license,
     )
     file = NetworkFile(name=name, path=graph, size=spec.input.size, output=spec.output.index or 0)
     prediction = run(file, _noise(spec.input.size))

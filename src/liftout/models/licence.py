@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from liftout.errors import LicenseNotAccepted
 from liftout.home import read_record, write_record
-from liftout.models.spec import ModelSpec
+from liftout.models.spec import LicenseSpec, ModelSpec
 from liftout.remedies import AcceptLicense
 
 
@@ -41,6 +41,22 @@ def asks(spec: ModelSpec) -> bool:
 def is_unknown(spec: ModelSpec) -> bool:
     """Whether nobody states what may be done with the weights."""
     return spec.license.weights == "unknown" and not spec.license.commercial
+
+
+def stated(name: str | None) -> LicenseSpec:
+    """The licence that a user states for a model of theirs, by its SPDX name; unknown where they state none.
+
+    Whether it allows commercial use is known for the common free licences; of others it is taken not to.
+    """
+    if name is None or not name.strip():
+        return LicenseSpec()
+    free = name.strip().lower().startswith(_FREE) and "-nc" not in name.lower()
+    return LicenseSpec(code=name.strip(), weights=name.strip(), commercial=free)
+
+
+_FREE = (
+    "0bsd", "agpl-", "apache-", "bsd-", "bsl-1", "cc0-", "cc-by-", "gpl-", "isc", "lgpl-", "mit", "mpl-", "unlicense", "zlib",
+)  # fmt: skip
 
 
 def _problem(spec: ModelSpec) -> str:

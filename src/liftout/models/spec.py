@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from liftout.errors import CatalogError
+from liftout.models.sources import parse
 
 Fit = Literal["stretch", "letterbox"]
 InputResample = Literal["bilinear-antialias", "bilinear"]
@@ -69,8 +70,8 @@ class FileSpec:
 
     role: Role
     url: tuple[str, ...] = ()
-    """The same bytes at each address, tried in this order; none where the authors publish it at no plain address: it then
-    comes from `LIFTOUT_MIRROR` or by hand, and needs a `name`."""
+    """The same bytes at each source, tried in this order: addresses, or the short forms of `liftout.models.sources`. None where
+    the authors publish it nowhere that can be reached so: it then comes from `LIFTOUT_MIRROR` or by hand, and needs a `name`."""
     format: str = ""
     """`pth`, `safetensors`, `onnx`, ...; by default the suffix of the address."""
     name: str = ""
@@ -83,6 +84,8 @@ class FileSpec:
     """Where this file differs from `output.activation`: some exports carry the sigmoid inside."""
     index: int | None = None
     """Where this file differs from `output.index`."""
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """What its weights are stored in."""
     gated: bool = False
     """The hub asks for an account that has accepted its terms (`HF_TOKEN`)."""
     peak_bytes: int | None = None
@@ -96,9 +99,11 @@ class FileSpec:
             object.__setattr__(self, "name", self.url[0].split("?")[0].rstrip("/").rsplit("/", 1)[-1])
         if not _PLAIN_NAME.fullmatch(self.name):
             raise CatalogError(f"files[].name is {self.name!r}", remedy="it must be a plain file name")
-        for address in self.url:
-            if not address.startswith(("https://", "http://")):
-                raise CatalogError(f"files[].url is {address!r}", remedy="it must begin with https:// or http://")
+        for source in self.url:
+            try:
+                parse(source)
+            except CatalogError as error:
+                raise CatalogError(f"files[].url: {error.problem}", remedy=error.remedy) from None
         if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
             raise CatalogError(
                 f"files[].sha256 is {self.sha256!r}", remedy="it must be 64 hex digits, or `head...tail` of them"

@@ -70,7 +70,7 @@ def add_key(path: Path, name: str, *, rate: RateLimit | None = None) -> str:
         raise UsageError(f"{name!r} cannot be the name of a key; use up to 60 letters, digits, '.', '_' and '-'")
     lines = _read_lines(path) if path.exists() else []
     if any(key is not None and key.name == name for _, key in lines):
-        raise UsageError(f"there is a key called {name} already; remove it first: liftout keys remove {name}")
+        raise UsageError(f"there is a key called {name} already", remedy="remove it first, or choose another name")
     key = secrets.token_urlsafe(24)
     line = f"{name} {_HASH}{hashlib.sha256(key.encode()).hexdigest()}" + (f" rate={rate}" if rate else "")
     _write(path, [*(text for text, _ in lines), line])
@@ -82,7 +82,7 @@ def remove_key(path: Path, name: str) -> None:
     lines = _read_lines(path)
     rest = [text for text, key in lines if key is None or key.name != name]
     if len(rest) == len(lines):
-        raise UsageError(f"{path} has no key called {name}; `liftout keys list` shows the names")
+        raise UsageError(f"{path} has no key called {name}", remedy="list the keys to see the names")
     _write(path, rest)
 
 

@@ -22,7 +22,8 @@ from liftout.loaded import LoadedModels
 from liftout.models.cache import pack_folder
 from liftout.models.catalog import all_models, find
 from liftout.models.packs import MANIFEST
-from liftout.models.resolve import is_path, locate, needs_pack, presence
+from liftout.models.purposes import choose
+from liftout.models.resolve import is_path, is_purpose, locate, needs_pack, presence
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover
@@ -145,8 +146,7 @@ class Service:
         finish: turns the cutout into the result, on the same worker. field: of the request that held the photo. chosen_model:
         whether the request named the model. Raises Problem, or ClientLeft if the client has disconnected.
         """
-        if choice.model == self.default_model:
-            choice = dataclasses.replace(choice, model=self.settings.run.model)
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
         queued = time.perf_counter()
         started = queued
 
@@ -173,8 +173,19 @@ class Service:
         self.metrics.run_seconds.labels(self.name_of(choice.model)).observe(ended - started)
         return result, Timing(waited=started - queued, ran=ended - started)
 
+    def meant(self, model: str) -> str:
+        """The model that a caller's name means: of a purpose, the best that is offered; nothing is fetched for callers."""
+        if model == self.default_model:
+            return self.settings.run.model
+        if not is_purpose(model):
+            return model
+        offered = {spec.name for spec in self.offered()}
+        chosen = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered).spec.name
+        return chosen if chosen in offered else self.settings.run.model
+
     def name_of(self, model: str) -> str:
-        """The name of a model for callers, who never see the path of a pack."""
+        """The name of a model for callers: not the path of the operator's pack, and not a purpose."""
+        model = self.meant(model)
         return self.default_model if model == self.settings.run.model else model
 
     def offered(self) -> list[ModelSpec]:

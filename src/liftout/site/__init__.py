@@ -101,7 +101,9 @@ def _pack_of(name: str) -> _Found:
     resolved = locate(find(name))
     if resolved.source == "onnx":
         made_from = {"file": resolved.file.path.name}
-        return resolved.file.path, packs.Manifest(spec=resolved.spec, precision="fp32", files=(), made_from=made_from)
+        return resolved.file.path, packs.Manifest(
+            spec=resolved.spec, precision=resolved.file.reduced or "fp32", files=(), made_from=made_from
+        )
     return packs.read(resolved.file.path.parent)
 
 
