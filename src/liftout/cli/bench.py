@@ -40,7 +40,7 @@ _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB"
     default=5,
     show_default=True,
     metavar="N",
-    help="How often each photo is cut; figures are medians.",
+    help="Runs per photo; figures are medians.",
 )
 @fetching.accept_license_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -2,7 +2,7 @@
 
     path = fetch(spec, spec.files[0])
 
-Where it comes from: `LIFTOUT_MIRROR` first (`<mirror>/<model>/<file>`), then the addresses of the catalogue in their order.
+Where it comes from: `LIFTOUT_MIRROR` first (`<mirror>/<model>/<file>`), then the URLs of the catalogue in their order.
 It lands as `<file>.partial` and takes its name only when its size and hashes are right.
 """
 
@@ -33,8 +33,8 @@ def fetch(
 ) -> Path:
     """The file's path in the cache; fetched if it is not there or damaged.
 
-    Raises ModelMissing where no address gives it (or `LIFTOUT_OFFLINE` forbids to ask, or the disk is full),
-    ModelFileCorrupt where every address gives a file that is not the one that the catalogue or the first download says.
+    Raises ModelMissing where no URL gives it (or `LIFTOUT_OFFLINE` forbids to ask, or the disk is full),
+    ModelFileCorrupt where every URL gives a file that is not the one that the catalogue or the first download says.
     """
     try:
         if path := cache.present(spec, file):
@@ -52,7 +52,7 @@ def fetch(
         )
     if not addresses(spec, file):
         raise ModelMissing(
-            f"no plain address of {file.name} is known",
+            f"no direct URL of {file.name} is known",
             subject=spec.name,
             remedy=f"set LIFTOUT_MIRROR, or copy the file to {target}",
         )
@@ -66,7 +66,7 @@ def fetch(
 
 
 def addresses(spec: ModelSpec, file: FileSpec) -> list[str]:
-    """All places to ask, the mirror first."""
+    """All URLs of a file, the mirror first."""
     mirror = os.environ.get("LIFTOUT_MIRROR", "").strip().rstrip("/")
     own = [f"{mirror}/{quote(spec.stored_as)}/{quote(file.name)}"] if mirror else []
     return [*own, *file.url]
@@ -125,7 +125,7 @@ def _fetch(spec: ModelSpec, file: FileSpec, target: Path, progress: Progress, pa
 
 
 def _take(spec: ModelSpec, file: FileSpec, partial: Path, target: Path, found: Fingerprint, *, source: str) -> Path:
-    """Give a whole file its name."""
+    """Rename a complete download to its final name."""
     from liftout.models.transfer import discard
 
     cache.pin(spec, file, sha256=found.sha256, size=found.bytes, source=source)
@@ -166,7 +166,7 @@ def _pin_advice(spec: ModelSpec, file: FileSpec) -> str:
 
 
 def _host(address: str) -> str:
-    """For messages and records: without what a mirror's address may hold of names and passwords."""
+    """The host for messages and records, without the user name and password that a mirror's URL may hold."""
     return urlsplit(address).netloc.rpartition("@")[2] or address
 
 

@@ -69,12 +69,12 @@ class FileSpec:
 
     role: Role
     url: tuple[str, ...] = ()
-    """The same bytes at each address, tried in this order; none where the authors publish it at no plain address: it then
+    """URLs that all give the same bytes, tried in this order; none where the authors publish no direct URL: the file then
     comes from `LIFTOUT_MIRROR` or by hand, and needs a `name`."""
     format: str = ""
-    """`pth`, `safetensors`, `onnx`, ...; by default the suffix of the address."""
+    """`pth`, `safetensors`, `onnx`, ...; by default the suffix of the URL."""
     name: str = ""
-    """File name in the cache and on a mirror; by default the last part of the first address."""
+    """File name in the cache and on a mirror; by default the last part of the first URL."""
     bytes: int | None = None
     sha256: str | None = None
     """Whole, or the known head `abcd...` or head and tail `abcd...ef` of it."""
@@ -91,7 +91,7 @@ class FileSpec:
 
     def __post_init__(self) -> None:
         if not self.name and not self.url:
-            raise CatalogError("files[]: a file needs an address (`url`) or a `name`")
+            raise CatalogError("files[]: a file needs a `url` or a `name`")
         if not self.name:
             object.__setattr__(self, "name", self.url[0].split("?")[0].rstrip("/").rsplit("/", 1)[-1])
         if not _PLAIN_NAME.fullmatch(self.name):
