@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from liftout.cli import fetching, params
-from liftout.cores import usable_cores
+from liftout.machine import usable_cores
 from liftout.options import RunOptions
 
 if TYPE_CHECKING:
