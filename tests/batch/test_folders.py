@@ -305,7 +305,7 @@ def test_a_name_that_is_no_text_is_done_and_can_be_printed(
     status, _, err = liftout("batch", photos, tmp_path / "out", "-m", model)
     assert status == 1
     assert len(err.splitlines()) == 2
-    assert "\\udcfe .jpg: not an image" in err
+    assert "\\udcfe\\n.jpg: not an image" in err
 
 
 def test_half_written_files_of_a_dead_process_are_removed(
