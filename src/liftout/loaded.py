@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Generic, Protocol, Self, TypeVar
 
 from liftout.loading import network_bytes
-from liftout.memory import free_memory
+from liftout.machine import free_memory
 from liftout.options import DEFAULT_MAX_PIXELS, RunOptions
 
 _SHARE = 0.8

@@ -142,7 +142,7 @@ def test_pulling_keeps_what_is_damaged_where_nothing_can_replace_it(overlay, wei
     target = home / "models" / "u2netp" / "u2netp.onnx"
     target.parent.mkdir(parents=True)
     target.write_bytes(b"damaged")
-    with pytest.raises(ModelFileCorrupt, match=r"u2netp.onnx is damaged and no address of it is known"):
+    with pytest.raises(ModelFileCorrupt, match=r"u2netp.onnx is damaged and no URL of it is known"):
         pull("u2netp")
     monkeypatch.setenv("LIFTOUT_MIRROR", "http://127.0.0.1:1")
     monkeypatch.setenv("LIFTOUT_OFFLINE", "1")

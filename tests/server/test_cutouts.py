@@ -121,7 +121,7 @@ def test_jpeg_says_that_it_went_over_white(client: httpx.Client, cat: bytes) -> 
         ({"background": "examples/cat.jpg"}, "background", "not a colour"),
         ({"model": "tinny"}, "model", "did you mean `tiny`"),
         ({"model": "u2netp"}, "model", "/v1/models"),
-        ({"model": "src/liftout/models/built_in/pocket"}, "model", "no model is called"),
+        ({"model": "src/liftout/models/built_in/pocket"}, "model", "no model has this name"),
         ({"edges": "soft"}, "edges", "auto, plain, refined"),
         ({"marign": "3"}, "marign", "did you mean margin"),
         ({"engine": "openvino"}, "engine", "leave it out"),

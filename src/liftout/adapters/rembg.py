@@ -179,7 +179,7 @@ def _extras(value: Any) -> dict[str, Any]:
             )
         if name not in known:
             raise ParameterError(
-                EXTRAS, f"holds {name[:40]!r}, which is not taken here", f"there are {', '.join(known)}"
+                EXTRAS, f"holds {name[:40]!r}, which is not accepted here", f"there are {', '.join(known)}"
             )
     return extras
 

@@ -87,7 +87,7 @@ class Outcome:
     @property
     def error(self) -> str:
         """Why it failed, as one line; empty where it did not."""
-        return str(self.failure or "")
+        return " ".join(str(self.failure or "").split())
 
     def to_dict(self, terms: Terms = PYTHON) -> dict[str, Any]:
         """One line of the report as JSON; empty fields are left out. terms: how errors are said."""

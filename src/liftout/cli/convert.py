@@ -37,7 +37,7 @@ class _Size(click.ParamType[tuple[int, int]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
         if not match:
-            self.fail(f"{value!r} is no size; give one number, or HEIGHTxWIDTH", param, ctx)
+            self.fail(f"{value!r} is not a size; give one number, or HEIGHTxWIDTH", param, ctx)
         height, width = int(match[1]), int(match[2] or match[1])
         if min(height, width) < _SMALLEST:
             self.fail(f"{value!r} is too small for a photo; give {_SMALLEST} or more", param, ctx)
@@ -47,7 +47,7 @@ class _Size(click.ParamType[tuple[int, int]]):
 @click.command()
 @click.argument("name")
 @click.option(
-    "--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="The authors' weights. [default: fetched]"
+    "--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="The authors' weights. [default: downloaded]"
 )
 @click.option("--size", type=_Size(), metavar="N", help="Input size, N or HEIGHTxWIDTH. [default: the model's own]")
 @click.option(
@@ -62,7 +62,7 @@ class _Size(click.ParamType[tuple[int, int]]):
     type=click.Choice(["fp32", "fp16", "int8"]),
     default="fp32",
     show_default=True,
-    help="fp16 stores weights in half; int8 is a quarter of the size, calibrated on photos and refused where it would ruin mattes.",
+    help="fp16 halves the size of the weights; int8 quarters it, is calibrated on photos, and is refused where alphas differ too much.",
 )
 @click.option(
     "--calibrate",
@@ -77,13 +77,15 @@ class _Size(click.ParamType[tuple[int, int]]):
     help="Photos per run. [default: 1; any number for --layout onnx where the network allows]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
-@click.option("--force", is_flag=True, help="Replace what is there, and keep a pack that falls short of its bar.")
+@click.option(
+    "--force", is_flag=True, help="Replace what is there, and keep a pack whose alphas differ more than allowed."
+)
 @click.option(
     "--output",
     "-o",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where to. [default: the cache, where `liftout cut` finds it; the current folder for another size, batch or layout]",
+    help="Output folder or file. [default: the cache, where `liftout cut` finds it; the current folder for another size, batch or layout]",
 )
 @fetching.accept_license_option
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")

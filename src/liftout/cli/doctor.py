@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from liftout.cores import usable_cores
 from liftout.engines.precision_check import PHOTOS, verdicts
 from liftout.home import home
+from liftout.machine import usable_cores
 from liftout.options import RunOptions
 
 EXTRAS = {

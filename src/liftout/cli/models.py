@@ -29,7 +29,7 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
-    """All models of the catalogue: size, licence, commercial use, and whether they are here."""
+    """List all models: size, licence, commercial use, and whether they are on this machine."""
     rows = [
         {
             "name": spec.name,
@@ -99,7 +99,7 @@ def show(name: str, as_json: bool) -> None:
 @models.command("add")
 @click.argument("name")
 @click.option("--onnx", "onnx_file", type=click.Path(path_type=Path), help="The network, an ONNX file.")
-@click.option("--like", metavar="NAME", help="The model whose pre- and postprocessing it takes.")
+@click.option("--like", metavar="NAME", help="The model whose pre- and postprocessing it uses.")
 @click.option(
     "--from",
     "folder",
@@ -112,8 +112,8 @@ def show(name: str, as_json: bool) -> None:
     type=click.Choice(["fp32", "fp16", "int8"]),
     help="Which graph of the folder. [default: the best there]",
 )
-@click.option("--license", metavar="SPDX", help="What its weights are under, such as MIT. [default: unknown]")
-@click.option("--output-index", type=int, help="Which of several outputs is the prediction.")
+@click.option("--license", metavar="SPDX", help="Licence of its weights, such as MIT. [default: unknown]")
+@click.option("--output-index", type=int, help="Number of the output that is the prediction, from 0.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that was added under this name.")
 def add(
     name: str,
@@ -325,7 +325,7 @@ def remove_models(names: tuple[str, ...]) -> int:
 @models.command("verify")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def verify_models(names: tuple[str, ...]) -> int:
-    """Read all files that are here, or those of some models, and compare them with their hashes."""
+    """Compare the files of models on this machine with their hashes; all models, or those named."""
     from liftout.models.verify import check
 
     def one(spec: ModelSpec) -> None:

@@ -17,26 +17,38 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=7000, show_default=True, help="0 chooses a free port.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 listens on all.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=7000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @params.options_of(RunOptions, leave_out=("max_pixels",))
 @click.option(
     "--models", default="", metavar="A,B", help="Models that requests may name; by default all on this machine."
 )
 @fetching.accept_license_option
-@click.option("--api-key-file", metavar="FILE", help="Callers must present a key of this file: see `liftout keys`.")
-@click.option("--fetch", is_flag=True, help="Fetch photos from URLs that callers give, on the public internet.")
+@click.option("--api-key-file", metavar="FILE", help="Require an API key from this file; see `liftout keys`.")
+@click.option("--fetch", is_flag=True, help="Fetch photos from URLs that callers send, on the public internet.")
 @click.option(
-    "--fetch-network", "fetch_networks", multiple=True, metavar="CIDR", help="Fetch from this private network too."
+    "--fetch-network",
+    "fetch_networks",
+    multiple=True,
+    metavar="CIDR",
+    help="Also fetch from this private network, such as 10.1.2.0/24.",
 )
 @click.option(
     "--allow-host",
     "allow_hosts",
     multiple=True,
     metavar="NAME",
-    help="A name that callers use for this server, besides localhost and numeric addresses; * is every name.",
+    help="Host name of this server, besides localhost and IP addresses; * allows all.",
 )
-@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Let pages of this origin call.")
+@click.option(
+    "--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Allow pages of this origin to call the API."
+)
 @click.option(
     "--trust-proxy",
     default="",
@@ -51,7 +63,7 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
     help="POST /v1.0/improve of remove.bg: accept what clients submit and store nothing, or answer that it is off.",
 )
 @click.option(
-    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of log lines."
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of log lines."
 )
 @params.options_of(Limits)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")

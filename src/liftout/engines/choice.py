@@ -23,7 +23,7 @@ from liftout.remedies import UseOption
 @dataclass(frozen=True)
 class Choice:
     """engine, device: as `open_network` takes them. faster: a precision that this engine computes faster here than fp32, if its
-    alphas agree; None where there is none or the caller chose a precision. reason: for people."""
+    alphas agree; None where there is none or the caller chose a precision. reason: why, as a phrase."""
 
     engine: EngineName
     device: str
@@ -32,7 +32,7 @@ class Choice:
 
 
 def choose(options: RunOptions, *, small: bool = False) -> Choice:
-    """What runs for this request. small: whether the network is the built-in one, which gains nothing from another engine than the one that is loaded anyway.
+    """What runs for this request. small: whether the network is the built-in one, which gains nothing from an engine other than ONNX Runtime, which is loaded anyway.
 
     Raises DeviceUnavailable where a GPU is asked for and no engine here can use one.
     """
@@ -130,7 +130,7 @@ def cuda_engine() -> Literal["onnxruntime", "torch"] | None:
 
 
 def why_no_cuda() -> str:
-    """One phrase for people."""
+    """Why no CUDA device can be used here, as a phrase."""
     if platform.system() == "Darwin":
         return "Macs have no CUDA"
     if not has_nvidia():

@@ -8,9 +8,9 @@ from typing import cast
 import numpy as np
 import onnxruntime
 
-from liftout.cores import usable_cores
 from liftout.engines import Float32, NetworkFile, is_out_of_memory
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.machine import usable_cores
 from liftout.options import RunOptions
 from liftout.remedies import PullModel, UseOption
 

@@ -3,7 +3,7 @@
 The lean graphs use some twenty operators; each is one call of torch here, so that a pack runs where ONNX Runtime has no build
 for the GPU. Convolutions are kept channels-last in reduced precision. A graph with another operator is refused by name.
 
-Extra `torch`. CUDA has not been tried by the authors: no machine with one was at hand.
+Extra `torch`. CUDA has not been tested.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class TorchNetwork:
         try:
             model = onnx.load(os.fspath(file.path))
         except Exception as error:  # noqa: BLE001 - protobuf's and the loader's errors share no narrower base
-            raise NetworkRejected(f"{file.path} is no whole ONNX file ({error})", subject=file.name) from None
+            raise NetworkRejected(f"{file.path} is not a whole ONNX file ({error})", subject=file.name) from None
         self._input = model.graph.input[0].name
         outputs = [output.name for output in model.graph.output]
         index = file.output or 0

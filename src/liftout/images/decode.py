@@ -98,7 +98,7 @@ def _read(image: object, name: str | None) -> tuple[str, bytes]:
             raise ImageUnreadable("is open as text", subject=called, remedy="open it with mode 'rb'")
     elif type(image).__module__.partition(".")[0] == "torch":
         raise InputError(
-            "a torch tensor is not taken",
+            "a torch tensor is not accepted",
             remedy="give an array with channels last: tensor.permute(1, 2, 0).cpu().numpy()",
         )
     else:

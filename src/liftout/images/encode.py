@@ -58,7 +58,7 @@ def format_of(name: str) -> Format:
     text = name.lower()
     found = _SUFFIXES.get(f".{text}") or _SUFFIXES.get(PurePath(text).suffix)
     if found is None:
-        raise UnknownFormat(f"`{name}` names no format that can be written", remedy=f"there are {', '.join(FORMATS)}")
+        raise UnknownFormat(f"`{name}` is not a format that can be written", remedy=f"there are {', '.join(FORMATS)}")
     return FORMATS[found]
 
 

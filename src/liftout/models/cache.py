@@ -40,7 +40,7 @@ def expectation(spec: ModelSpec, file: FileSpec) -> Expectation:
 
 
 def pin(spec: ModelSpec, file: FileSpec, *, sha256: str, size: int, source: str) -> None:
-    """Record what a file of unknown hash is; a record that is there stays."""
+    """Record size and hash of a file that the catalogue has no hash for; an existing record stays."""
     if not expectation(spec, file).pinned:
         fact = {"sha256": sha256, "bytes": size, "source": source}
         write_record("pins", spec.stored_as, file.name, record=fact)
@@ -100,9 +100,9 @@ def _packed_name(folder: Path) -> str:
 
 
 def locked(model: str, part: str) -> AbstractContextManager[object]:
-    """The lock of a part of a model (a file, its pack), held until the end of the block; waits for the process that has it.
+    """Lock a file or the pack of a model until the end of the block; waits for the process that holds the lock.
 
-    A process that dies gives it back. Raises ModelMissing where the cache cannot be written.
+    The lock of a process that dies is released. Raises ModelMissing where the cache cannot be written.
     """
     from filelock import FileLock, Timeout
 

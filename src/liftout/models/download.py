@@ -64,7 +64,7 @@ def fetch(
                 remedy="name another source, or none",
             )
         raise ModelMissing(
-            f"no plain address of {file.name} is known",
+            f"no direct URL of {file.name} is known",
             subject=spec.name,
             remedy=f"set LIFTOUT_MIRROR, or copy the file to {target}",
         )
@@ -78,7 +78,9 @@ def fetch(
             return path
         if offline():
             raise ModelMissing(
-                f"{spec.name}: {file.name} is not here and LIFTOUT_OFFLINE is set; unset it, or copy the file to {target}"
+                f"{file.name} is not here and LIFTOUT_OFFLINE is set",
+                subject=spec.name,
+                remedy=f"unset it, or copy the file to {target}",
             )
         return _fetch(spec, file, places, target, progress or unseen, notify or _unheard, patience)
 
@@ -189,7 +191,7 @@ def _bring(
 
 
 def _take(spec: ModelSpec, file: FileSpec, partial: Path, target: Path, found: Fingerprint, *, source: str) -> Path:
-    """Give a whole file its name."""
+    """Rename a complete download to its final name."""
     from liftout.models.transfer import discard
 
     cache.pin(spec, file, sha256=found.sha256, size=found.bytes, source=source)

@@ -1,4 +1,4 @@
-"""Stamps of files that were read whole once: loading again costs a `stat`, and a changed file is noticed.
+"""Remember the hashes of files that were read once: loading again costs a `stat`, and a changed file is noticed.
 
 A stamp holds what the file system said of a file (size, times, inode) beside the hashes that were found. It counts as long
 as the file system says the same. A file that changed within a moment of its stamp could change again without its times

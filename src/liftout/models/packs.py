@@ -101,7 +101,7 @@ class Pack:
 def read(folder: Path) -> Pack:
     """Read a pack's manifest and check that its files are there with their sizes (`verify` reads them whole).
 
-    Raises ModelMissing where there is no manifest, ModelFileCorrupt where it or a file is not as it should be.
+    Raises ModelMissing where there is no manifest, ModelFileCorrupt where it or a file is damaged.
     """
     manifest = manifest_of(folder / MANIFEST)
     for item in manifest.files:
@@ -118,7 +118,7 @@ def read(folder: Path) -> Pack:
 def manifest_of(path: Path) -> Manifest:
     """What a manifest.json says; its files are not looked at.
 
-    Raises ModelMissing where there is none, ModelFileCorrupt where it is not as it should be.
+    Raises ModelMissing where there is none, ModelFileCorrupt where it is damaged.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -158,7 +158,7 @@ def verify(pack: Pack) -> None:
 
 @contextmanager
 def writing(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A fresh folder to write a pack into; it becomes `folder` when the block ends well, and vanishes when it does not.
+    """A new folder to write a pack into; it becomes `folder` when the block succeeds, and is removed when it fails.
 
     Raises FileExistsError where `folder` is there and `overwrite` is false.
     """

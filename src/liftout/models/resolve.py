@@ -151,13 +151,13 @@ def pull(
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> ResolvedModel:
-    """As `resolve`, but what is damaged is deleted and had anew instead of refused. Raises what `resolve` raises."""
+    """As `resolve`, but damaged files are deleted and downloaded again instead of refused. Raises what `resolve` raises."""
     consent(spec, accept=accept_license)
     notify = notify or _logger.warning
     damaged = [part for part in verify.check(spec, trust_stamp=True) if part.wrong]
     if damaged and not any(sources_of(spec, file) for file in spec.files):
         raise ModelFileCorrupt(
-            f"{damaged[0].label} is damaged and no address of it is known", subject=spec.name, remedy="add it again"
+            f"{damaged[0].label} is damaged and no URL of it is known", subject=spec.name, remedy="add it again"
         )
     if damaged and offline():
         raise ModelFileCorrupt(
@@ -246,7 +246,7 @@ def is_path(model: str) -> bool:
 
 
 def presence(spec: ModelSpec) -> str | None:
-    """In which form the model is here by the look of it, sizes compared but nothing read: `built-in`, `pack`, `onnx`,
+    """In which form the model is on this machine, judged by file sizes alone: `built-in`, `pack`, `onnx`,
     `damaged`, or None.
     """
     if packs.built_in(spec.stored_as) is not None:
@@ -323,7 +323,7 @@ def _get(
     if any(file.role == "checkpoint" for file in spec.files):
         if load_converter:
             raise ModelMissing(
-                "no plain address of its checkpoint is known",
+                "no direct URL of its checkpoint is known",
                 subject=spec.name,
                 remedy=("set LIFTOUT_MIRROR", ConvertModel(spec.name, checkpoint=True)),
             )

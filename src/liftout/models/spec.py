@@ -73,9 +73,9 @@ class FileSpec:
     """The same bytes at each source, tried in this order: addresses, or the short forms of `liftout.models.sources`. None where
     the authors publish it nowhere that can be reached so: it then comes from `LIFTOUT_MIRROR` or by hand, and needs a `name`."""
     format: str = ""
-    """`pth`, `safetensors`, `onnx`, ...; by default the suffix of the address."""
+    """`pth`, `safetensors`, `onnx`, ...; by default the suffix of the URL."""
     name: str = ""
-    """File name in the cache and on a mirror; by default the last part of the first address."""
+    """File name in the cache and on a mirror; by default the last part of the first URL."""
     bytes: int | None = None
     sha256: str | None = None
     """Whole, or the known head `abcd...` or head and tail `abcd...ef` of it."""
@@ -94,7 +94,7 @@ class FileSpec:
 
     def __post_init__(self) -> None:
         if not self.name and not self.url:
-            raise CatalogError("files[]: a file needs an address (`url`) or a `name`")
+            raise CatalogError("files[]: a file needs a `url` or a `name`")
         if not self.name:
             object.__setattr__(self, "name", self.url[0].split("?")[0].rstrip("/").rsplit("/", 1)[-1])
         if not _PLAIN_NAME.fullmatch(self.name):

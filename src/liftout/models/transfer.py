@@ -1,6 +1,6 @@
-"""One file from one address over HTTP, whole and right or not at all.
+"""Download one file from one URL: complete and verified, or not at all.
 
-What has arrived stays in a `.partial` file, so that a broken line, a stall or Ctrl-C costs only what was in flight: the
+What has arrived stays in a `.partial` file, so that a lost connection, a stall or Ctrl-C costs only what was in flight: the
 next attempt asks for the rest (Range) and checks that the server really sends that rest. The hashes run along.
 
 HTTP semantics: RFC 9110, sections 10.2.3 (Retry-After), 13.1.5 (If-Range), 14 (range requests).
@@ -43,11 +43,11 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Refused(Exception):
-    """This address will not give the file; the message says why, as the end of a sentence."""
+    """This URL does not give the file; the message says why, as the end of a sentence."""
 
 
 class OtherFile(Refused):
-    """This address holds another file."""
+    """This URL holds another file."""
 
 
 class WrongContent(OtherFile):
@@ -77,7 +77,7 @@ class Patience:
     """How long to put up with a server, in seconds and attempts."""
 
     stall: float = 30.0
-    """Without a byte for this long, the line counts as broken."""
+    """Without a byte for this long, the connection counts as broken."""
     attempts: int = 5
     """Attempts in a row that bring less than 1 MiB; those that bring more do not count."""
     calls: int = 3
@@ -115,9 +115,9 @@ def transfer(
     patience: Patience,
     progress: Bytes,
 ) -> Fingerprint:
-    """Bring the file at `address` into `partial`, going on from what is there. Returns its hashes.
+    """Download the file at `address` into `partial`, resuming from what is there. Returns its hashes.
 
-    Raises Refused, WrongContent, DiskFull; an interruption leaves `partial` to be gone on from.
+    Raises Refused, WrongContent, DiskFull; after an interruption, `partial` stays for the next attempt.
     """
     fruitless, furthest, wait = 0, _size(partial), patience.first_wait
     attempts = unreached = 0
@@ -161,7 +161,7 @@ def probe(http: httpx.Client, address: str) -> None:
 
 
 def discard(partial: Path) -> None:
-    """Drop what has arrived."""
+    """Delete a partial download."""
     partial.unlink(missing_ok=True)
     _origin(partial).unlink(missing_ok=True)
 
@@ -266,7 +266,7 @@ def _follow(http: httpx.Client, url: httpx.URL, headers: dict[str, str]) -> http
 
 @contextmanager
 def _line_errors() -> Iterator[None]:
-    """httpx's errors as ours."""
+    """Turn httpx's errors into ours."""
     try:
         yield
     except httpx.ConnectTimeout:
@@ -274,7 +274,7 @@ def _line_errors() -> Iterator[None]:
     except httpx.TimeoutException:
         raise _Broken("stalls") from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise Refused(f"is no address: {error}") from None
+        raise Refused(f"is not a URL: {error}") from None
     except httpx.ConnectError as error:
         cause: BaseException | None = error
         while cause is not None:

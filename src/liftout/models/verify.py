@@ -18,7 +18,7 @@ class Part:
     label: str
     path: Path
     wrong: LiftoutError | None
-    """What is wrong with it, None where it is as it must be."""
+    """What is wrong with it; None where it is whole."""
 
 
 def check(spec: ModelSpec, *, trust_stamp: bool = False) -> list[Part]:

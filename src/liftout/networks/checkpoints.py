@@ -94,7 +94,7 @@ def fit_state(architecture: Architecture, state: Mapping[str, Tensor]) -> dict[s
     broken = [name for name, tensor in fitted.items() if tensor.is_floating_point() and not _finite(tensor)]
     if broken:
         raise CheckpointMismatch(
-            f"the checkpoint holds values that are no numbers (NaN or infinite) in {_some(broken)}; it would give no alpha",
+            f"the checkpoint holds values that are not finite numbers in {_some(broken)}; it would give no alpha",
             remedy="fetch it again or use another file",
         )
     return fitted
@@ -163,7 +163,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
                 remedy="use a file that holds only tensors",
             ) from None
         raise CheckpointUnreadable(
-            "is no checkpoint that torch reads", subject=path, remedy="check that it is the right file"
+            "is not a checkpoint that torch can read", subject=path, remedy="check that it is the right file"
         ) from None
     except Exception as error:
         if isinstance(error, MemoryError):
@@ -182,7 +182,7 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
     strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if strange:
         raise CheckpointUnreadable(
-            f"holds entries that are no tensors ({_some(strange)})", subject=path, remedy="check the file"
+            f"holds entries that are not tensors ({_some(strange)})", subject=path, remedy="check the file"
         )
     return {str(name): tensor for name, tensor in content.items()}
 

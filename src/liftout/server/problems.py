@@ -22,6 +22,7 @@ from liftout.remedies import (
     AcceptLicense,
     AddModel,
     ConvertModel,
+    CutPhotos,
     InstallExtra,
     ListModels,
     PullModel,
@@ -94,7 +95,7 @@ class HttpTerms(Terms):
                 return f"the server's operator can install liftout[{extra}]"
             case AcceptLicense() | PullModel() | ConvertModel() | AddModel() | ListModels():
                 return "GET /v1/models lists what this server offers"
-            case RunBatch():
+            case RunBatch() | CutPhotos():
                 return "send one photo in each request"
             case _:
                 assert_never(remedy)

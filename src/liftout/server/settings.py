@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from liftout.cores import usable_cores
+from liftout.machine import usable_cores
 from liftout.options import About, RunOptions
 
 MEGABYTE = 1_000_000

@@ -89,7 +89,7 @@ _Found = packs.Pack | tuple[Path, packs.Manifest]
 def pack_folder(name: str) -> Path | None:
     """The folder of the pack that `name` means: a path to one, or the name of one in `LIFTOUT_HOME`. None for a model's name."""
     if os.sep in name and not (Path(name) / packs.MANIFEST).is_file():
-        raise ModelMissing(f"is no pack: it holds no {packs.MANIFEST}", subject=name, remedy=ConvertModel(name))
+        raise ModelMissing(f"is not a pack: it holds no {packs.MANIFEST}", subject=name, remedy=ConvertModel(name))
     folders = [Path(name)] if os.sep in name else [home() / "packs" / name]
     return next((folder for folder in folders if (folder / packs.MANIFEST).is_file()), None)
 

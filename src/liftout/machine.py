@@ -1,4 +1,4 @@
-"""How much memory this process may still use."""
+"""Cores and memory that this process may use, which can be fewer than the machine has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 _UNKNOWN_MEMORY = 4_000_000_000
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int:
