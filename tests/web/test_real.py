@@ -19,12 +19,10 @@ from test_pixels import cut
 
 from liftout import Remover, find, site
 from liftout.agreement import compare
-
-ROOT = Path(__file__).parents[2]
-
 from tests.command import liftout
 from tests.weights import real
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.long
 
 
