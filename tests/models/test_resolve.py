@@ -152,8 +152,8 @@ def test_pulling_keeps_what_is_damaged_where_nothing_can_replace_it(overlay, wei
 
 
 def test_a_model_with_a_checkpoint_alone_names_the_extra(without_convert):
-    with pytest.raises(ExtraMissing, match=r"birefnet-hr: .*pip install 'liftout\[convert\]'"):
-        resolve("birefnet-hr")
+    with pytest.raises(ExtraMissing, match=r"birefnet-512: .*pip install 'liftout\[convert\]'"):
+        resolve("birefnet-512")
 
 
 def test_consent_comes_before_the_network(mirror, monkeypatch):

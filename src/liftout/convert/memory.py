@@ -18,7 +18,7 @@ from liftout.convert.graph import LeanNetwork, Shape
 _VIEWS = frozenset({"Reshape"})
 """Operators whose result is their input's buffer under another shape."""
 
-_IN_PLACE = frozenset({"Add", "Gelu", "Mul", "Relu", "Sigmoid", "Softmax"})
+_IN_PLACE = frozenset({"Add", "Clip", "Gelu", "Mul", "Relu", "Sigmoid", "Softmax"})
 """Operators that may write over an input of their output's shape."""
 
 _ARENA_SHARE = 1.25

@@ -278,6 +278,10 @@ _OPERATORS: dict[str, Operator] = {
     "Sub": lambda x, _: x[0] - x[1],
     "Div": lambda x, _: x[0] / x[1],
     "Relu": lambda x, _: functional.relu(x[0]),
+    "Clip": lambda x, _: torch.clamp(x[0], x[1], x[2]),
+    "InstanceNormalization": lambda x, a: functional.instance_norm(
+        x[0], weight=x[1], bias=x[2], eps=a.get("epsilon", 1e-5)
+    ),
     "Sigmoid": lambda x, _: torch.sigmoid(x[0]),
     "Gelu": lambda x, a: functional.gelu(x[0], approximate=a.get("approximate", b"none").decode()),
     "Softmax": lambda x, a: torch.softmax(x[0], a.get("axis", -1)),
