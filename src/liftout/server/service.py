@@ -206,8 +206,8 @@ class Service:
         if not is_purpose(model):
             return model
         offered = {spec.name for spec in self.offered()}
-        chosen = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered).spec.name
-        return chosen if chosen in offered else self.settings.run.model
+        choice = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered)
+        return self.settings.run.model if choice.notable else choice.spec.name
 
     def name_of(self, model: str) -> str:
         """The name of a model for callers: not the path of the operator's pack, and not a purpose."""
