@@ -324,8 +324,8 @@ class Cutout:
             write_whole(target, content, overwrite=overwrite)
             return target
         name = getattr(path, "name", None)
-        named = name if isinstance(name, str) and Path(name).suffix else "png"
-        write_to_stream(path, self.to_bytes(format or named, quality=quality, background=background))
+        suffix = name if isinstance(name, str) and Path(name).suffix else "png"
+        write_to_stream(path, self.to_bytes(format or suffix, quality=quality, background=background))
         return None
 
     def to_bytes(

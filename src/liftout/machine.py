@@ -36,7 +36,7 @@ def _group_memory() -> int | None:
     folder = Path("/sys/fs/cgroup")
     try:
         maximum = (folder / "memory.max").read_text().strip()
-        used = int((folder / "memory.current").read_text())
+        usage = int((folder / "memory.current").read_text())
         cached = next(
             (
                 int(line.split()[1])
@@ -47,4 +47,4 @@ def _group_memory() -> int | None:
         )
     except (OSError, ValueError):
         return None
-    return None if maximum == "max" else max(0, int(maximum) - used + cached)
+    return None if maximum == "max" else max(0, int(maximum) - usage + cached)

@@ -14,14 +14,14 @@ _UNITS = (
 
 def processor() -> str:
     """`AMD EPYC (x86_64: avx2 avx512f avx512_vnni)`: its name, the machine and, on Linux, the units that networks use."""
-    told = _told(Path("/proc/cpuinfo"))
-    name = told.get("model name") or platform.processor() or "processor of unknown name"
-    flags = set((told.get("flags") or told.get("Features") or "").split())
+    fields = _fields(Path("/proc/cpuinfo"))
+    name = fields.get("model name") or platform.processor() or "processor of unknown name"
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
     units = " ".join(unit for unit in _UNITS if unit in flags)
     return f"{name} ({platform.machine()}{': ' if units else ''}{units})"
 
 
-def _told(path: Path) -> dict[str, str]:
+def _fields(path: Path) -> dict[str, str]:
     """What Linux says of the first processor; empty elsewhere."""
     try:
         first = path.read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]

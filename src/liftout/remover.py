@@ -144,15 +144,15 @@ class Remover:
                 predicted = running.submit(lambda: self._predicted(prepared.result()))
                 return finishing.submit(lambda: self._finished(predicted.result()))
 
-            waiting: deque[Future[Cutout]] = deque()
-            stack.callback(lambda: [cutout.cancel() for cutout in waiting])
+            cutouts: deque[Future[Cutout]] = deque()
+            stack.callback(lambda: [cutout.cancel() for cutout in cutouts])
             source = iter(images)
             while True:
-                waiting.extend(begin(image) for image in itertools.islice(source, _AHEAD - len(waiting)))
-                if not waiting:
+                cutouts.extend(begin(image) for image in itertools.islice(source, _AHEAD - len(cutouts)))
+                if not cutouts:
                     return
                 try:
-                    yield waiting.popleft().result()
+                    yield cutouts.popleft().result()
                 except InputError as error:
                     if errors == "raise":
                         raise
@@ -182,8 +182,8 @@ class Remover:
 
     def _prepared(self, image: ImageInput, name: str | None) -> _Prepared:
         photo = decode(image, max_pixels=self._options.max_pixels, name=name)
-        seen = photo.seen_by_network()
-        return _Prepared(photo, seen, *graphs.prepare(seen, self.spec.input))
+        pixels = photo.seen_by_network()
+        return _Prepared(photo, pixels, *graphs.prepare(pixels, self.spec.input))
 
     def _predicted(self, prepared: _Prepared) -> tuple[_Prepared, graphs.Float32]:
         """The network's prediction, float32 [1, C, h, w]."""

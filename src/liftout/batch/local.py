@@ -257,11 +257,11 @@ def _work(connection: Connection, job: Job, capacity: Capacity, lock: Path) -> N
 
         threading.Thread(target=receive, daemon=True).start()
         while (entry := reads.get()) is not None and not parent_gone.is_set():
-            item, read = entry
-            source = read.result()
+            item, download = entry
+            source = download.result()
             _send(connection, sending, "cutting", item.path)
             picture = cutter.cut(item, source)
-            del read, source, entry
+            del download, source, entry
             writers.submit(write, item, picture)
             del picture
 

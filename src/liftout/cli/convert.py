@@ -130,9 +130,11 @@ def convert(
     own = layout == "pack" and usual
     lean = not usual or (precision == "fp32" and layout != "huggingface")
     with shown(quiet=quiet) as progress:
-        written = conversion.convert_model(
+        target = conversion.convert_model(
             spec,
-            _given(spec, checkpoint, lean=lean) if checkpoint else _found(spec, progress, lean=lean),
+            _from_checkpoint(spec, checkpoint, lean=lean)
+            if checkpoint
+            else _from_cache_or_network(spec, progress, lean=lean),
             size=size,
             batch=batch,
             layout=layout,
@@ -144,22 +146,22 @@ def convert(
             progress=progress,
         )
     if layout == "huggingface":
-        return _say_huggingface(written, quiet=quiet)
+        return _say_huggingface(target, quiet=quiet)
     if quiet:
         return 0
     if layout == "onnx":
-        click.echo(f"{written}: {written.stat().st_size / 1e6:.1f} MB")
+        click.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
     else:
-        pack = packs.read(written)
+        pack = packs.read(target)
         needs = f", runs in about {pack.manifest.peak_bytes / 1e6:.0f} MB" if pack.manifest.peak_bytes else ""
-        click.echo(f"{written}: {pack.bytes / 1e6:.1f} MB{needs}")
+        click.echo(f"{target}: {pack.bytes / 1e6:.1f} MB{needs}")
         if pack.manifest.agreement:
             for line in conversion.precision.report.lines(pack.manifest.agreement):
                 click.echo(line)
-            click.echo(f"  picture                     {written / conversion.PICTURE}")
-            in_cache = own and written.parent.resolve() == (home() / "packs").resolve()
+            click.echo(f"  picture                     {target / conversion.PICTURE}")
+            in_cache = own and target.parent.resolve() == (home() / "packs").resolve()
             if batch == 1:
-                click.echo(f"run it: {_command(spec, written, precision, in_cache=in_cache)}")
+                click.echo(f"run it: {_command(spec, target, precision, in_cache=in_cache)}")
     return 0
 
 
@@ -167,12 +169,12 @@ def _say_huggingface(folder: Path, *, quiet: bool) -> int:
     """What is in the folder; status 1 where int8 fell short and was left out."""
     from liftout.convert.huggingface import GRAPHS
 
-    told = json.loads((folder / "agreement.json").read_text(encoding="utf-8"))["agreement"]
+    agreements = json.loads((folder / "agreement.json").read_text(encoding="utf-8"))["agreement"]
     status = 0
     for precision, name in GRAPHS.items():
         file = folder / "onnx" / name
         if not file.exists():
-            figures = told[precision]
+            figures = agreements[precision]
             click.echo(
                 f"liftout: {folder.name}: {precision} differs from fp32 by {figures['mean_difference']:.4f} on average, IoU "
                 f"{figures['iou_at_128']:.4f}, which is below its bar; {name} was left out (--force keeps it)",
@@ -180,7 +182,11 @@ def _say_huggingface(folder: Path, *, quiet: bool) -> int:
             )
             status = 1
         elif not quiet:
-            agrees = f", mean difference to fp32 {told[precision]['mean_difference']:.5f}" if precision in told else ""
+            agrees = (
+                f", mean difference to fp32 {agreements[precision]['mean_difference']:.5f}"
+                if precision in agreements
+                else ""
+            )
             click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB{agrees}")
     return status
 
@@ -211,7 +217,7 @@ def _any_batch(spec: ModelSpec) -> bool:
     return known is not None and not known.backbone
 
 
-def _given(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path | ResolvedModel:
+def _from_checkpoint(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path | ResolvedModel:
     """What to make of the file that --checkpoint names: a graph keeps its form where no other is asked for and its weights cannot
     be read back.
 
@@ -230,7 +236,7 @@ def _given(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path | ResolvedM
     return from_onnx(checkpoint, spec, published[0] if published else FileSpec(role="onnx", name=checkpoint.name))
 
 
-def _found(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | ResolvedModel:
+def _from_cache_or_network(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | ResolvedModel:
     """What is here to convert, or can be fetched: a pack, a published graph, a checkpoint; graphs whose weights can be read back
     become lean where PyTorch is installed. Raises ModelUnavailable.
 
@@ -251,9 +257,9 @@ def _found(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | Resolve
             return located.file.path if located.source == "onnx" and readable else located
     kinds = {kind: [file for file in spec.files if file.role == kind] for kind in ("checkpoint", "onnx")}
     graphs = kinds["onnx"] if not lean or readable else []
-    wanted = [*(kinds["checkpoint"] if can_convert() else []), *graphs]
+    candidates = [*(kinds["checkpoint"] if can_convert() else []), *graphs]
     failures: list[ModelUnavailable] = []
-    for file in wanted:
+    for file in candidates:
         try:
             path = fetch(spec, file, progress=progress)
         except ModelUnavailable as error:

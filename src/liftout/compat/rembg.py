@@ -217,8 +217,8 @@ def _threads(sess_opts: object | None) -> int | None:
             field="sess_opts",
             remedy="it must be onnxruntime.SessionOptions, and providers are given by name: providers=[...]",
         )
-    asked = getattr(sess_opts, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "")
+    threads = getattr(sess_opts, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "")
     try:
-        return int(asked) if asked else None
+        return int(threads) if threads else None
     except ValueError:
         return None

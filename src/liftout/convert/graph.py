@@ -121,10 +121,13 @@ class Graph:
             [self._declared(name, result.shape)],
             [
                 *[
-                    helper.make_tensor(held, TensorProto.INT64, [len(ints)], ints)
-                    for ints, held in self._integers.items()
+                    helper.make_tensor(constant, TensorProto.INT64, [len(ints)], ints)
+                    for ints, constant in self._integers.items()
                 ],
-                *[helper.make_tensor(held, TensorProto.FLOAT, [4], [1, 1, *to]) for to, held in self._factors.items()],
+                *[
+                    helper.make_tensor(constant, TensorProto.FLOAT, [4], [1, 1, *to])
+                    for to, constant in self._factors.items()
+                ],
             ],
         )
         opset = [helper.make_opsetid("", OPSET)]

@@ -57,22 +57,22 @@ def buffer_bytes(network: LeanNetwork) -> int:
         buffer_of[result] = buffer
         readers_of[buffer] += readers[result]
         for name in {*node.input, result} & buffer_of.keys():
-            used = buffer_of[name]
-            last_used[used] = step
+            buffer_read = buffer_of[name]
+            last_used[buffer_read] = step
             if name != result:
-                readers_of[used] -= 1
-                if readers_of[used] == 0:
-                    free.setdefault(network.shapes[used], []).append(used)
+                readers_of[buffer_read] -= 1
+                if readers_of[buffer_read] == 0:
+                    free.setdefault(network.shapes[buffer_read], []).append(buffer_read)
 
     change = [0] * (len(nodes) + 1)
     for buffer, step in born.items():
         size = 4 * math.prod(network.shapes[buffer])
         change[step] += size
         change[last_used[buffer] + 1] -= size
-    held = peak = 0
+    size_now = peak = 0
     for difference in change:
-        held += difference
-        peak = max(peak, held)
+        size_now += difference
+        peak = max(peak, size_now)
     return peak
 
 

@@ -196,7 +196,7 @@ def _reduce_into(
         spec = dataclasses.replace(spec, output=dataclasses.replace(spec.output, index=None))
     reduced = NetworkFile(name=spec.name, path=folder / packs.NETWORK, size=spec.input.size, output=spec.output.index)
     report.draw(folder / PICTURE, source, reduced, spec, job.photos.measuring)
-    recorded = {**agreement.to_dict(), "measured_on": job.photos.source, **facts, "below_bar": short is not None}
+    record = {**agreement.to_dict(), "measured_on": job.photos.source, **facts, "below_bar": short is not None}
     packs.write_manifest(
         folder,
         packs.Manifest(
@@ -205,7 +205,7 @@ def _reduce_into(
             files=(),
             batch=job.batch,
             peak_bytes=peak,
-            agreement=recorded,
+            agreement=record,
             made_from=made_from,
         ),
     )
@@ -218,11 +218,11 @@ def _write_huggingface(job: _Job, spec: ModelSpec, source: Path, target: Path) -
     with packs.writing(target, overwrite=job.overwrite) as fresh:
         (fresh / "onnx").mkdir()
         agreements: dict[str, Any] = {}
-        made: list[str] = []
+        precisions: list[str] = []
         for precision, name in huggingface.GRAPHS.items():
             if precision == "fp32":
                 _as_single_file(source, fresh / "onnx" / name)
-                made.append(precision)
+                precisions.append(precision)
                 continue
             kind: Reduced = "fp16" if precision == "fp16" else "int8"
             with tempfile.TemporaryDirectory(dir=fresh) as folder:
@@ -231,8 +231,8 @@ def _write_huggingface(job: _Job, spec: ModelSpec, source: Path, target: Path) -
                 agreements[precision] = {**agreement.to_dict(), **facts, "below_bar": short is not None}
                 if short is None or job.keep_below_bar:
                     _as_single_file(Path(folder) / packs.NETWORK, fresh / "onnx" / name)
-                    made.append(precision)
-        huggingface.write_configs(fresh, spec, made)
+                    precisions.append(precision)
+        huggingface.write_configs(fresh, spec, precisions)
         text = {"agreement": agreements, "measured_on": job.photos.source}
         (fresh / "agreement.json").write_text(report.as_json(text), encoding="utf-8")
 
@@ -310,6 +310,6 @@ def _build(job: _Job, checkpoint: Path, *, sigmoid: bool) -> LeanNetwork:
 
 
 def _made_from(checkpoint: Path, *more_tools: str) -> dict[str, Any]:
-    found = Fingerprint.of(checkpoint, Expectation())
+    fingerprint = Fingerprint.of(checkpoint, Expectation())
     tools = {"liftout": __version__, **{name: version(name) for name in (*more_tools, "onnx", "onnxruntime")}}
-    return {"checkpoint": checkpoint.name, "bytes": found.bytes, "sha256": found.sha256, "tools": tools}
+    return {"checkpoint": checkpoint.name, "bytes": fingerprint.bytes, "sha256": fingerprint.sha256, "tools": tools}

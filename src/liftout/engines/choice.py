@@ -50,7 +50,7 @@ def choose(options: RunOptions, *, small: bool = False) -> Choice:
 
 
 def _engine(options: RunOptions, *, small: bool) -> tuple[EngineName, str, str]:
-    device, wanted = options.device, options.precision
+    device, precision = options.device, options.precision
     if device in ("auto", "cuda") or device.startswith("cuda:"):
         gpu = cuda_engine() if device != "auto" or has_nvidia() else None
         if gpu:
@@ -65,8 +65,8 @@ def _engine(options: RunOptions, *, small: bool) -> tuple[EngineName, str, str]:
         if device in ("gpu", "npu") and installed("openvino"):
             return "openvino", device, f"openvino serves the device {device}"
         return "onnxruntime", device, f"onnxruntime is asked for the device {device}"
-    if wanted in ("bf16", "fp16") and installed("openvino"):
-        return "openvino", "cpu", f"openvino computes in {wanted}"
+    if precision in ("bf16", "fp16") and installed("openvino"):
+        return "openvino", "cpu", f"openvino computes in {precision}"
     if not installed("openvino"):
         return (
             "onnxruntime",

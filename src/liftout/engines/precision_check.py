@@ -151,8 +151,8 @@ class _Record:
 
     def add(self, photo: str, difference: float, iou: float) -> bool | None:
         """Record a photo's agreement; returns whether the precision agrees, or None where more photos are needed."""
-        kept = read_record(_RECORDS, self.model, self.key).get("photos", {})
-        photos = {**kept, photo: [round(difference, 6), round(iou, 6)]}
+        recorded_photos = read_record(_RECORDS, self.model, self.key).get("photos", {})
+        photos = {**recorded_photos, photo: [round(difference, 6), round(iou, 6)]}
         record: dict[str, Any] = {"engine": self.engine, "precision": self.precision, "photos": photos}
         agrees = None
         if len(photos) >= PHOTOS:

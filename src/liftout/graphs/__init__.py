@@ -130,13 +130,13 @@ def finish(
     }
     span = np.array([0, 1], np.float32)
     if after:
-        measured = {**fixed, "rescale": np.array(0, np.int64), "span": span}
-        reached = [session.run(["reached"], {**measured, "rows": rows})[0] for rows in strips(size)]
+        inputs = {**fixed, "rescale": np.array(0, np.int64), "span": span}
+        reached = [session.run(["reached"], {**inputs, "rows": rows})[0] for rows in strips(size)]
         span = np.array([min(r[0] for r in reached), max(r[1] for r in reached)], np.float32)
     alpha = np.empty(size, np.uint8)
-    made = {**fixed, "rescale": np.array(rescale, np.int64), "span": span}
+    inputs = {**fixed, "rescale": np.array(rescale, np.int64), "span": span}
     for rows in strips(size):
-        alpha[rows[0] : rows[1]] = session.run(["alpha"], {**made, "rows": rows})[0]
+        alpha[rows[0] : rows[1]] = session.run(["alpha"], {**inputs, "rows": rows})[0]
     return alpha
 
 
@@ -191,11 +191,11 @@ def plain(image: UInt8, alpha: UInt8) -> UInt8:
     rows = max(1, _CACHED_PIXELS // max(1, alpha.shape[1]))
     for first in range(0, alpha.shape[0], rows):
         strip = slice(first, first + rows)
-        made, levels = rgba[strip], alpha[strip]
+        block, levels = rgba[strip], alpha[strip]
         for channel in range(3):
-            made[..., channel] = image[strip][..., channel]
-        made[..., 3] = levels
-        pixels = made.view(np.uint32)[..., 0]
+            block[..., channel] = image[strip][..., channel]
+        block[..., 3] = levels
+        pixels = block.view(np.uint32)[..., 0]
         np.multiply(pixels, levels != 0, out=pixels)
     return rgba
 

@@ -56,10 +56,10 @@ _JPEG_SEGMENT = 65_500
 def format_of(name: str) -> Format:
     """The format with this name (`png`, `jpg`, ...) or of this file name. Raises UnknownFormat."""
     text = name.lower()
-    found = _SUFFIXES.get(f".{text}") or _SUFFIXES.get(PurePath(text).suffix)
-    if found is None:
+    key = _SUFFIXES.get(f".{text}") or _SUFFIXES.get(PurePath(text).suffix)
+    if key is None:
         raise UnknownFormat(f"`{name}` is not a format that can be written", remedy=f"there are {', '.join(FORMATS)}")
-    return FORMATS[found]
+    return FORMATS[key]
 
 
 def encode(
@@ -95,8 +95,8 @@ def encode(
         ) from None
 
 
-def _encode_with_pillow(pixels: UInt8, kind: Format, quality: int | None, kept: dict[str, Any]) -> bytes:
-    options: dict[str, Any] = {key: value for key, value in kept.items() if value is not None}
+def _encode_with_pillow(pixels: UInt8, kind: Format, quality: int | None, metadata: dict[str, Any]) -> bytes:
+    options: dict[str, Any] = {key: value for key, value in metadata.items() if value is not None}
     options["quality"] = quality or kind.quality
     if kind.name == "webp":
         options["method"] = 2

@@ -85,10 +85,10 @@ def trimap(alpha: UInt8, *, radius: int) -> UInt8:
     size = 2 * radius + 1
     least = ndimage.minimum_filter(alpha, size, mode="nearest")
     most = ndimage.maximum_filter(alpha, size, mode="nearest")
-    made = np.full(alpha.shape, UNKNOWN, np.uint8)
-    made[most <= SURE] = 0
-    made[least >= 255 - SURE] = 255
-    return made
+    levels = np.full(alpha.shape, UNKNOWN, np.uint8)
+    levels[most <= SURE] = 0
+    levels[least >= 255 - SURE] = 255
+    return levels
 
 
 def solve(image: UInt8, trimap: UInt8, *, start: UInt8 | None = None) -> Floats:
@@ -111,9 +111,9 @@ def solve(image: UInt8, trimap: UInt8, *, start: UInt8 | None = None) -> Floats:
         return _solve_tiles(image, trimap.astype(np.float32) / 255, unknown, trusted)
     half, unsure = _halve(image).astype(np.uint8), _halve_any(unknown)
     solved = _solve_tiles(half, _halve(trimap) / 255, unsure, trusted)
-    made = trimap.astype(np.float32) / 255
-    _enlarge_into(made, unknown, image, half, solved)
-    return made
+    alpha = trimap.astype(np.float32) / 255
+    _enlarge_into(alpha, unknown, image, half, solved)
+    return alpha
 
 
 def _solve_tiles(image: UInt8, known: Floats, unknown: Bool, trusted: bool) -> Floats:
@@ -146,8 +146,8 @@ def _halve_any(mask: Bool) -> Bool:
     return rows[:, 0::2] | rows[:, 1::2]
 
 
-def _enlarge_into(made: Floats, unknown: Bool, image: UInt8, half: UInt8, solved: Floats) -> None:
-    """Give the unknown pixels of `made` [H, W] the values that `solved`, of half size, has there, square by square."""
+def _enlarge_into(alpha: Floats, unknown: Bool, image: UInt8, half: UInt8, solved: Floats) -> None:
+    """Give the unknown pixels of `alpha` [H, W] the values that `solved`, of half size, has there, square by square."""
     from liftout.matting.enlarge import enlarge
 
     side = ENLARGED_AT_ONCE
@@ -159,7 +159,7 @@ def _enlarge_into(made: Floats, unknown: Bool, image: UInt8, half: UInt8, solved
                 part = (slice(first[0], top + side + 2), slice(first[1], left + side + 2))
                 y, x = np.nonzero(unknown[whole])
                 y, x = y + whole[0].start, x + whole[1].start
-                made[y, x] = enlarge(
+                alpha[y, x] = enlarge(
                     half[part], solved[part], image[y, x], y / 2 - 0.25 - first[0], x / 2 - 0.25 - first[1]
                 )
 
@@ -172,9 +172,9 @@ def _within(image: UInt8, known: Floats, unknown: Bool, trusted: bool) -> Floats
     if not len(rows):
         return known
     box = tuple(slice(max(0, int(line[0]) - 2), int(line[-1]) + 3) for line in (rows, columns))
-    made = known.copy()
-    made[box] = solve_band(image[box], known[box], unknown[box], trusted=trusted)
-    return made
+    alpha = known.copy()
+    alpha[box] = solve_band(image[box], known[box], unknown[box], trusted=trusted)
+    return alpha
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:

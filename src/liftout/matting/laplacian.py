@@ -44,20 +44,20 @@ def solve_band(
     image: uint8 [H, W, 3]. known: float [H, W], what sure pixels have and unknown ones begin with. unknown: bool [H, W].
     trusted: whether what unknown pixels begin with says something about them; the surer it is, the more.
     """
-    made = known.astype(np.float64)
+    alpha = known.astype(np.float64)
     if not unknown.any() or min(unknown.shape) < 3:
-        return made
+        return alpha
     number = np.full(unknown.shape, -1, np.int64)
     places = np.flatnonzero(unknown)
     number.ravel()[places] = np.arange(len(places))
     colours = image.reshape(-1, 3)[places] / 255.0
-    matrix, right = _equations(image, made, unknown, number, places)
-    begin = made.ravel()[places]
+    matrix, right = _equations(image, alpha, unknown, number, places)
+    begin = alpha.ravel()[places]
     if trusted:
         trust = TRUST * (1 + SURE_TRUST * (2 * begin - 1) ** 4)
         matrix, right = (matrix + sparse.diags_array(trust)).tocsr(), right + trust * begin
-    made.ravel()[places] = np.clip(_solve(matrix, right, begin, colours, places, unknown.shape[1]), 0, 1)
-    return made
+    alpha.ravel()[places] = np.clip(_solve(matrix, right, begin, colours, places, unknown.shape[1]), 0, 1)
+    return alpha
 
 
 def _equations(
@@ -101,9 +101,9 @@ def _equations(
         sure = column < 0
         right -= np.where(inside & sure, stencil[:, shift] * flat[neighbour], 0)
         columns[:, shift] = column
-    kept = columns >= 0
-    starts = np.concatenate([[0], np.cumsum(kept.sum(1))])
-    matrix = sparse.csr_matrix((stencil[kept], columns[kept], starts), shape=(len(places), len(places)))
+    within = columns >= 0
+    starts = np.concatenate([[0], np.cumsum(within.sum(1))])
+    matrix = sparse.csr_matrix((stencil[within], columns[within], starts), shape=(len(places), len(places)))
     return matrix, right
 
 
@@ -112,8 +112,8 @@ def _affinity(colours: Float64) -> Float64:
     away = colours - colours.mean(1, keepdims=True)
     spread = away.transpose(0, 2, 1) @ away / 9
     spread[:, range(3), range(3)] += SMOOTHNESS / 9
-    made = away @ np.linalg.inv(spread) @ away.transpose(0, 2, 1)
-    affinity: Float64 = np.eye(9) - (1 + made) / 9
+    weights = away @ np.linalg.inv(spread) @ away.transpose(0, 2, 1)
+    affinity: Float64 = np.eye(9) - (1 + weights) / 9
     return affinity
 
 
@@ -134,8 +134,8 @@ def _solve(
         guess += damped * (residual - matrix @ guess)
         return guess
 
-    made = start.copy()
-    residual = right - matrix @ made
+    solution = start.copy()
+    residual = right - matrix @ solution
     enough = TOLERANCE * max(float(np.linalg.norm(right)), 1e-12)
     towards = precondition(residual)
     direction, product = towards.copy(), float(residual @ towards)
@@ -144,12 +144,12 @@ def _solve(
             break
         image = matrix @ direction
         length = product / float(direction @ image)
-        made += length * direction
+        solution += length * direction
         residual -= length * image
         towards = precondition(residual)
         product, before = float(residual @ towards), product
         direction = towards + (product / before) * direction
-    return made
+    return solution
 
 
 def _affine_blocks(colours: Float64, places: Int64, width: int) -> sparse.csr_matrix:

@@ -160,9 +160,9 @@ _GRAPHS = {
 
 def _graph(folder: Path, precision: str | None) -> Path:
     """The graph of a folder for a precision, or the best one."""
-    wanted = [precision] if precision else list(_GRAPHS)
+    kinds = [precision] if precision else list(_GRAPHS)
     for place in (folder / "onnx", folder):
-        for kind in wanted:
+        for kind in kinds:
             for file in _GRAPHS[kind]:
                 if (place / file).is_file():
                     return place / file

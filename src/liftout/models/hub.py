@@ -25,8 +25,8 @@ def host() -> str:
 
 def token() -> str:
     """`HF_TOKEN`, or what `HF_TOKEN_PATH` or `HF_HOME/token` holds; empty where there is none."""
-    if given := _setting("HF_TOKEN"):
-        return given
+    if value := _setting("HF_TOKEN"):
+        return value
     try:
         return Path(_setting("HF_TOKEN_PATH") or _home() / "token").expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -46,8 +46,8 @@ def cached(repo: str, revision: str, path: str) -> Path | None:
 
 
 def _home() -> Path:
-    if given := _setting("HF_HOME"):
-        return Path(given).expanduser()
+    if value := _setting("HF_HOME"):
+        return Path(value).expanduser()
     caches = _setting("XDG_CACHE_HOME")
     return (Path(caches) if caches else Path.home() / ".cache") / "huggingface"
 

@@ -106,9 +106,9 @@ def read(folder: Path) -> Pack:
     manifest = manifest_of(folder / MANIFEST)
     for item in manifest.files:
         target = folder / item.path
-        held = target.stat().st_size if target.is_file() else None
-        if held != item.bytes:
-            state = "is missing" if held is None else f"is {held} bytes, not {item.bytes}"
+        size = target.stat().st_size if target.is_file() else None
+        if size != item.bytes:
+            state = "is missing" if size is None else f"is {size} bytes, not {item.bytes}"
             raise ModelFileCorrupt(
                 f"{item.path} {state}", subject=manifest.spec.name, remedy=f"get or make the pack in {folder} again"
             )
@@ -147,10 +147,10 @@ def manifest_of(path: Path) -> Manifest:
 def verify(pack: Pack) -> None:
     """Read every file and compare its sha256. Raises ModelFileCorrupt."""
     for item in pack.manifest.files:
-        found = describe(pack.folder / item.path, item.path)
-        if found.sha256 != item.sha256:
+        content = describe(pack.folder / item.path, item.path)
+        if content.sha256 != item.sha256:
             raise ModelFileCorrupt(
-                f"{item.path} has sha256 {found.sha256[:8]}..., not {item.sha256[:8]}...",
+                f"{item.path} has sha256 {content.sha256[:8]}..., not {item.sha256[:8]}...",
                 subject=pack.spec.name,
                 remedy=f"get or make the pack in {pack.folder} again",
             )
@@ -181,8 +181,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
     `manifest.files` is filled in here.
     """
-    held = tuple(describe(folder / name, name) for name in (NETWORK, WEIGHTS) if (folder / name).is_file())
-    text = json.dumps(dataclasses.replace(manifest, files=held).to_dict(), indent=2, ensure_ascii=False) + "\n"
+    files = tuple(describe(folder / name, name) for name in (NETWORK, WEIGHTS) if (folder / name).is_file())
+    text = json.dumps(dataclasses.replace(manifest, files=files).to_dict(), indent=2, ensure_ascii=False) + "\n"
     partial = folder / f"{MANIFEST}.partial"
     partial.write_text(text, encoding="utf-8")
     partial.replace(folder / MANIFEST)

@@ -44,8 +44,8 @@ def survey(specs: Iterable[ModelSpec]) -> list[Place]:
     for spec in specs:
         for file in spec.files:
             for source in sources_of(spec, file):
-                held = examples.get(place_of(source))
-                if held is None or (held[0] and not file.gated):
+                example = examples.get(place_of(source))
+                if example is None or (example[0] and not file.gated):
                     examples[place_of(source)] = (file.gated, source)
     with ThreadPoolExecutor(max(1, len(examples))) as pool:
         return list(pool.map(_ask, examples, (source for _, source in examples.values())))

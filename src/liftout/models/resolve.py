@@ -124,7 +124,7 @@ def _resolve_purpose(
     while True:
         choice = choose(name, accept_license=accept_license, can_convert=load_converter is not None, unfit=unfit)
         if choice.notable:
-            notify(choice.told)
+            notify(choice.explanation)
         try:
             return resolve(
                 choice.spec,
@@ -385,7 +385,7 @@ def _memory_notice(spec: ModelSpec, file: FileSpec, *, can_convert: bool) -> str
     needs = (
         f"needs about {file.peak_bytes / 1e9:.1f} GB of memory"
         if file.peak_bytes
-        else "needs memory nobody has measured"
+        else "needs an unknown amount of memory"
     )
     size = f" ({file.bytes / 1e6:.0f} MB)" if file.bytes else ""
     convertible = any(other.role == "checkpoint" and other.url for other in spec.files)

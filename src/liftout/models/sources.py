@@ -89,9 +89,9 @@ def parse(text: str) -> Source:
     """The source that a text means. Raises CatalogError where it means none."""
     for kind in KINDS:
         for form in (_SHORT.get(kind), _LONG.get(kind)):
-            if form and (found := form.fullmatch(text)):
-                revision = unquote(found["revision"] or "") or _BRANCH.get(kind, "")
-                return Source(kind=kind, text=text, repo=found["repo"], revision=revision, path=unquote(found["path"]))
+            if form and (match := form.fullmatch(text)):
+                revision = unquote(match["revision"] or "") or _BRANCH.get(kind, "")
+                return Source(kind=kind, text=text, repo=match["repo"], revision=revision, path=unquote(match["path"]))
     if text.startswith(("https://", "http://")):
         return Source(kind="url", text=text)
     scheme = text.partition(":")[0]
@@ -117,24 +117,24 @@ def mirror_of(folder: str, name: str) -> Source | None:
     return Source(kind="mirror", text=f"{mirror}/{quote(folder)}/{quote(name)}") if mirror else None
 
 
-def chosen(sources: Sequence[Source], wanted: str, *, format: str) -> list[Source]:  # noqa: A002
+def chosen(sources: Sequence[Source], selection: str, *, format: str) -> list[Source]:  # noqa: A002
     """Those of `sources` that `--from WANTED` means: of one kind, on one host, or WANTED itself where it names a file.
 
     format: of the file that is looked for; a source that names a file of another is none for it.
     Raises UsageError where WANTED could never mean anything.
     """
-    if wanted in KINDS:
-        return [source for source in sources if source.kind == wanted]
-    if ":" in wanted and "/" in wanted:
+    if selection in KINDS:
+        return [source for source in sources if source.kind == selection]
+    if ":" in selection and "/" in selection:
         try:
-            source = parse(wanted)
+            source = parse(selection)
         except CatalogError as error:
-            raise UsageError(f"{wanted}: {error.problem}", field="from", remedy=error.remedy) from None
-        return [source] if wanted.split("?")[0].lower().endswith(f".{format}") else []
-    if "." not in wanted:
+            raise UsageError(f"{selection}: {error.problem}", field="from", remedy=error.remedy) from None
+        return [source] if selection.split("?")[0].lower().endswith(f".{format}") else []
+    if "." not in selection:
         raise UsageError(
-            f"{wanted} is no source",
+            f"{selection} is no source",
             field="from",
             remedy=f"give one of {', '.join(KINDS)}, a host, or a whole source such as a URL",
         )
-    return [source for source in sources if source.label == wanted]
+    return [source for source in sources if source.label == selection]

@@ -185,10 +185,10 @@ def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {}
         for item in dataclasses.fields(value):
-            held = getattr(value, item.name)
+            content = getattr(value, item.name)
             default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
-            if held != default:
-                plain[item.name] = _plain(held)
+            if content != default:
+                plain[item.name] = _plain(content)
         return plain
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

@@ -125,9 +125,9 @@ def transfer(
         attempts += 1
         resumed = _size(partial) > 0
         try:
-            found = _attempt(http, address, partial, expected, format=format, progress=progress)
-            progress(found.bytes, found.bytes)
-            return found
+            fingerprint = _attempt(http, address, partial, expected, format=format, progress=progress)
+            progress(fingerprint.bytes, fingerprint.bytes)
+            return fingerprint
         except WrongContent:
             discard(partial)
             if not resumed:
@@ -293,13 +293,13 @@ def _span(response: httpx.Response, start: int, expected: Expectation) -> tuple[
     first, total = 0, None
     length = response.headers.get("Content-Length", "")
     if response.status_code == 206:
-        stated = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-        if stated is None or int(stated[1]) != start:
+        content_range = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        if content_range is None or int(content_range[1]) != start:
             # Asked for the rest, got something else: nothing of it can be placed.
             raise WrongContent(f"sends the range `{response.headers.get('Content-Range', '')}` for `bytes {start}-`")
-        first, total = start, None if stated[3] == "*" else int(stated[3])
-        if total is not None and int(stated[2]) != total - 1:
-            raise WrongContent(f"sends only the range `{stated[0]}`")
+        first, total = start, None if content_range[3] == "*" else int(content_range[3])
+        if total is not None and int(content_range[2]) != total - 1:
+            raise WrongContent(f"sends only the range `{content_range[0]}`")
     elif length.isdecimal():
         total = int(length)
     if total is None and length.isdecimal():
@@ -314,11 +314,11 @@ def _span(response: httpx.Response, start: int, expected: Expectation) -> tuple[
 
 def _beyond(response: httpx.Response, partial: Path, expected: Expectation) -> Fingerprint:
     """416: there is nothing after what is here. Either that is the whole file, or it is not the beginning of it."""
-    stated = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", "").strip())
-    held = Fingerprint.of(partial, expected) if partial.exists() else Fingerprint(expected)
-    if stated is None or held.bytes == 0 or int(stated[1]) != held.bytes:
+    content_range = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", "").strip())
+    fingerprint = Fingerprint.of(partial, expected) if partial.exists() else Fingerprint(expected)
+    if content_range is None or fingerprint.bytes == 0 or int(content_range[1]) != fingerprint.bytes:
         raise WrongContent("has no such range (416)")
-    return _judge(held)
+    return _judge(fingerprint)
 
 
 def _receive(

@@ -28,7 +28,7 @@ _PREFIXES = ("module.", "_orig_mod.", "net.")
 _COMPANIONS = ("gt_encoder.",)
 """A second network that isnet-anime's checkpoint carries; it encodes ground truth in training."""
 
-_NAMED = 3
+_MOST_NAMES = 3
 """Names that an error message lists before it counts the rest."""
 
 
@@ -188,9 +188,9 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
 
 
 def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return ", ".join(listed[:_NAMED]) + more
+    all_names = list(names)
+    more = f" and {len(all_names) - _MOST_NAMES} more" if len(all_names) > _MOST_NAMES else ""
+    return ", ".join(all_names[:_MOST_NAMES]) + more
 
 
 def _shape(tensor: Tensor) -> str:

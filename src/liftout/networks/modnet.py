@@ -16,7 +16,7 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 """Of MobileNetV2: expansion, channels, blocks, stride of the first block."""
 
 LAST_CHANNELS = 1280
-TAKEN = {1: "half", 3: "quarter", 18: "coarsest"}
+TAPS = {1: "half", 3: "quarter", 18: "coarsest"}
 """Which of the backbone's 19 layers are read, by what size their maps have."""
 
 _HALF, _QUARTER, _EIGHTH, _SIXTEENTH = 16, 24, 32, 96
@@ -63,8 +63,8 @@ class _Backbone(nn.Module):
         maps = {}
         for number, layer in enumerate(self.model.features):  # type: ignore[arg-type]
             x = layer(x)
-            if number in TAKEN:
-                maps[TAKEN[number]] = x
+            if number in TAPS:
+                maps[TAPS[number]] = x
         return maps
 
 

@@ -82,8 +82,8 @@ class JobStore:
 
     def describe(self, job: str, owner: str) -> dict[str, Any] | None:
         """A job for its owner, with its photos; None if the owner has no such job."""
-        found = self._rows("SELECT created FROM jobs WHERE id = ? AND owner = ?", job, owner)
-        if not found:
+        job_rows = self._rows("SELECT created FROM jobs WHERE id = ? AND owner = ?", job, owner)
+        if not job_rows:
             return None
         rows = self._rows("SELECT number, url, state, error FROM photos WHERE job = ? ORDER BY number", job)
         photos: list[dict[str, Any]] = []
@@ -96,32 +96,32 @@ class JobStore:
             photos.append(photo)
         counts = {state: sum(row[2] == state for row in rows) for state in ("queued", "running", "done", "failed")}
         status = "running" if counts["queued"] or counts["running"] else "done"
-        return {"id": job, "status": status, "created": int(found[0][0]), "counts": counts, "photos": photos}
+        return {"id": job, "status": status, "created": int(job_rows[0][0]), "counts": counts, "photos": photos}
 
     def result(self, job: str, number: int, owner: str) -> tuple[Path, str] | None:
         """(file, media type) of a finished photo; None if the owner has no such result."""
-        found = self._rows(
+        rows = self._rows(
             "SELECT media_type FROM photos JOIN jobs ON jobs.id = photos.job "
             "WHERE job = ? AND number = ? AND owner = ? AND state = 'done'",
             job,
             number,
             owner,
         )
-        return (self._file(job, number), found[0][0]) if found else None
+        return (self._file(job, number), rows[0][0]) if rows else None
 
     def claim(self, lease: float) -> PhotoTask | None:
         """The next photo, claimed for `lease` seconds; None if there is none."""
         now = time.time()
-        found = self._rows(
+        rows = self._rows(
             "UPDATE photos SET state = 'running', lease = ?, claims = claims + 1 WHERE rowid = (SELECT rowid FROM photos "
             "WHERE state = 'queued' OR (state = 'running' AND lease < ?) ORDER BY rowid LIMIT 1) "
             "RETURNING job, number, url, claims",
             now + lease,
             now,
         )
-        if not found:
+        if not rows:
             return None
-        job, number, url, claims = found[0]
+        job, number, url, claims = rows[0]
         (options,) = self._rows("SELECT options FROM jobs WHERE id = ?", job)[0]
         return PhotoTask(job=job, number=number, url=url, options=json.loads(options), claims=claims)
 
@@ -157,15 +157,15 @@ class JobStore:
     def due_notice(self) -> Notice | None:
         """A finished job whose webhook is due; its next attempt is set an hour off until `noticed` says how it went."""
         now = time.time()
-        found = self._rows(
+        rows = self._rows(
             "UPDATE jobs SET next_attempt = ? WHERE id = (SELECT id FROM jobs WHERE next_attempt <= ? LIMIT 1) "
             "RETURNING id, webhook, created, attempts",
             now + 3600,
             now,
         )
-        if not found:
+        if not rows:
             return None
-        job, webhook, created, attempts = found[0]
+        job, webhook, created, attempts = rows[0]
         return Notice(job=job, webhook=webhook, created=created, attempts=attempts)
 
     def noticed(self, notice: Notice, *, again_in: float | None) -> None:

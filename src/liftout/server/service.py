@@ -301,9 +301,9 @@ async def _disconnected(request: Request | None) -> None:
 
 def one_source(field: str, sources: Mapping[str, object]) -> str:
     """The name of the only source of a photo that was given. Raises Problem 422."""
-    used = [name for name, value in sources.items() if value]
-    if not used:
+    names = [name for name, value in sources.items() if value]
+    if not names:
         raise unprocessable(field, f"no photo was given; send {' or '.join(sources)}")
-    if len(used) > 1:
-        raise unprocessable(used[1], f"{' and '.join(used)} are given; send one of them")
-    return used[0]
+    if len(names) > 1:
+        raise unprocessable(names[1], f"{' and '.join(names)} are given; send one of them")
+    return names[0]

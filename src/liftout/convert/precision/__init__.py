@@ -17,7 +17,7 @@ from liftout.agreement import BARS, Agreement, measure
 from liftout.convert.precision import photos, report
 from liftout.convert.precision.half import write_half
 from liftout.convert.precision.int8 import write_int8
-from liftout.convert.precision.photos import Named, Photos
+from liftout.convert.precision.photos import NamedPhoto, Photos
 from liftout.engines import NetworkFile, open_network
 from liftout.models.packs import NETWORK
 from liftout.models.spec import ModelSpec
@@ -65,7 +65,7 @@ def reduce_network(
     return agreement, {**facts, "bar": BARS[precision].to_dict(), "processor": processor()}
 
 
-def _counted(photos: Sequence[Named], progress: Progress | None) -> Iterator[Named]:
+def _counted(photos: Sequence[NamedPhoto], progress: Progress | None) -> Iterator[NamedPhoto]:
     """The photos, one after the other; how many have been compared is reported."""
     for done, photo in enumerate(photos):
         if progress:

@@ -51,8 +51,8 @@ class InFloat:
             (prediction,) = self._session.run(None, {self._input: tensor})
         except Exception as error:
             raise NetworkRejected(f"onnxruntime cannot run the graph: {one_line(error)}", subject=self._name) from error
-        told = np.asarray(prediction, np.float32)
-        return told[:, None] if told.ndim == 3 else told
+        logits = np.asarray(prediction, np.float32)
+        return logits[:, None] if logits.ndim == 3 else logits
 
     def close(self) -> None:
         """Give its memory back."""
