@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import functools
+import gc
 from collections.abc import Callable
 
 EVERY = 5.0
@@ -36,7 +37,13 @@ class MemoryReturn:
         self._timer = None
         trim = _trim()
         if trim is not None:
-            self._task = asyncio.ensure_future(asyncio.to_thread(lambda: trim(0)))
+            self._task = asyncio.ensure_future(asyncio.to_thread(_collect_and, trim))
+
+
+def _collect_and(trim: Callable[[int], object]) -> None:
+    """What only a cycle holds (an error, its traceback, the photo in a frame of it) is not free before it is collected."""
+    gc.collect()
+    trim(0)
 
 
 @functools.cache
