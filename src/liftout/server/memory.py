@@ -40,10 +40,10 @@ class MemoryReturn:
             self._task = asyncio.ensure_future(asyncio.to_thread(_collect_and, trim))
 
 
-def _collect_and(trim: Callable[[int], object]) -> None:
+def _collect_and(trim: Callable[[int], object]) -> object:
     """What only a cycle holds (an error, its traceback, the photo in a frame of it) is not free before it is collected."""
     gc.collect()
-    trim(0)
+    return trim(0)
 
 
 @functools.cache
