@@ -55,12 +55,13 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 from liftout.models import packs
-from liftout.engines import EngineOptions, open_network
+from liftout.engines import open_network
 from liftout.errors import LiftoutError
+from liftout.options import RunOptions
 from liftout.models.resolve import from_pack
 pack = packs.read(Path(sys.argv[1]))
 file = from_pack(pack, pack.spec, "pack").file
-network = open_network(file, engine=sys.argv[2], options=EngineOptions(precision="fp32"))
+network = open_network(file, RunOptions(engine=sys.argv[2], precision="fp32"))
 tensor = np.random.default_rng(0).normal(size=(1, 3, *file.size)).astype(np.float32)
 network.run(tensor)
 took = []

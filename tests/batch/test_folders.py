@@ -281,7 +281,7 @@ def test_a_target_in_the_source_is_no_source(photos: Path, model: str, liftout: 
         (("photos", "photos"), 2, "results could replace photos"),
         (("photos/a", "photos"), 2, "results could replace photos"),
         (("nowhere", "out"), 2, "no such folder"),
-        (("photos/cat.jpg", "out"), 2, "liftout cut"),
+        (("photos/cat.jpg", "out"), 2, "a batch works on folders"),
         (("photos", "zip://::out.zip"), 2, "out.zip"),
         (("photos", "bogus://bucket"), 2, "bogus"),
         (("photos", "out", "-m", "brigt"), 2, "did you mean `bright`"),
@@ -336,7 +336,7 @@ def test_a_name_that_is_no_text_is_done_and_can_be_printed(
     status, _, err = liftout("batch", photos, tmp_path / "out", "-m", model)
     assert status == 1
     assert len(err.splitlines()) == 2
-    assert "\\udcfe .jpg: not an image" in err
+    assert "\\udcfe\\n.jpg: not an image" in err
 
 
 def test_half_written_files_of_a_dead_process_are_removed(

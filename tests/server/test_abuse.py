@@ -35,6 +35,8 @@ OPERATIONS = [
     ("POST", "/api/remove"),
     ("GET", "/api/remove"),
     ("POST", "/v1.0/removebg"),
+    ("GET", "/v1.0/account"),
+    ("POST", "/v1.0/improve"),
     ("GET", "/v1/models"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),

@@ -15,6 +15,8 @@ from pathlib import PurePosixPath
 from liftout.batch import journal
 from liftout.batch.job import Item, Job, Outcome
 from liftout.batch.storage import Entry, Storage, inside
+from liftout.errors import OutputExists
+from liftout.remedies import UseOption
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".jp2")
 """Suffixes of photos, where no pattern is given."""
@@ -130,11 +132,19 @@ class Planner:
         ):
             return None
         if old_bytes is not None and not old_records and not self._job.overwrite:
-            error = f"{path}: {output} exists in the target and was not made by a batch; give --overwrite to replace it"
-            return Outcome(path=path, output=output, status="failed", error=error, kind="OutputExists")
+            exists = OutputExists(
+                f"{output} exists in the target and was not made by a batch",
+                subject=path,
+                remedy=UseOption("overwrite", True),
+            )
+            return Outcome(path=path, output=output, status="failed", failure=exists)
         if old_bytes is not None and not self._job.overwrite and (other := self._other_source(old_records, old_bytes)):
-            error = f"{path}: {output} was made from {other}; choose another target, or give --overwrite to replace it"
-            return Outcome(path=path, output=output, status="failed", error=error, kind="OutputExists")
+            taken = OutputExists(
+                f"{output} was made from {other}",
+                subject=path,
+                remedy=("choose another target", UseOption("overwrite", True)),
+            )
+            return Outcome(path=path, output=output, status="failed", failure=taken)
         return Item(
             path=path,
             output=output,

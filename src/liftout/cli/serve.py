@@ -17,15 +17,15 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one.")
-@click.option("--port", type=click.IntRange(0, 65535), default=7000, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every address.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7000, show_default=True, help="0 chooses a free port.")
 @params.options_of(RunOptions, leave_out=("max_pixels",))
 @click.option(
-    "--models", default="", metavar="A,B", help="Models that callers may name; by default all on this machine."
+    "--models", default="", metavar="A,B", help="Models that requests may name; by default all on this machine."
 )
 @fetching.accept_license_option
-@click.option("--api-key-file", metavar="FILE", help="Callers must present a key of this file: KEY or NAME KEY a line.")
-@click.option("--fetch", is_flag=True, help="Fetch photos from addresses that callers give, on the public internet.")
+@click.option("--api-key-file", metavar="FILE", help="Callers must present a key of this file: see `liftout keys`.")
+@click.option("--fetch", is_flag=True, help="Fetch photos from URLs that callers give, on the public internet.")
 @click.option(
     "--fetch-network", "fetch_networks", multiple=True, metavar="CIDR", help="Fetch from this private network too."
 )
@@ -34,7 +34,7 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
     "allow_hosts",
     multiple=True,
     metavar="NAME",
-    help="A name that callers use for this server, besides localhost and numeric addresses; * is every one.",
+    help="A name that callers use for this server, besides localhost and numeric addresses; * is every name.",
 )
 @click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Let pages of this origin call.")
 @click.option(
@@ -42,6 +42,13 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
     default="",
     metavar="A,B",
     help="Proxies whose X-Forwarded-For counts; by default none, not even on this machine.",
+)
+@click.option(
+    "--improve",
+    type=click.Choice(["accept", "off"]),
+    default="accept",
+    show_default=True,
+    help="POST /v1.0/improve of remove.bg: accept what clients submit and store nothing, or answer that it is off.",
 )
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of log lines."
@@ -59,6 +66,7 @@ def serve(
     allow_hosts: tuple[str, ...],
     cors_origins: tuple[str, ...],
     trust_proxy: str,
+    improve: str,
     log_format: str,
     debug: bool,
     **values: Any,
@@ -78,6 +86,7 @@ def serve(
         fetch_networks=fetch_networks,
         allow_hosts=(*allow_hosts, host),
         cors_origins=cors_origins,
+        improve="off" if improve == "off" else "accept",
         log_format="json" if log_format == "json" else "text",
     )
     for address in filter(None, trust_proxy.split(",")):
@@ -88,8 +97,9 @@ def serve(
         if (error.name or "").partition(".")[0] == "liftout":
             raise
         raise ExtraMissing(EXTRA) from None
-    for name in (run.model, *settings.models):
+    for name in settings.models:
         fetching.have(name, accept_license=accept_license, quiet=False, precision=run.precision)
+    settings = dataclasses.replace(settings, run=fetching.settled(run, accept_license=accept_license, quiet=False))
     return run_server(settings, host=host, port=port, trust_proxy=trust_proxy)
 
 
@@ -98,4 +108,4 @@ def _check_proxy(address: str) -> None:
         ipaddress.ip_network(address)
     except ValueError:
         if address != "*":
-            raise UsageError(f"trust-proxy {address!r} is neither an address nor a network") from None
+            raise UsageError(f"{address!r} is neither an address nor a network", field="trust_proxy") from None

@@ -11,35 +11,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from liftout.cutout import Cutout
-from liftout.images import FORMATS
 from liftout.options import ResultOptions, RunOptions, canvas_size
 from liftout.render import Rendered, render
 from liftout.server import fields
+from liftout.server.background import BackgroundPicture
 from liftout.server.body import Body
+from liftout.server.negotiation import accepted_types, preferred_format
 from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
-from liftout.server.picture import Picture
+from liftout.server.openapi import cutouts as document
+from liftout.server.openapi.cutouts import ANSWER, ANSWERS, IMAGE, URL
 from liftout.server.problems import unprocessable
 from liftout.server.rate import headers as rate_headers
-from liftout.server.service import Done, Service, one_source
-
-IMAGE = "image"
-URL = "url"
-ANSWER = "answer"
-ANSWERS = ("image", "json", "facts")
-_OWN = {
-    ANSWER: {
-        "type": "string",
-        "enum": list(ANSWERS),
-        "description": "`image` answers the picture, `json` the picture in base64 with its facts, `facts` JSON without the "
-        "picture. By default what the Accept header asks for.",
-    }
-}
-_URL = {"type": "string", "format": "uri", "description": "Address of the photo, where this server fetches."}
+from liftout.server.service import Service, Timing, one_source
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Facts:
-    """What a caller is told about a cutout."""
+class _Result:
+    """A finished picture and what a caller is told about it."""
 
     rendered: Rendered
     width: int
@@ -57,44 +45,43 @@ def router(service: Service) -> APIRouter:
         summary="Cut the subject out of a photo",
         response_class=Response,
         responses={
-            200: {"description": "The cutout", "content": _answers()},
+            200: {"description": "The cutout", "content": document.answers()},
             **refusals(service.settings, *GUARDED, *BODY),
         },
         openapi_extra={
-            "requestBody": _request_body(),
-            "parameters": _parameters(),
+            "requestBody": document.request_body(),
+            "parameters": document.query_parameters(),
             **key_needed(service.settings),
         },
     )
     async def cut_out(request: Request) -> Response:
         allowance = service.admit(request)
-        async with service.reading(request) as body:
-            result, run, chosen = read_options(service, body)
-            behind = _picture_behind(service, body)
-            answer = _wanted(request, body)
-            kind = _accepted_format(request) if result.format is None and answer == "image" else None
+        async with service.open_body(request) as body:
+            options, run, chosen_model = read_options(service, body)
+            background = _background_picture(service, body)
+            answer = _answer_kind(request, body)
+            kind = preferred_format(request) if options.format is None and answer == "image" else None
             field, photo = await photo_of(service, body)
-            facts, done = await service.cut(
+            result, timing = await service.cut(
                 request,
                 photo,
                 run,
-                lambda cutout: _finished(cutout, result, kind, behind),
+                lambda cutout: _render(cutout, options, kind, background),
                 field=field,
-                chosen_model=chosen,
+                chosen_model=chosen_model,
             )
         model = service.name_of(run.model)
-        headers = {"Server-Timing": timing(done), **rate_headers(allowance)}
+        headers = {"Server-Timing": timing.header, **rate_headers(allowance)}
         if answer == "image":
-            return _picture(facts, model, headers)
-        return _json(facts, model, done, headers, with_image=answer == "json")
+            return _picture(result, model, headers)
+        return _json(result, model, timing, headers, with_image=answer == "json")
 
     return routes
 
 
 def read_options(service: Service, body: Body) -> tuple[ResultOptions, RunOptions, bool]:
     """Options of a request, and whether it names the model. Raises Problem 422."""
-    own = (IMAGE, URL, ANSWER)
-    fields.refuse_unknown([*body.fields, *body.files], [*own, *fields.names(ResultOptions, RunOptions)])
+    fields.refuse_unknown([*body.fields, *body.files], [IMAGE, URL, ANSWER, *fields.names(ResultOptions, RunOptions)])
     uploads = [IMAGE, *fields.pictures()]
     for name in body.files:
         if name not in uploads:
@@ -115,31 +102,29 @@ async def photo_of(service: Service, body: Body) -> tuple[str, bytes]:
     """The name of the field with the photo, and the photo: uploaded, in base64, or fetched. Raises Problem."""
     if IMAGE in body.files and body.fields.get(IMAGE):
         raise unprocessable(IMAGE, f"{IMAGE} is given twice")
-    source = one_source(IMAGE, {name: body.gives(name) for name in (IMAGE, URL)})
+    source = one_source(IMAGE, {name: body.has(name) for name in (IMAGE, URL)})
     if source == URL:
-        return URL, await service.fetched(body, field=URL)
-    return IMAGE, body.files.get(IMAGE) or await body.decoded(IMAGE)
+        return URL, await service.fetch(body, field=URL)
+    return IMAGE, body.files.get(IMAGE) or await body.from_base64(IMAGE)
 
 
-def timing(done: Done) -> str:
-    """The Server-Timing header, in milliseconds."""
-    return f"wait;dur={done.waited * 1000:.0f}, run;dur={done.ran * 1000:.0f}"
-
-
-def _picture_behind(service: Service, body: Body) -> Picture | None:
+def _background_picture(service: Service, body: Body) -> BackgroundPicture | None:
     """The uploaded background, or None. Raises Problem 422 where a colour is given too."""
     for name in fields.pictures():
         if name in body.files:
             if body.fields.get(name):
                 raise unprocessable(name, f"{name} is given twice")
-            return Picture(field=name, content=body.files[name], max_pixels=service.settings.limits.max_pixels)
+            return BackgroundPicture(
+                field=name, content=body.files[name], max_pixels=service.settings.limits.max_pixels
+            )
     return None
 
 
-def _finished(cutout: Cutout, result: ResultOptions, kind: str | None, behind: Picture | None) -> _Facts:
+def _render(cutout: Cutout, options: ResultOptions, kind: str | None, background: BackgroundPicture | None) -> _Result:
     height, width = cutout.size
-    rendered = render(cutout, result, format=kind, background=behind.photo() if behind and not result.mask else None)
-    return _Facts(
+    picture = background.decode() if background and not options.mask else None
+    rendered = render(cutout, options, format=kind, background=picture)
+    return _Result(
         rendered=rendered,
         width=width,
         height=height,
@@ -148,149 +133,40 @@ def _finished(cutout: Cutout, result: ResultOptions, kind: str | None, behind: P
     )
 
 
-def _picture(facts: _Facts, model: str, headers: dict[str, str]) -> Response:
-    kind = facts.rendered.format
+def _picture(result: _Result, model: str, headers: dict[str, str]) -> Response:
+    kind = result.rendered.format
     headers["Content-Disposition"] = f'inline; filename="cutout{kind.suffix}"'
     headers["X-Liftout-Model"] = model
-    if facts.box is not None:
-        headers["X-Liftout-Box"] = ",".join(map(str, facts.box))
-    if facts.rendered.note:
-        headers["X-Liftout-Note"] = facts.rendered.note.encode("ascii", "replace").decode()
-    return Response(facts.rendered.content, media_type=kind.mime, headers=headers)
+    if result.box is not None:
+        headers["X-Liftout-Box"] = ",".join(map(str, result.box))
+    if result.rendered.note:
+        headers["X-Liftout-Note"] = result.rendered.note.encode("ascii", "replace").decode()
+    return Response(result.rendered.content, media_type=kind.mime, headers=headers)
 
 
-def _json(facts: _Facts, model: str, done: Done, headers: dict[str, str], *, with_image: bool) -> Response:
-    kind = facts.rendered.format
-    described: dict[str, Any] = {
+def _json(result: _Result, model: str, timing: Timing, headers: dict[str, str], *, with_image: bool) -> Response:
+    kind = result.rendered.format
+    content: dict[str, Any] = {
         "format": kind.name,
         "media_type": kind.mime,
-        "bytes": len(facts.rendered.content),
-        "width": facts.width,
-        "height": facts.height,
-        "box": facts.box,
-        "subject": facts.subject,
+        "bytes": len(result.rendered.content),
+        "width": result.width,
+        "height": result.height,
+        "box": result.box,
+        "subject": result.subject,
         "model": model,
-        "seconds": {"waited": round(done.waited, 4), "ran": round(done.ran, 4)},
+        "seconds": {"waited": round(timing.waited, 4), "ran": round(timing.ran, 4)},
     }
-    if facts.rendered.note:
-        described["note"] = facts.rendered.note
+    if result.rendered.note:
+        content["note"] = result.rendered.note
     if with_image:
-        described["image"] = base64.b64encode(facts.rendered.content).decode("ascii")
-    return JSONResponse(described, headers=headers)
+        content["image"] = base64.b64encode(result.rendered.content).decode("ascii")
+    return JSONResponse(content, headers=headers)
 
 
-def _wanted(request: Request, body: Body) -> str:
-    given = body.fields.get(ANSWER)
-    if given:
-        return fields.one_of(ANSWER, given, ANSWERS)
-    accepted = _accepted(request)
+def _answer_kind(request: Request, body: Body) -> str:
+    answer = body.fields.get(ANSWER)
+    if answer:
+        return fields.one_of(ANSWER, answer, ANSWERS)
+    accepted = accepted_types(request)
     return "json" if accepted and accepted[0] == "application/json" else "image"
-
-
-def _accepted_format(request: Request) -> str | None:
-    """The format that the Accept header asks for first, where it names one that can be written."""
-    by_mime = {kind.mime: kind.name for kind in FORMATS.values()}
-    accepted = _accepted(request)
-    return by_mime.get(accepted[0]) if accepted else None
-
-
-def _accepted(request: Request) -> list[str]:
-    """Media types of the Accept header, the most wanted first."""
-    ranked: list[tuple[float, str]] = []
-    for item in request.headers.get("accept", "").split(","):
-        kind, *parameters = [part.strip().lower() for part in item.split(";")]
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    weight = float(parameter[2:])
-                except ValueError:
-                    weight = 0.0
-        if kind and weight > 0:
-            ranked.append((weight, kind))
-    return [kind for _, kind in sorted(ranked, key=lambda entry: -entry[0])]
-
-
-def _answers() -> dict[str, Any]:
-    kinds: dict[str, Any] = {kind.mime: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS.values()}
-    kinds["application/json"] = {
-        "schema": {
-            "type": "object",
-            "required": ["format", "media_type", "bytes", "width", "height", "box", "subject", "model", "seconds"],
-            "properties": {
-                "image": {"type": "string", "description": "The picture file in base64."},
-                "format": {"type": "string"},
-                "media_type": {"type": "string"},
-                "bytes": {"type": "integer"},
-                "width": {"type": "integer", "description": "Of the photo, upright."},
-                "height": {"type": "integer"},
-                "box": {
-                    "description": "[left, top, right, bottom] around the subject in the photo's pixels, or null.",
-                    "anyOf": [
-                        {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4},
-                        {"type": "null"},
-                    ],
-                },
-                "subject": {"type": "number", "description": "Share of the photo that is subject, 0 to 1."},
-                "model": {"type": "string"},
-                "note": {"type": "string"},
-                "seconds": {
-                    "type": "object",
-                    "properties": {"waited": {"type": "number"}, "ran": {"type": "number"}},
-                },
-            },
-        }
-    }
-    return kinds
-
-
-def _options() -> dict[str, Any]:
-    return {**fields.properties(ResultOptions, RunOptions, leave_out=fields.OPERATORS), **_OWN}
-
-
-def _request_body() -> dict[str, Any]:
-    picture = {"type": "string", "format": "binary"}
-    options = _options()
-    form = {
-        **options,
-        **{
-            name: {"description": options[name]["description"], "anyOf": [{"type": "string"}, picture]}
-            for name in fields.pictures()
-        },
-    }
-    text = {
-        "type": "object",
-        "properties": {IMAGE: {"type": "string", "description": "The photo in base64."}, URL: _URL, **options},
-        "additionalProperties": False,
-    }
-    return {
-        "required": False,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {IMAGE: {**picture, "description": "The photo."}, URL: _URL, **form},
-                    "additionalProperties": False,
-                }
-            },
-            "application/json": {"schema": text},
-            "application/x-www-form-urlencoded": {"schema": text},
-            **{
-                mime: {"schema": {**picture, "description": "The photo itself; options stand in the query."}}
-                for mime in ("image/*", "application/octet-stream")
-            },
-        },
-    }
-
-
-def _parameters() -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "schema": {k: v for k, v in made.items() if k != "description"},
-            "description": made["description"],
-        }
-        for name, made in {URL: _URL, **_options()}.items()
-    ]

@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from liftout import graphs
 from liftout.convert.precision.photos import Named
-from liftout.engines import EngineOptions, Network, NetworkFile, open_network
+from liftout.engines import Network, NetworkFile, open_network
 from liftout.models.spec import ModelSpec
+from liftout.options import RunOptions
 
 _CELL, _CAPTION = 240, 18
 _MOST = 8
@@ -50,8 +51,8 @@ def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec,
     rows = photos[:_MOST]
     sheet = Image.new("RGB", (4 * (_CELL + 4), len(rows) * (_CELL + _CAPTION)), "white")
     pen = ImageDraw.Draw(sheet)
-    options = EngineOptions(precision="fp32")
-    first, second = (open_network(file, engine="onnxruntime", options=options) for file in (source, reduced))
+    options = RunOptions(precision="fp32")
+    first, second = (open_network(file, options) for file in (source, reduced))
     try:
         for row, (name, photo) in enumerate(rows):
             top = row * (_CELL + _CAPTION)

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
-class Measures:
+class Metrics:
     """Counters of one application, in a registry of its own."""
 
     def __init__(self) -> None:
@@ -19,6 +19,9 @@ class Measures:
             "Requests by route, method and status.",
             ("route", "method", "status"),
             registry=self.registry,
+        )
+        self.key_requests = Counter(
+            "liftout_key_requests", "Requests admitted, by name of the API key.", ("key",), registry=self.registry
         )
         self.request_seconds = Histogram(
             "liftout_request_seconds",
