@@ -59,13 +59,8 @@ def probe(source: Source) -> None:
     else:
         command = [_npm(), "view", package, "version", f"--fetch-timeout={1000 * PROBE_SECONDS}", "--fetch-retries=0"]
     try:
-<<<<<<< HEAD
-        asked = subprocess.run(  # noqa: S603 - the user's own pip or npm
-            command, capture_output=True, text=True, timeout=PROBE_LIMIT, env=_environment(), check=False
-=======
         answer = subprocess.run(  # noqa: S603 - the user's own pip or npm
-            command, capture_output=True, text=True, timeout=10 * PROBE_SECONDS, env=_environment(), check=False
->>>>>>> house
+            command, capture_output=True, text=True, timeout=PROBE_LIMIT, env=_environment(), check=False
         )
     except subprocess.TimeoutExpired:
         raise Refused("does not answer in time") from None
