@@ -1,6 +1,6 @@
 """What fp16 and int8 packs cost and gain: bytes, milliseconds, alpha.
 
-python -m benchmarks.precision [real|large ...] [--models NAME ...] [--write docs/precision.md]
+python -m benchmarks.precision [real|large ...] [--models NAME ...] [--untimed] [--write docs/precision.md]
 
 Needs `../shared/data` (real U2NetP weights, training photos, ECSSD) and `../shared/reference` (weights of the large networks, which
 nobody trained), the extras `convert` and `openvino`.
@@ -16,7 +16,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import tarfile
@@ -35,6 +34,7 @@ from benchmarks.pages import write_part
 from liftout import Remover, find
 from liftout.convert import convert_model
 from liftout.models import packs
+from liftout.processor import processor
 from training.scores import score, summarise
 
 ROOT = Path(__file__).parent.parent
@@ -50,12 +50,13 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 from liftout.models import packs
-from liftout.engines import EngineOptions, open_network
+from liftout.engines import open_network
 from liftout.errors import LiftoutError
+from liftout.options import RunOptions
 from liftout.models.resolve import from_pack
 pack = packs.read(Path(sys.argv[1]))
 file = from_pack(pack, pack.spec, "pack").file
-network = open_network(file, engine=sys.argv[2], options=EngineOptions(precision="fp32"))
+network = open_network(file, RunOptions(engine=sys.argv[2], precision="fp32"))
 tensor = np.random.default_rng(0).normal(size=(1, 3, *file.size)).astype(np.float32)
 network.run(tensor)
 took = []
@@ -72,6 +73,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help="real, large")
     parser.add_argument("--models", nargs="*", default=[])
+    parser.add_argument(
+        "--untimed", action="store_true", help="leave the milliseconds out, on a machine with other work"
+    )
     parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     if not (SHARED / "data" / "eval" / "ecssd").is_dir():
@@ -83,12 +87,12 @@ def main() -> int:
         rows = []
         with made_packs(names, part) as folders:
             for name, folder in folders:
-                rows += [row(name, folder, precision, part) for precision in PRECISIONS]
+                rows += [row(name, folder, precision, part, timed=not asked.untimed) for precision in PRECISIONS]
                 below |= part == "real" and any(line[-1] for line in rows)
-        lines = table(part, [line[0] for line in rows])
+        lines = table(part, [line[0] for line in rows], timed=not asked.untimed)
         print("\n".join(lines), flush=True)
         if asked.write:
-            write(asked.write, part, lines)
+            write(asked.write, part, lines, timed=not asked.untimed)
     return 1 if below else 0
 
 
@@ -145,7 +149,7 @@ def training_photos(folder: Path) -> Path:
     return folder
 
 
-def row(name: str, home: Path, precision: str, part: str) -> tuple[list[str], bool]:
+def row(name: str, home: Path, precision: str, part: str, *, timed: bool) -> tuple[list[str], bool]:
     """Cells of the table, and whether the pack is below its bar."""
     folder = home / "packs" / (name if precision == "fp32" else f"{name}-{precision}")
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".onnx", ".bin"))
@@ -153,15 +157,16 @@ def row(name: str, home: Path, precision: str, part: str) -> tuple[list[str], bo
     quantization = agreement.get("quantization") or agreement
     kept = quantization.get("layers_in_float")
     cells = [name, precision, f"{size / 1e6:.1f}"]
-    for engine in ("onnxruntime", "openvino"):
+    for engine in ("onnxruntime", "openvino") if timed else ():
         ended = subprocess.run(
             [sys.executable, "-c", TIMED, str(folder), engine], capture_output=True, text=True, check=False
         )
         cells.append(f"{json.loads(ended.stdout):.0f}" if ended.returncode == 0 else "-")
     if precision == "fp32":
-        cells += ["", "", ""]
+        cells += [""] * 5
     else:
-        cells += [f"{agreement['mean_difference']:.4f}", f"{agreement['iou_at_128']:.4f}"]
+        cells += [f"{agreement['mean_difference']:.5f}", f"{agreement['worst']['mean_difference']:.5f}"]
+        cells += [f"{agreement['iou_at_128']:.4f}", f"{agreement['worst_iou']['iou_at_128']:.4f}"]
         cells.append("" if kept is None else f"{len(kept)} of {quantization['layers']}")
     if part == "real":
         cells += quality(name, precision)
@@ -182,17 +187,18 @@ def quality(name: str, precision: str) -> list[str]:
     return [f"{total.max_f:.4f}", f"{total.mae:.4f}"]
 
 
-def table(part: str, rows: list[list[str]]) -> list[str]:
+def table(part: str, rows: list[list[str]], *, timed: bool) -> list[str]:
     """Lines of Markdown."""
-    head = ["model", "precision", "MB", "ONNX Runtime, ms", "OpenVINO, ms", "mean difference", "IoU", "layers in float"]
+    head = ["model", "precision", "MB", *(["ONNX Runtime, ms", "OpenVINO, ms"] if timed else [])]
+    head += ["mean difference", "its worst", "IoU", "its worst", "layers in float"]
     head += ["maxF", "MAE"] if part == "real" else []
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
 
 
-def write(page: Path, part: str, lines: list[str]) -> None:
+def write(page: Path, part: str, lines: list[str], *, timed: bool) -> None:
     """Replace one table of the page."""
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    where = f"Measured {today} on {platform.machine()}, {os.cpu_count()} cores; network alone, median."
+    where = f"Measured {today} on {processor()}, {os.cpu_count()} cores{'; network alone, median' if timed else ''}."
     write_part(page, part, [*lines, "", where])
 
 

@@ -1,7 +1,7 @@
 """How fast a model is on this machine, for each engine and precision.
 
-    for combination in combinations("pocket"):
-        print(combination, run(combination, "pocket", [photo]))
+    for options in combinations(RunOptions(model="pocket")):
+        print(label(options), run(options, [photo]))
 
 Each is measured in a process of its own (`python -m liftout.measure`), so that its memory is its own and a crash is one line.
 """
@@ -19,29 +19,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from liftout.engines import EngineOptions, Float32, Network
+from liftout.engines import Float32, Network
 from liftout.engines.choice import choose, has_nvidia, installed, openvino_capabilities
 from liftout.engines.precision_check import PHOTOS, verdict
 from liftout.errors import LiftoutError, ModelMissing
 from liftout.models.resolve import REDUCED, ResolvedModel, is_path, locate
-from liftout.options import Edges, EngineName, Precision, RunOptions
+from liftout.options import EngineName, Precision, RunOptions
 
 PHOTO_SIZE = (1632, 1224)
 """Width and height of the photo that is made where none is given: two megapixels."""
-
-
-@dataclass(frozen=True)
-class Combination:
-    """What runs a network, where, and in what."""
-
-    engine: EngineName
-    device: str
-    precision: Precision
-
-    def __str__(self) -> str:
-        return " ".join((self.engine, *(() if self.device == "cpu" else (self.device,)), self.precision))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,38 +47,45 @@ class Figures:
     """Most memory resident in the process; None where the system does not tell."""
 
 
-def combinations(model: str) -> list[Combination]:
-    """Every engine and precision that is installed and may run here; a precision that needs a pack of its own where that is here."""
-    found: list[Combination] = [Combination("onnxruntime", "cpu", "fp32")]
+def combinations(options: RunOptions) -> list[RunOptions]:
+    """The options with every engine, device and precision that is installed and may run here; a precision that needs a pack of its
+    own where that is here."""
     capabilities = openvino_capabilities()
+    found: list[tuple[EngineName, str, Precision]] = [("onnxruntime", "cpu", "fp32")]
     if installed("openvino"):
-        found.append(Combination("openvino", "cpu", "fp32"))
-        found += [Combination("openvino", "cpu", precision) for precision in _reduced(capabilities)]
+        found += [("openvino", "cpu", precision) for precision in ("fp32", *_reduced(capabilities))]
     if installed("torch"):
-        found.append(Combination("torch", "cpu", "fp32"))
+        found.append(("torch", "cpu", "fp32"))
         if "BF16" in capabilities:
-            found.append(Combination("torch", "cpu", "bf16"))
+            found.append(("torch", "cpu", "bf16"))
     if has_nvidia():
         import onnxruntime
 
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            found.append(Combination("onnxruntime", "cuda", "fp32"))
+            found.append(("onnxruntime", "cuda", "fp32"))
         if installed("torch"):
-            found += [Combination("torch", "cuda", "fp32"), Combination("torch", "cuda", "fp16")]
-    for precision in () if is_path(model) else REDUCED:
-        if _is_here(model, precision):
-            engines = [name for name in ("onnxruntime", "openvino") if installed(name)]
-            packed = [
-                Combination(cast("EngineName", engine), "cpu", cast("Precision", precision)) for engine in engines
-            ]
-            found += [one for one in packed if one not in found]
-    return found
+            found += [("torch", "cuda", "fp32"), ("torch", "cuda", "fp16")]
+    for precision in () if is_path(options.model) else REDUCED:
+        if _is_here(options.model, precision):
+            found.append(("onnxruntime", "cpu", precision))
+            if installed("openvino"):
+                found.append(("openvino", "cpu", precision))
+    return [
+        dataclasses.replace(options, engine=engine, device=device, precision=precision)
+        for engine, device, precision in dict.fromkeys(found)
+    ]
 
 
-def automatic(resolved: ResolvedModel) -> tuple[Combination, str]:
-    """What `auto` takes for a model, and why."""
-    choice = choose("auto", EngineOptions(), small=resolved.source == "built-in")
-    taken = Combination(cast("EngineName", choice.engine), "cpu" if choice.device == "auto" else choice.device, "fp32")
+def label(options: RunOptions) -> str:
+    """Engine, device (where it is not the CPU) and precision, as in `onnxruntime fp32`."""
+    return " ".join((options.engine, *(() if options.device == "cpu" else (options.device,)), options.precision))
+
+
+def automatic(resolved: ResolvedModel, options: RunOptions) -> tuple[RunOptions, str]:
+    """The options with the engine, device and precision that `auto` takes for a model, and why."""
+    choice = choose(options, small=resolved.source == "built-in")
+    device = "cpu" if choice.device == "auto" else choice.device
+    taken = dataclasses.replace(options, engine=choice.engine, device=device, precision="fp32")
     if choice.faster is None:
         return taken, choice.reason
     agrees = verdict(resolved.file, choice, choice.faster)
@@ -102,20 +97,12 @@ def automatic(resolved: ResolvedModel) -> tuple[Combination, str]:
     return taken, f"{choice.reason}; {choice.faster} did not agree with fp32"
 
 
-def run(
-    combination: Combination,
-    model: str,
-    photos: Sequence[Path],
-    *,
-    repeats: int = 5,
-    edges: Edges = "auto",
-    threads: int | None = None,
-) -> Figures | str:
-    """Measure one combination; what went wrong, in one line, where it cannot run.
+def run(options: RunOptions, photos: Sequence[Path], *, repeats: int = 5) -> Figures | str:
+    """Measure with these options; what went wrong, in one line, where they cannot run.
 
-    model: a name of the catalogue, on this machine, or the folder of a pack. repeats: how often each photo is cut.
+    options: the model is on this machine; engine, device and precision as `combinations` gives them. photos: files. repeats: how
+    often each photo is cut.
     """
-    options = RunOptions(model=model, edges=edges, threads=threads, **dataclasses.asdict(combination))
     asked = {
         "options": dataclasses.asdict(options),
         "photos": [os.fspath(photo) for photo in photos],
@@ -193,7 +180,7 @@ def _measured(asked: dict[str, Any]) -> Figures:
     options = RunOptions(**asked["options"])
     spec, network = load(options)
     timed = _Timed(network)
-    remover = Remover.from_network(spec, timed, edges=options.edges)
+    remover = Remover.from_network(spec, timed, edges=options.edges, max_pixels=options.max_pixels)
     load_seconds = time.perf_counter() - before
     remover(photos[0]).to_bytes("png")
     timed.seconds.clear()
@@ -229,7 +216,7 @@ def _main() -> None:
     try:
         told = dataclasses.asdict(_measured(json.loads(sys.argv[1])))
     except LiftoutError as error:
-        told = {"error": str(error)}
+        told = {"error": error.what()}
     sys.stdout.write(json.dumps(told) + "\n")
 
 

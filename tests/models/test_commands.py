@@ -78,7 +78,7 @@ def test_a_model_without_a_published_graph_ends_with_status_3_and_names_the_extr
 ):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert liftout("cut", examples / "cat.jpg", "-m", "birefnet-hr", "-o", tmp_path / "a.png") == 3
-    assert re.fullmatch(r"liftout: birefnet-hr .*pip install 'liftout\[convert\]'\n", capsys.readouterr().err)
+    assert re.fullmatch(r"liftout: birefnet-hr: .*pip install 'liftout\[convert\]'\n", capsys.readouterr().err)
     assert not (tmp_path / "a.png").exists()
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from liftout.errors import ModelMissing
+from liftout.loaded import LoadedModels
 from liftout.options import RunOptions
 from liftout.remover import Remover
-from liftout.server.loaded import LoadedModels
 from liftout.server.pool import Cancelled, CancelToken, WorkerPool
 from liftout.server.problems import Problem
 

@@ -76,6 +76,7 @@ class _Size(click.ParamType[tuple[int, int]]):
     metavar="N",
     help="Photos per run. [default: 1; any number for --layout onnx where the network allows]",
 )
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("--force", is_flag=True, help="Replace what is there, and keep a pack that falls short of its bar.")
 @click.option(
     "--output",
@@ -95,6 +96,7 @@ def convert(
     precision: PackPrecision,
     calibrate: Path | None,
     batch: int | None,
+    overwrite: bool,
     force: bool,
     output: Path | None,
     accept_license: tuple[str, ...],
@@ -136,7 +138,7 @@ def convert(
             calibrate=calibrate,
             keep_below_bar=force,
             out_dir=output or (home() / "packs" if own else Path()),
-            overwrite=force,
+            overwrite=overwrite or force,
             progress=progress,
         )
     if layout == "huggingface":
@@ -194,8 +196,8 @@ def _require_onnx() -> None:
 
     if find_spec("onnx") is None:
         raise ExtraMissing(
-            "converting needs the package `onnx`, and PyTorch where there is a checkpoint to read; "
-            "run `pip install 'liftout[convert]'`, or without PyTorch `pip install 'liftout[reduce]'`"
+            "converting needs the package `onnx`, and PyTorch where there is a checkpoint to read",
+            remedy="run `pip install 'liftout[convert]'`, or without PyTorch `pip install 'liftout[reduce]'`",
         )
 
 
@@ -219,9 +221,9 @@ def _given(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path | ResolvedM
     if checkpoint.suffix.lower() != ".onnx" or lean or _readable(spec):
         if can_convert() or not checkpoint.is_file():
             return checkpoint
-        raise ExtraMissing(f"{spec.name}: reading {checkpoint.name} {_NEEDS_TORCH}")
+        raise ExtraMissing(f"reading {checkpoint.name} {_NEEDS_TORCH}", subject=spec.name)
     if not checkpoint.is_file():
-        raise ModelMissing(f"{checkpoint}: no such file")
+        raise ModelMissing("no such file", subject=checkpoint)
     published = [file for file in spec.files if file.role == "onnx"]
     return from_onnx(checkpoint, spec, published[0] if published else FileSpec(role="onnx", name=checkpoint.name))
 
@@ -259,8 +261,10 @@ def _found(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | Resolve
     if failures:
         raise failures[-1]
     if kinds["checkpoint"] and not can_convert():
-        raise ExtraMissing(f"{spec.name}: reading its checkpoint {_NEEDS_TORCH}")
-    raise ModelMissing(f"{spec.name}: the catalogue names no checkpoint of it; give one with --checkpoint")
+        raise ExtraMissing(f"reading its checkpoint {_NEEDS_TORCH}", subject=spec.name)
+    raise ModelMissing(
+        "the catalogue names no checkpoint of it", subject=spec.name, remedy="give one with --checkpoint"
+    )
 
 
 def _readable(spec: ModelSpec) -> bool:

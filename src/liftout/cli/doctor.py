@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from liftout.cores import usable_cores
-from liftout.engines import EngineOptions
 from liftout.engines.precision_check import PHOTOS, verdicts
 from liftout.home import home
+from liftout.options import RunOptions
 
 EXTRAS = {
     "openvino": "openvino",
@@ -63,7 +63,7 @@ def _would_run() -> dict[str, str]:
 
     from liftout.engines.choice import choose, cuda_engine, has_nvidia, installed, openvino_capabilities, why_no_cuda
 
-    chosen, pocket = choose("auto", EngineOptions()), choose("auto", EngineOptions(), small=True)
+    chosen, pocket = choose(RunOptions()), choose(RunOptions(), small=True)
     facts = {"engine": f"{chosen.engine}: {chosen.reason}"}
     if pocket.engine != chosen.engine:
         facts["engine of pocket"] = f"{pocket.engine}: {pocket.reason}"

@@ -111,7 +111,7 @@ def serve(
     SIGTERM and Ctrl-C finish what runs and waits; SIGHUP reads the API keys again.
     """
     if jobs and not (fetch or fetch_networks or fetch_prefixes):
-        raise UsageError("--jobs takes photos by URL; give --fetch or --fetch-prefix too")
+        raise UsageError("takes photos by URL", field="jobs", remedy="give --fetch or --fetch-prefix too")
     limits: Limits = params.read(Limits, values)
     run: RunOptions = dataclasses.replace(params.read(RunOptions, values), max_pixels=limits.max_pixels)
     settings = Settings(
@@ -139,8 +139,9 @@ def serve(
         if (error.name or "").partition(".")[0] == "liftout":
             raise
         raise ExtraMissing(EXTRA) from None
-    for name in (run.model, *settings.models):
+    for name in settings.models:
         fetching.have(name, accept_license=accept_license, quiet=False, precision=run.precision)
+    settings = dataclasses.replace(settings, run=fetching.settled(run, accept_license=accept_license, quiet=False))
     return run_server(settings, host=host, port=port, trust_proxy=trust_proxy)
 
 
@@ -148,7 +149,7 @@ def parse_size(text: str) -> int:
     """Bytes of a size such as 500MB or 2GB. Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(MB|GB|TB)?", text.strip(), re.IGNORECASE)
     if match is None or (match[2] is None and float(match[1])):
-        raise UsageError(f"cache {text!r} is no size; give a number and a unit, such as 500MB or 2GB")
+        raise UsageError(f"is {text!r}", field="cache", remedy="give a number and a unit, such as 500MB or 2GB")
     return int(float(match[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}.get((match[2] or "").upper(), 0))
 
 
@@ -157,4 +158,4 @@ def _check_proxy(address: str) -> None:
         ipaddress.ip_network(address)
     except ValueError:
         if address != "*":
-            raise UsageError(f"trust-proxy {address!r} is neither an address nor a network") from None
+            raise UsageError(f"{address!r} is neither an address nor a network", field="trust_proxy") from None

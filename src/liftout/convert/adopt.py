@@ -16,6 +16,7 @@ import onnx
 from onnx import numpy_helper
 
 from liftout.errors import CheckpointMismatch, CheckpointUnreadable
+from liftout.remedies import AddModel
 
 if TYPE_CHECKING:
     import torch
@@ -51,15 +52,16 @@ def read_graph(path: Path, architecture: str) -> dict[str, Tensor]:
     known = ARCHITECTURES[architecture]
     if known.family not in ADOPTABLE:
         raise CheckpointUnreadable(
-            f"{path}: weights of architecture {architecture} cannot be read back from an ONNX graph; convert the checkpoint, "
-            "or use the file as it is (liftout models add)"
+            f"weights of architecture {architecture} cannot be read back from an ONNX graph",
+            subject=path,
+            remedy=("convert the checkpoint", AddModel()),
         )
     try:
         model = onnx.load(path)
     except Exception as error:
         if isinstance(error, MemoryError):
             raise
-        raise CheckpointUnreadable(f"{path} is not a whole ONNX file; fetch it again") from None
+        raise CheckpointUnreadable("is not a whole ONNX file", subject=path, remedy="fetch it again") from None
     found = _convolutions(model.graph, path)
     wanted = _in_order(known)
     with torch.device("meta"):
@@ -70,14 +72,15 @@ def read_graph(path: Path, architecture: str) -> dict[str, Tensor]:
     ]  # maps that only training reads
     if len(found) != len(wanted):
         raise CheckpointMismatch(
-            f"{path} is not a graph of architecture {architecture}: it has {len(found)} convolutions, not {len(wanted)}"
+            f"is not a graph of architecture {architecture}: it has {len(found)} convolutions, not {len(wanted)}",
+            subject=path,
         )
     state: dict[str, Tensor] = {}
     for (weight, bias), name in zip(found, wanted, strict=True):
         shape = tuple(expected[f"{name}.weight"].shape)
         if weight.shape != shape:
             raise CheckpointMismatch(
-                f"{path} is not a graph of architecture {architecture}: {name} is {weight.shape}, not {shape}"
+                f"is not a graph of architecture {architecture}: {name} is {weight.shape}, not {shape}", subject=path
             )
         state[f"{name}.weight"] = torch.from_numpy(weight)
         if f"{name}.bias" in expected:
@@ -133,7 +136,9 @@ def _convolutions(graph: onnx.GraphProto, path: Path) -> list[tuple[npt.NDArray[
             name = aliases[name]
         if name not in constants:
             raise CheckpointMismatch(
-                f"{path}: the weight {name} is computed in the graph (is it quantized?); use the fp32 file"
+                f"the weight {name} is computed in the graph (is it quantized?)",
+                subject=path,
+                remedy="use the fp32 file",
             )
         return numpy_helper.to_array(constants[name]).astype(np.float64)
 

@@ -25,6 +25,7 @@ from onnx import TensorProto, helper
 
 from liftout.errors import UsageError
 from liftout.models.spec import ModelSpec
+from liftout.remedies import UseOption
 
 GRAPHS = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_quantized.onnx"}
 CONFIG = "config.json"
@@ -41,11 +42,15 @@ def check(spec: ModelSpec) -> None:
     """Raise UsageError where the layout cannot hold the model."""
     if spec.output.activation == "argmax":
         raise UsageError(
-            f"{spec.name} gives classes, not one mask; transformers.js has no pipeline for it: use --layout pack"
+            "gives classes, not one mask, and transformers.js has no pipeline for that",
+            subject=spec.name,
+            remedy=UseOption("layout", "pack"),
         )
     if spec.input.fit != "stretch":
         raise UsageError(
-            f"{spec.name} fits its photos by {spec.input.fit}, which transformers.js cannot; use --layout pack"
+            f"fits its photos by {spec.input.fit}, which transformers.js cannot",
+            subject=spec.name,
+            remedy=UseOption("layout", "pack"),
         )
 
 

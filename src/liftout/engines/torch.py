@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from liftout.engines import EngineOptions, Float32, NetworkFile
+from liftout.engines import Float32, NetworkFile
 from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.options import RunOptions
+from liftout.remedies import InstallExtra, PullModel, UseOption
 
 try:
     import onnx
@@ -23,7 +25,7 @@ try:
     from onnx import numpy_helper
     from torch.nn import functional
 except ImportError:
-    raise ExtraMissing('the engine torch is not installed; run pip install "liftout[torch]"') from None
+    raise ExtraMissing("torch is not installed", field="engine", remedy=InstallExtra("torch")) from None
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -36,28 +38,36 @@ class TorchNetwork:
 
     engine = "torch"
 
-    def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
+    def __init__(self, file: NetworkFile, options: RunOptions) -> None:
         self.device = _device(options.device)
         computed = "fp32" if options.precision == "auto" else options.precision
         if computed not in _TYPES:
-            raise UsageError(f"torch does not compute in {computed}; use fp32, bf16 or fp16")
+            raise UsageError(
+                f"is {computed}, in which torch does not compute", field="precision", remedy="use fp32, bf16 or fp16"
+            )
         if computed == "fp16" and self.device == "cpu":
-            raise UsageError("torch computes fp16 on the cpu slower than fp32; use --precision bf16 or fp32")
+            raise UsageError(
+                "is fp16, which torch computes slower than fp32 on the cpu",
+                field="precision",
+                remedy=(UseOption("precision", "fp32"), UseOption("precision", "bf16")),
+            )
         self.precision: str = file.reduced or computed
         if not file.path.is_file():
-            raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
+            raise ModelMissing(f"{file.path} is not there", subject=file.name, remedy=PullModel(file.name))
         if options.threads and self.device == "cpu":
             torch.set_num_threads(options.threads)
         self._file, self._type = file, _TYPES[computed]
         try:
             model = onnx.load(os.fspath(file.path))
         except Exception as error:  # noqa: BLE001 - protobuf's and the loader's errors share no narrower base
-            raise NetworkRejected(f"{file.name}: {file.path} is no whole ONNX file ({error})") from None
+            raise NetworkRejected(f"{file.path} is no whole ONNX file ({error})", subject=file.name) from None
         self._input = model.graph.input[0].name
         outputs = [output.name for output in model.graph.output]
         index = file.output or 0
         if (file.output is None and len(outputs) != 1) or index >= len(outputs):
-            raise NetworkRejected(f"{file.name}: the file has {len(outputs)} outputs; set output.index to one of them")
+            raise NetworkRejected(
+                f"the file has {len(outputs)} outputs", subject=file.name, remedy="set output.index to one of them"
+            )
         self._output = outputs[index]
         exact = _positions(model.graph)
         self._constants = {
@@ -69,7 +79,7 @@ class TorchNetwork:
     def run(self, tensor: Float32) -> Float32:
         """See `Network.run`."""
         if not self._steps:
-            raise UsageError(f"{self._file.name}: the network has been closed")
+            raise UsageError("the network has been closed", subject=self._file.name)
         try:
             with torch.inference_mode():
                 values: dict[str, Any] = {self._input: torch.from_numpy(tensor).to(self.device, self._type)}
@@ -82,11 +92,13 @@ class TorchNetwork:
                 prediction: Float32 = values[self._output].float().cpu().numpy()
         except torch.OutOfMemoryError:
             raise OutOfMemory(
-                f"{self._file.name}: not enough memory on {self.device} to run it; choose a smaller model or size"
+                f"not enough memory on {self.device} to run it",
+                subject=self._file.name,
+                remedy="choose a smaller model or size",
             ) from None
         except RuntimeError as error:
             raise NetworkRejected(
-                f"{self._file.name}: torch cannot run it: {' '.join(str(error).split())[:300]}"
+                f"torch cannot run it: {' '.join(str(error).split())[:300]}", subject=self._file.name
             ) from None
         return prediction[:, None] if prediction.ndim == 3 else prediction
 
@@ -115,8 +127,9 @@ class TorchNetwork:
             operator = _OPERATORS.get(node.op_type)
             if operator is None:
                 raise NetworkRejected(
-                    f"{self._file.name}: the engine torch has no operator {node.op_type}; use --engine onnxruntime, or "
-                    "convert the model's checkpoint"
+                    f"the engine torch has no operator {node.op_type}",
+                    subject=self._file.name,
+                    remedy=(UseOption("engine", "onnxruntime"), "convert the model's checkpoint"),
                 )
             spent = [name for name in {*node.input} if last_use.get(name) == k and name != self._output]
             steps.append((operator, list(node.input), list(node.output), attributes, spent))
@@ -144,7 +157,9 @@ def _device(wanted: str) -> str:
         if not torch.cuda.is_available():
             built = "no CUDA device is visible" if torch.version.cuda else "this build of torch is without CUDA"
             raise DeviceUnavailable(
-                f"torch cannot run on {wanted}: {built}; use --device cpu, or install torch for CUDA"
+                f"`{wanted}` cannot be used by torch: {built}",
+                field="device",
+                remedy=(UseOption("device", "cpu"), "install torch for CUDA"),
             )
         return "cuda" if wanted == "gpu" else wanted
     if wanted == "auto":

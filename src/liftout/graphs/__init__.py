@@ -32,6 +32,7 @@ import numpy.typing as npt
 from liftout.engines import is_out_of_memory
 from liftout.errors import EngineError, InputError, OutOfMemory
 from liftout.models.spec import InputSpec, OutputSpec
+from liftout.remedies import UseOption
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -108,7 +109,7 @@ def finish(
     if prediction.ndim != 4 or prediction.shape[0] != 1 or prediction.dtype != np.float32:
         raise InputError(f"finish needs float32 [1, C, h, w], not {prediction.dtype} {list(prediction.shape)}")
     if not np.isfinite(prediction).all():
-        raise InputError("the network gave values that are not numbers; run it in fp32 (--precision fp32)")
+        raise InputError("the network gave values that are not numbers", remedy=UseOption("precision", "fp32"))
     box = np.array([0, 0, *prediction.shape[2:]], np.int64) if box is None else box
     if image is not None:
         if image.dtype != np.uint8 or image.shape != (*size, 3):
@@ -234,7 +235,7 @@ class _Graph:
         except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no narrower base
             if is_out_of_memory(error):
                 raise OutOfMemory(
-                    "not enough memory for a photo of this size; use a smaller one, or free memory"
+                    "not enough memory for a photo of this size", remedy="use a smaller one, or free memory"
                 ) from None
             text = " ".join(str(error).split())
             raise EngineError(

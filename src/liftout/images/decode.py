@@ -28,6 +28,7 @@ from liftout.images.deep import is_deep, read_deep
 from liftout.images.photo import Photo
 from liftout.images.png import holds_all_rows
 from liftout.options import DEFAULT_MAX_PIXELS, LARGEST_RATIO, LONGEST_SIDE
+from liftout.remedies import RaiseLimit, RunBatch
 
 ImageInput: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | npt.NDArray[Any]
@@ -59,7 +60,9 @@ def decode(image: ImageInput, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str
     try:
         opened = _open(content)
     except UnidentifiedImageError:
-        raise ImageUnreadable(f"{called}: not an image that can be read; give a {_READABLE} file") from None
+        raise ImageUnreadable(
+            "not an image that can be read", subject=called, remedy=f"give a {_READABLE} file"
+        ) from None
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise nearly anything on broken files
         raise _unreadable(called, error) from None
     with opened:
@@ -74,33 +77,36 @@ def _open(content: bytes) -> Image.Image:
 def _read(image: object, name: str | None) -> tuple[str, bytes]:
     if isinstance(image, str | os.PathLike):
         if _URL.match(os.fspath(image)):
-            raise ImageUnreadable(f"{image}: URLs are not fetched; download the photo and give the file or its bytes")
+            raise ImageUnreadable(
+                "URLs are not fetched", subject=image, remedy="download the photo and give the file or its bytes"
+            )
         path = Path(image)
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise ImageUnreadable(f"{path}: no such file") from None
+            raise ImageUnreadable("no such file", subject=path) from None
         except IsADirectoryError:
-            raise ImageUnreadable(f"{path}: is a folder; `liftout batch` works on folders") from None
+            raise ImageUnreadable("is a folder", subject=path, remedy=RunBatch()) from None
         except OSError as error:
-            raise ImageUnreadable(f"{path}: cannot be read: {error.strerror}") from None
+            raise ImageUnreadable(f"cannot be read: {error.strerror}", subject=path) from None
         called = name or str(path)
     elif isinstance(image, bytes | bytearray | memoryview):
         called, content = name or "bytes", bytes(image)
     elif hasattr(image, "read"):
         called, content = name or str(getattr(image, "name", "stream")), image.read()
         if not isinstance(content, bytes):
-            raise ImageUnreadable(f"{called}: is open as text; open it with mode 'rb'")
+            raise ImageUnreadable("is open as text", subject=called, remedy="open it with mode 'rb'")
     elif type(image).__module__.partition(".")[0] == "torch":
         raise InputError(
-            "a torch tensor is not taken; give an array with channels last: tensor.permute(1, 2, 0).cpu().numpy()"
+            "a torch tensor is not taken",
+            remedy="give an array with channels last: tensor.permute(1, 2, 0).cpu().numpy()",
         )
     else:
         raise InputError(
             f"an image is a path, bytes, a binary file, a Pillow image or an array, not {type(image).__name__}"
         )
     if not content:
-        raise ImageUnreadable(f"{called}: is empty")
+        raise ImageUnreadable("is empty", subject=called)
     return called, content
 
 
@@ -131,7 +137,9 @@ def _from_pillow(image: Image.Image, max_pixels: int, called: str, content: byte
         with _lenient():
             frames = _frames(image)
         if frames > 1:
-            raise ImageAnimated(f"{called}: has {frames} frames or pages; save the one to cut out as a file of its own")
+            raise ImageAnimated(
+                f"has {frames} frames or pages", subject=called, remedy="save the one to cut out as a file of its own"
+            )
         deep = is_deep(image)
         if (
             image.format == "PNG"
@@ -139,7 +147,7 @@ def _from_pillow(image: Image.Image, max_pixels: int, called: str, content: byte
             image.load()
             if content is not None and _may_lack_rows(image) and not holds_all_rows(content):
                 raise ImageUnreadable(
-                    f"{called}: cannot be decoded (rows are missing); save it again, or give another file"
+                    "cannot be decoded (rows are missing)", subject=called, remedy="save it again, or give another file"
                 )
         with _lenient():
             said = metadata.read_orientation(image)
@@ -185,36 +193,45 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int, called: str) -> Photo:
     planes = array[..., None] if array.ndim == 2 else array
     if planes.ndim == 3 and planes.shape[2] > 4 and planes.shape[0] in (1, 3, 4):
         raise InputError(
-            f"{called}: shape {list(array.shape)} has its channels first; give [H, W, C]: array.transpose(1, 2, 0)"
+            f"shape {list(array.shape)} has its channels first",
+            subject=called,
+            remedy="give [H, W, C]: array.transpose(1, 2, 0)",
         )
     if planes.ndim != 3 or planes.shape[2] not in (1, 2, 3, 4):
-        raise InputError(f"{called}: shape {list(array.shape)} is not a photo; give [H, W], [H, W, 3] or [H, W, 4]")
+        raise InputError(
+            f"shape {list(array.shape)} is not a photo", subject=called, remedy="give [H, W], [H, W, 3] or [H, W, 4]"
+        )
     _check_size(planes.shape[0], planes.shape[1], max_pixels, called)
     if planes.dtype in (np.float32, np.float64):
         if not (np.isfinite(planes).all() and planes.min() >= 0 and planes.max() <= 1):
-            raise InputError(f"{called}: float arrays must lie in [0, 1]; divide by 255, or give uint8")
+            raise InputError("float arrays must lie in [0, 1]", subject=called, remedy="divide by 255, or give uint8")
         planes = np.rint(planes * 255).astype(np.uint8)
     elif planes.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{called}: arrays of {planes.dtype} are not photos; give uint8, uint16 or float in [0, 1]")
+        raise InputError(
+            f"arrays of {planes.dtype} are not photos", subject=called, remedy="give uint8, uint16 or float in [0, 1]"
+        )
     found = split_channels(planes, None, None)
     return Photo(pixels=found.pixels, alpha=found.alpha, pixels16=found.pixels16, name=called)
 
 
 def _check_size(height: int, width: int, max_pixels: int, called: str) -> None:
     if height < 1 or width < 1:
-        raise ImageUnreadable(f"{called}: is {width} x {height} pixels; there is nothing to cut out")
+        raise ImageUnreadable(f"is {width} x {height} pixels; there is nothing to cut out", subject=called)
     if max(height, width) > LONGEST_SIDE:
         raise ImageTooLarge(
-            f"{called}: {width} x {height} pixels; a side may have at most {LONGEST_SIDE}; crop it first"
+            f"{width} x {height} pixels; a side may have at most {LONGEST_SIDE}", subject=called, remedy="crop it first"
         )
     if max(height, width) > LARGEST_RATIO * min(height, width):
         raise ImageTooLarge(
-            f"{called}: {width} x {height} pixels; one side may be at most {LARGEST_RATIO} times as long as the other; crop it first"
+            f"{width} x {height} pixels; one side may be at most {LARGEST_RATIO} times as long as the other",
+            subject=called,
+            remedy="crop it first",
         )
     if height * width > max_pixels:
         raise ImageTooLarge(
-            f"{called}: {width} x {height} = {height * width / 1e6:.0f} megapixels, above the limit of {max_pixels / 1e6:g}; "
-            "raise it with --max-pixels"
+            f"{width} x {height} = {height * width / 1e6:.0f} megapixels, above the limit of {max_pixels / 1e6:g}",
+            subject=called,
+            remedy=RaiseLimit("max_pixels"),
         )
 
 
@@ -249,5 +266,5 @@ def _unreadable(called: str, error: Exception) -> ImageUnreadable:
     if isinstance(error, MemoryError):
         reason = "not enough memory"
     return ImageUnreadable(
-        f"{called}: cannot be decoded ({reason[:200]}); open and save it again, or give another file"
+        f"cannot be decoded ({reason[:200]})", subject=called, remedy="open and save it again, or give another file"
     )

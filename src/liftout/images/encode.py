@@ -16,6 +16,7 @@ from liftout.images.levels import to_8_bit
 from liftout.images.metadata import written_exif
 from liftout.images.png import encode_png
 from liftout.images.tiff import encode_tiff
+from liftout.remedies import UseOption
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -57,7 +58,7 @@ def format_of(name: str) -> Format:
     text = name.lower()
     found = _SUFFIXES.get(f".{text}") or _SUFFIXES.get(PurePath(text).suffix)
     if found is None:
-        raise UnknownFormat(f"`{name}` names no format that can be written; there are {', '.join(FORMATS)}")
+        raise UnknownFormat(f"`{name}` names no format that can be written", remedy=f"there are {', '.join(FORMATS)}")
     return FORMATS[found]
 
 
@@ -88,7 +89,9 @@ def encode(
         )
     except (OSError, ValueError, SystemError, OverflowError) as error:
         raise OutputError(
-            f"{kind.name} cannot hold this {width} x {height} picture ({error}); use --format png"
+            f"cannot hold this {width} x {height} picture ({error})",
+            subject=kind.name,
+            remedy=UseOption("format", "png"),
         ) from None
 
 

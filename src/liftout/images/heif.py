@@ -7,6 +7,7 @@ import io
 from PIL import Image
 
 from liftout.errors import ExtraMissing, ImageUnreadable
+from liftout.remedies import InstallExtra
 
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _GENERIC = {b"mif1", b"msf1"}
@@ -31,10 +32,12 @@ def open_heif(content: bytes, called: str) -> Image.Image:
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
-        raise ExtraMissing(f"{called}: HEIC photos need an extra; run `pip install 'liftout[heif]'`") from None
+        raise ExtraMissing("HEIC photos need an extra", subject=called, remedy=InstallExtra("heif")) from None
     try:
         opened: Image.Image = HeifImageFile(io.BytesIO(content))  # type: ignore[no-untyped-call]
     except Exception as error:  # noqa: BLE001 - libheif raises nearly anything on broken files
         reason = " ".join(str(error).split())[:200]
-        raise ImageUnreadable(f"{called}: cannot be decoded ({reason}); open and save it again") from None
+        raise ImageUnreadable(
+            f"cannot be decoded ({reason})", subject=called, remedy="open and save it again"
+        ) from None
     return opened

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftout.errors import ExtraMissing, InputError
+from liftout.remedies import InstallExtra, UseOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,9 @@ SLOPE_COST = 1e-5
 def require() -> None:
     """Raises ExtraMissing where SciPy is not installed."""
     if find_spec("scipy") is None:
-        raise ExtraMissing("edges `refined` needs SciPy; run `pip install 'liftout[matting]'`, or choose edges `auto`")
+        raise ExtraMissing(
+            "`refined` needs SciPy", field="edges", remedy=(InstallExtra("matting"), UseOption("edges", "auto"))
+        )
 
 
 def refine(alpha: UInt8, image: UInt8, *, cell: float) -> UInt8:

@@ -80,7 +80,7 @@ def remove(spec: ModelSpec) -> int:
     targets = [folder for folder in targets if folder.is_dir()]
     if not targets and not entry.is_file():
         built_in = "; it is built in and stays" if packs.built_in(spec.name) else ""
-        raise ModelMissing(f"{spec.name}: nothing of it is in the cache{built_in}")
+        raise ModelMissing(f"nothing of it is in the cache{built_in}", subject=spec.name)
     freed = 0
     for folder in targets:
         for path in folder.rglob("*"):
@@ -117,5 +117,7 @@ def locked(model: str, part: str) -> AbstractContextManager[object]:
             return lock.acquire(poll_interval=0.1)
     except OSError as error:
         raise ModelMissing(
-            f"{model}: {folder} cannot be written ({error.strerror or error}); set LIFTOUT_HOME to a folder that can"
+            f"{folder} cannot be written ({error.strerror or error})",
+            subject=model,
+            remedy="set LIFTOUT_HOME to a folder that can",
         ) from None

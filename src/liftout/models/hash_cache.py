@@ -16,6 +16,7 @@ from typing import Any
 from liftout.errors import ModelFileCorrupt, ModelMissing
 from liftout.home import delete_record, read_record, write_record
 from liftout.models.hashes import Expectation, Fingerprint, mismatch
+from liftout.remedies import PullModel
 
 _MOMENT_NS = 2_000_000_000
 """Coarsest step of file times that is in use (FAT)."""
@@ -30,7 +31,7 @@ def verified(path: Path, expected: Expectation, *, model: str, trust_stamp: bool
     try:
         seen = _seen(path)
     except OSError:
-        raise ModelMissing(f"{model}: {path} is not there; run `liftout models pull {model}`") from None
+        raise ModelMissing(f"{path} is not there", subject=model, remedy=PullModel(model)) from None
     stamp = read_record("stamps", _key(path)) if trust_stamp else {}
     known = all(stamp.get(name) == value for name, value in seen.items()) and (
         stamp.get("stamped_ns", 0) - seen["mtime_ns"] > _MOMENT_NS
@@ -43,7 +44,7 @@ def verified(path: Path, expected: Expectation, *, model: str, trust_stamp: bool
         try:
             found = Fingerprint.of(path, expected)
         except OSError as error:
-            raise ModelFileCorrupt(f"{model}: {path} cannot be read: {error.strerror or error}") from None
+            raise ModelFileCorrupt(f"{path} cannot be read: {error.strerror or error}", subject=model) from None
         sha256, md5 = found.sha256, found.md5
     if wrong := mismatch(expected, size=seen["bytes"], sha256=sha256, md5=md5):
         raise _corrupt(model, path, wrong)
@@ -76,7 +77,7 @@ def _stamp(path: Path, seen: dict[str, Any], sha256: str, md5: str) -> None:
 
 
 def _corrupt(model: str, path: Path, wrong: str) -> ModelFileCorrupt:
-    return ModelFileCorrupt(f"{model}: {path.name} {wrong}; run `liftout models pull {model}` again")
+    return ModelFileCorrupt(f"{path.name} {wrong}", subject=model, remedy=PullModel(model))
 
 
 def _seen(path: Path) -> dict[str, Any]:

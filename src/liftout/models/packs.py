@@ -109,7 +109,9 @@ def read(folder: Path) -> Pack:
         held = target.stat().st_size if target.is_file() else None
         if held != item.bytes:
             state = "is missing" if held is None else f"is {held} bytes, not {item.bytes}"
-            raise ModelFileCorrupt(f"{manifest.spec.name}: {item.path} {state}; get or make the pack in {folder} again")
+            raise ModelFileCorrupt(
+                f"{item.path} {state}", subject=manifest.spec.name, remedy=f"get or make the pack in {folder} again"
+            )
     return Pack(folder, manifest)
 
 
@@ -121,12 +123,14 @@ def manifest_of(path: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelMissing(f"{path.parent} holds no {MANIFEST}; it is not a pack") from None
+        raise ModelMissing(f"holds no {MANIFEST}, so it is not a pack", subject=path.parent) from None
     except (ValueError, OSError) as error:
-        raise ModelFileCorrupt(f"{path}: {error}; remove the folder and make the pack again") from None
+        raise ModelFileCorrupt(str(error), subject=path, remedy="remove the folder and make the pack again") from None
     try:
         if raw["schema"] > SCHEMA:
-            raise ModelFileCorrupt(f"{path}: schema {raw['schema']} is newer than this liftout reads; upgrade liftout")
+            raise ModelFileCorrupt(
+                f"schema {raw['schema']} is newer than this liftout reads", subject=path, remedy="upgrade liftout"
+            )
         return Manifest(
             spec=ModelSpec.from_dict({**raw["model"], "name": raw["name"]}, where=str(path)),
             precision=raw["precision"],
@@ -137,7 +141,7 @@ def manifest_of(path: Path) -> Manifest:
             made_from=raw.get("made_from", {}),
         )
     except (KeyError, TypeError) as error:
-        raise ModelFileCorrupt(f"{path}: {error!r} is missing or wrong; make the pack again") from None
+        raise ModelFileCorrupt(f"{error!r} is missing or wrong", subject=path, remedy="make the pack again") from None
 
 
 def verify(pack: Pack) -> None:
@@ -146,8 +150,9 @@ def verify(pack: Pack) -> None:
         found = describe(pack.folder / item.path, item.path)
         if found.sha256 != item.sha256:
             raise ModelFileCorrupt(
-                f"{pack.spec.name}: {item.path} has sha256 {found.sha256[:8]}..., not {item.sha256[:8]}...; "
-                f"get or make the pack in {pack.folder} again"
+                f"{item.path} has sha256 {found.sha256[:8]}..., not {item.sha256[:8]}...",
+                subject=pack.spec.name,
+                remedy=f"get or make the pack in {pack.folder} again",
             )
 
 

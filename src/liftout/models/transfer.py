@@ -27,12 +27,12 @@ from typing import BinaryIO
 import httpx
 
 from liftout import __version__
+from liftout.models import hub
 from liftout.models.hashes import Expectation, Fingerprint
 
 Bytes = Callable[[int, int | None], None]
 """Called with the bytes that are here and, where known, how many there will be."""
 
-HUB = "huggingface.co"
 _REDIRECTS = 10
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _ERROR_PAGES = ("text/html", "application/xhtml", "application/json", "application/xml", "text/xml")
@@ -65,11 +65,11 @@ class BadSettings(Exception):
 class _Broken(Exception):
     """An attempt failed in a way that the next one may not."""
 
-    def __init__(self, reason: str, *, wait: float | None = None, weight: int = 1) -> None:
+    def __init__(self, reason: str, *, wait: float | None = None, reached: bool = True) -> None:
         super().__init__(reason)
         self.wait = wait
-        self.weight = weight
-        """How many attempts it counts for: a host that is not there will hardly appear in a moment."""
+        self.reached = reached
+        """Whether the host answered: one that is not there will hardly appear in a moment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,8 @@ class Patience:
     """Without a byte for this long, the line counts as broken."""
     attempts: int = 5
     """Attempts in a row that bring less than 1 MiB; those that bring more do not count."""
+    calls: int = 3
+    """Attempts in a row to reach a host that does not answer at all; one is enough where another source may have the file."""
     first_wait: float = 0.5
     """Before the second attempt; doubled each time."""
     longest_wait: float = 60.0
@@ -118,7 +120,7 @@ def transfer(
     Raises Refused, WrongContent, DiskFull; an interruption leaves `partial` to be gone on from.
     """
     fruitless, furthest, wait = 0, _size(partial), patience.first_wait
-    attempts = 0
+    attempts = unreached = 0
     while True:
         attempts += 1
         resumed = _size(partial) > 0
@@ -135,9 +137,10 @@ def transfer(
             reached = _size(partial)
             if reached >= furthest + _GAIN:
                 fruitless, furthest, wait = 0, reached, patience.first_wait
-            fruitless += broken.weight
-            if fruitless >= patience.attempts:
-                raise Refused(f"{broken} ({attempts} attempts)") from None
+            fruitless += 1
+            unreached = 0 if broken.reached else unreached + 1
+            if fruitless >= patience.attempts or unreached >= patience.calls:
+                raise Refused(f"{broken} ({attempts} attempt{'s' if attempts > 1 else ''})") from None
             if broken.wait is not None and broken.wait > patience.longest_wait:
                 raise Refused(f"{broken} and asks to wait {broken.wait:.0f} s") from None
             time.sleep(wait * random.uniform(0.75, 1.25) if broken.wait is None else broken.wait)  # noqa: S311
@@ -146,6 +149,15 @@ def transfer(
             if error.errno is not None and error.errno in _NO_ROOM:
                 raise DiskFull(f"the disk of {partial.parent} is full") from None
             raise
+
+
+def probe(http: httpx.Client, address: str) -> None:
+    """Ask for one byte of the file at `address`. Raises Refused where it cannot be had."""
+    try:
+        with _answer(http, address, {"Range": "bytes=0-0", "Accept-Encoding": "identity"}):
+            return
+    except _Broken as broken:
+        raise Refused(str(broken)) from None
 
 
 def discard(partial: Path) -> None:
@@ -218,8 +230,9 @@ def _answer(http: httpx.Client, address: str, headers: dict[str, str]) -> Iterat
         if status in _RETRIED:
             raise _Broken(f"answers {status} {response.reason_phrase}", wait=_retry_after(response))
         if status in (401, 403):
-            token = "the account of HF_TOKEN may lack access" if "HF_TOKEN" in os.environ else "it may need HF_TOKEN"
-            raise Refused(f"answers {status} {response.reason_phrase}" + (f"; {token}" if HUB in address else ""))
+            token = "the account of HF_TOKEN may lack access" if hub.token() else "it may need HF_TOKEN"
+            asked_hub = address.startswith(hub.endpoint())
+            raise Refused(f"answers {status} {response.reason_phrase}" + (f"; {token}" if asked_hub else ""))
         if status not in (200, 206, 416):
             raise Refused(f"answers {status} {response.reason_phrase}")
         if status != 416:
@@ -237,8 +250,8 @@ def _answer(http: httpx.Client, address: str, headers: dict[str, str]) -> Iterat
 def _follow(http: httpx.Client, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
     on_hub = True
     for _ in range(_REDIRECTS):
-        on_hub = on_hub and url.scheme == "https" and url.host == HUB
-        token = os.environ.get("HF_TOKEN", "").strip() if on_hub else ""
+        on_hub = on_hub and url.scheme == "https" and url.netloc.decode() == hub.host()
+        token = hub.token() if on_hub else ""
         credentials = {"Authorization": f"Bearer {token}"} if token else {}
         response = http.send(http.build_request("GET", url, headers={**headers, **credentials}), stream=True)
         if not response.has_redirect_location:
@@ -257,7 +270,7 @@ def _line_errors() -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout:
-        raise _Broken("does not answer", weight=2) from None
+        raise _Broken("does not answer", reached=False) from None
     except httpx.TimeoutException:
         raise _Broken("stalls") from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -268,9 +281,9 @@ def _line_errors() -> Iterator[None]:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise Refused(f"shows a certificate that is not trusted ({cause.verify_message})") from None
             cause = cause.__cause__ or cause.__context__
-        raise _Broken(f"cannot be reached ({error})", weight=2) from None
+        raise _Broken(f"cannot be reached ({error})", reached=False) from None
     except httpx.ProxyError as error:
-        raise _Broken(f"cannot be reached through the proxy ({error})", weight=2) from None
+        raise _Broken(f"cannot be reached through the proxy ({error})", reached=False) from None
     except httpx.TransportError as error:
         raise _Broken(f"breaks off ({str(error) or type(error).__name__})") from None
 

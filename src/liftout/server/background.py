@@ -8,7 +8,7 @@ from PIL import Image
 
 from liftout.errors import ImageTooLarge, InputError
 from liftout.images import decode
-from liftout.server.problems import Problem, unprocessable
+from liftout.server.problems import HTTP, Problem, unprocessable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,7 @@ class BackgroundPicture:
         try:
             photo = decode(self.content, max_pixels=self.max_pixels, name=self.field)
         except ImageTooLarge as error:
-            detail = str(error).partition("; ")[0]
-            raise Problem(413, detail, field=self.field, code="resolution_too_high") from None
+            raise Problem(413, error.what(HTTP), field=self.field, code="resolution_too_high") from None
         except InputError as error:
-            raise unprocessable(self.field, str(error)) from None
+            raise unprocessable(self.field, error.line(HTTP)) from None
         return Image.fromarray(photo.seen_through(255))

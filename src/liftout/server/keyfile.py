@@ -52,7 +52,9 @@ def parse_rate(text: str) -> RateLimit:
     """A rate limit such as 100/minute. Raises UsageError."""
     match = _RATE.fullmatch(text)
     if match is None:
-        raise UsageError(f"rate {text!r} is not understood; give a number and a unit, such as 100/minute or 5000/day")
+        raise UsageError(
+            f"is {text!r}", field="rate", remedy="give a number and a unit, such as 100/minute or 5000/day"
+        )
     return RateLimit(int(match[1]), UNITS[match[2]])
 
 
@@ -67,10 +69,12 @@ def add_key(path: Path, name: str, *, rate: RateLimit | None = None) -> str:
     Raises UsageError if the name is taken or not made of letters, digits, `.`, `_` and `-`.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} cannot be the name of a key; use up to 60 letters, digits, '.', '_' and '-'")
+        raise UsageError(
+            f"{name!r} cannot be the name of a key", remedy="use up to 60 letters, digits, '.', '_' and '-'"
+        )
     lines = _read_lines(path) if path.exists() else []
     if any(key is not None and key.name == name for _, key in lines):
-        raise UsageError(f"there is a key called {name} already; remove it first: liftout keys remove {name}")
+        raise UsageError(f"there is a key called {name} already", remedy="remove it first, or choose another name")
     key = secrets.token_urlsafe(24)
     line = f"{name} {_HASH}{hashlib.sha256(key.encode()).hexdigest()}" + (f" rate={rate}" if rate else "")
     _write(path, [*(text for text, _ in lines), line])
@@ -82,7 +86,7 @@ def remove_key(path: Path, name: str) -> None:
     lines = _read_lines(path)
     rest = [text for text, key in lines if key is None or key.name != name]
     if len(rest) == len(lines):
-        raise UsageError(f"{path} has no key called {name}; `liftout keys list` shows the names")
+        raise UsageError(f"{path} has no key called {name}", remedy="list the keys to see the names")
     _write(path, rest)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,19 +37,23 @@ _log = logging.getLogger(logs.NAME)
 
 
 @contextmanager
-def written_site() -> Iterator[Path | None]:
-    """A temporary folder with the page, its graphs and the pack of the built-in model, deleted when the block ends.
+def written_site(added: Sequence[str] = ()) -> Iterator[Path | None]:
+    """A temporary folder with the page, its graphs and packs of the built-in model and those in `added`, deleted when the block ends.
 
     None if this installation has no page, or no temporary folder can be written.
     """
     with TemporaryDirectory(prefix="liftout-page-") as folder:
         try:
-            site.write(Path(folder), [DEFAULT_MODEL])
+            site.write(Path(folder), [DEFAULT_MODEL, *added])
         except ExtraMissing:
             yield None
         except (LiftoutError, OSError) as error:
-            _log.warning("the page cannot be served: %s", error)
-            yield None
+            _log.warning("the page cannot be served%s: %s", f" with {', '.join(added)}" if added else "", error)
+            if not added:
+                yield None
+                return
+            with written_site() as plain:
+                yield plain
         else:
             yield Path(folder)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from starlette.responses import JSONResponse
 
@@ -17,6 +17,19 @@ from liftout.errors import (
     OutputError,
     UnknownModel,
     UsageError,
+)
+from liftout.remedies import (
+    AcceptLicense,
+    AddModel,
+    ConvertModel,
+    InstallExtra,
+    ListModels,
+    PullModel,
+    RaiseLimit,
+    Remedy,
+    RunBatch,
+    Terms,
+    UseOption,
 )
 
 RETRY_SECONDS = 5
@@ -64,6 +77,33 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
+class HttpTerms(Terms):
+    """Options and remedies as a client of the server knows them: what only its operator can do is said to be so."""
+
+    def remedy(self, remedy: Remedy) -> str:
+        """See `Terms.remedy`."""
+        match remedy:
+            case UseOption(name, None | True):
+                return f"send {name}"
+            case UseOption("engine" | "device" | "precision" | "threads" as name, value):
+                return f"the server's operator can set {name} to {value}"
+            case UseOption(name, value):
+                return f"send {name}={value}"
+            case RaiseLimit():
+                return "send a smaller photo"
+            case InstallExtra(extra):
+                return f"the server's operator can install liftout[{extra}]"
+            case AcceptLicense() | PullModel() | ConvertModel() | AddModel() | ListModels():
+                return "GET /v1/models lists what this server offers"
+            case RunBatch():
+                return "send one photo in each request"
+            case _:
+                assert_never(remedy)
+
+
+HTTP = HttpTerms()
+
+
 class ClientLeft(Exception):
     """The client has closed its connection before the answer."""
 
@@ -101,24 +141,22 @@ def from_error(error: LiftoutError, *, image_field: str, chosen_model: bool) -> 
     image_field: the field that held the photo. chosen_model: whether the request named the model, so that a missing model is
     an error of the request (422) and not of the server (503).
     """
-    text = str(error)
+    detail = error.line(HTTP)
     if isinstance(error, ImageTooLarge):
-        detail = f"{text.partition('; ')[0]}; send a smaller photo"
+        detail = f"{error.what(HTTP)}; send a smaller photo"
         return Problem(413, detail, field=image_field, code="resolution_too_high")
     if isinstance(error, InputError):
-        return unprocessable(image_field, text)
-    if isinstance(error, UnknownModel | ModelUnavailable):
+        return unprocessable(image_field, detail)
+    if isinstance(error, UnknownModel):
+        return unprocessable("model", detail) if chosen_model else busy(detail, 60)
+    if isinstance(error, ModelUnavailable):
         if chosen_model:
-            happened = (
-                text.partition("`liftout models")[0] if isinstance(error, UnknownModel) else text.partition("; ")[0]
-            )
-            return unprocessable("model", f"{happened.rstrip(' ;')}; GET /v1/models lists what this server offers")
-        return busy(text, 60)
+            return unprocessable("model", f"{error.what(HTTP)}; {HTTP.remedy(ListModels())}")
+        return busy(detail, 60)
     if isinstance(error, UsageError | OutputError):
-        first_word = text.split(" ", 1)[0].replace("-", "_")
-        return Problem(422, text, field=first_word if first_word.isidentifier() else None)
+        return Problem(422, detail, field=error.field or None)
     if isinstance(error, OutOfMemory):
-        return busy(text, 30)
+        return busy(detail, 30)
     if isinstance(error, EngineError):
-        return Problem(500, text)
+        return Problem(500, detail)
     return Problem(500, "the server cannot do this; its log says why")

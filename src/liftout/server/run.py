@@ -12,6 +12,9 @@ from pathlib import Path
 import uvicorn
 
 from liftout.errors import UsageError
+from liftout.models.catalog import all_models
+from liftout.models.resolve import presence
+from liftout.remedies import UseOption
 from liftout.server import logs
 from liftout.server.application import create_app
 from liftout.server.page import written_site
@@ -32,7 +35,7 @@ def run(settings: Settings, *, host: str, port: int, trust_proxy: str = "") -> i
     ModelUnavailable, EngineError.
     """
     logging.config.dictConfig(logs.configuration(settings.log_format))
-    with listen(host, port) as listening, written_site() as web:
+    with listen(host, port) as listening, written_site(_added(settings)) as web:
         service, server = prepare(settings, trust_proxy=trust_proxy, web=web)
         service.preload()
         if hasattr(signal, "SIGHUP"):
@@ -52,6 +55,15 @@ def run(settings: Settings, *, host: str, port: int, trust_proxy: str = "") -> i
         logging.shutdown()
         os._exit(status)
     return status
+
+
+def _added(settings: Settings) -> list[str]:
+    """Models that the user added, are here, and are offered: the page has them too."""
+    return [
+        name
+        for name, spec in all_models().items()
+        if spec.added and presence(spec) not in (None, "damaged") and name in (settings.models or (name,))
+    ]
 
 
 def prepare(settings: Settings, *, trust_proxy: str = "", web: Path | None = None) -> tuple[Service, uvicorn.Server]:
@@ -82,7 +94,9 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(addresses[0][4][:2], family=family, backlog=512)
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"cannot listen on {host}, port {port}: {reason}; give another --host or --port") from None
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {reason}", remedy=(UseOption("host"), UseOption("port"))
+        ) from None
 
 
 class _Server(uvicorn.Server):

@@ -19,17 +19,18 @@ from liftout.cutout import Cutout
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.home import home
+from liftout.loaded import LoadedModels
 from liftout.models.cache import pack_folder
 from liftout.models.catalog import all_models, find
 from liftout.models.packs import MANIFEST
-from liftout.models.resolve import is_path, locate, needs_pack, presence
+from liftout.models.purposes import choose
+from liftout.models.resolve import is_path, is_purpose, locate, needs_pack, presence
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover
 from liftout.server import body, fields, keys, problems
 from liftout.server.fetch import FetchRules, Resolver, checked_prefixes, networks, resolve
 from liftout.server.fetch import fetch as fetch_url
-from liftout.server.loaded import LoadedModels
 from liftout.server.memory import MemoryBudget, MemoryTrimmer
 from liftout.server.metrics import Metrics
 from liftout.server.pool import Cancelled, CancelToken, WorkerPool
@@ -78,7 +79,7 @@ class Service:
         self.pool = WorkerPool(workers=limits.workers, queue=limits.queue)
         self._trimmer = MemoryTrimmer()
         self.memory = MemoryBudget(limits.memory_bytes)
-        self.loaded = LoadedModels(limits.models_kept, self._load, self._check_model)
+        self.loaded = LoadedModels(limits.models_kept, Remover.from_options, self._check_model)
         self.results = ResultCache(home() / "results", settings.cache_bytes) if settings.cache_bytes else None
         """Finished cutouts on disk."""
         self.sign_key = read_sign_key(Path(settings.sign_key_file)) if settings.sign_key_file else None
@@ -131,7 +132,7 @@ class Service:
 
         field, chosen_model: as for `cut`. Raises Problem.
         """
-        choice = self._with_path(choice)
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
         try:
             self._check_model(choice)
             model = locate(choice.model, choice.precision, computes)
@@ -171,7 +172,7 @@ class Service:
         request: the one that waits for it; None for a job. finish: turns the cutout into the result, on the same worker. field: of the request that held the photo. chosen_model:
         whether the request named the model. Raises Problem, or ClientLeft if the client has disconnected.
         """
-        choice = self._with_path(choice)
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
         queued = time.perf_counter()
         started = queued
 
@@ -198,8 +199,19 @@ class Service:
         self.metrics.run_seconds.labels(self.name_of(choice.model)).observe(ended - started)
         return result, Timing(waited=started - queued, ran=ended - started)
 
+    def meant(self, model: str) -> str:
+        """The model that a caller's name means: of a purpose, the best that is offered; nothing is fetched for callers."""
+        if model == self.default_model:
+            return self.settings.run.model
+        if not is_purpose(model):
+            return model
+        offered = {spec.name for spec in self.offered()}
+        chosen = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered).spec.name
+        return chosen if chosen in offered else self.settings.run.model
+
     def name_of(self, model: str) -> str:
-        """The name of a model for callers, who never see the path of a pack."""
+        """The name of a model for callers: not the path of the operator's pack, and not a purpose."""
+        model = self.meant(model)
         return self.default_model if model == self.settings.run.model else model
 
     def offered(self) -> list[ModelSpec]:
@@ -232,23 +244,6 @@ class Service:
                 await self.pool.drain()
         self.loaded.close()
         self._trimmer.close()
-
-    def _with_path(self, choice: RunOptions) -> RunOptions:
-        """The options with the operator's model in the place of its name."""
-        if choice.model == self.default_model:
-            return dataclasses.replace(choice, model=self.settings.run.model)
-        return choice
-
-    def _load(self, choice: RunOptions) -> Remover:
-        return Remover(
-            choice.model,
-            engine=choice.engine,
-            device=choice.device,
-            precision=choice.precision,
-            threads=choice.threads,
-            edges=choice.edges,
-            max_pixels=choice.max_pixels,
-        )
 
     def _check_model(self, choice: RunOptions) -> None:
         if choice.model != self.settings.run.model:

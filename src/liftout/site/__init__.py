@@ -29,6 +29,7 @@ from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
 from liftout.models.resolve import locate
+from liftout.remedies import ConvertModel
 
 PAGE_FILES = (
     "index.html",
@@ -61,7 +62,7 @@ def write(folder: Path, names: Sequence[str]) -> list[Path]:
         _write_json(folder / "catalog.json", {name: spec.to_dict() for name, spec in all_models().items()})
         _write_json(folder / "packs" / "index.json", _listed(folder / "packs"))
     except OSError as error:
-        raise OutputError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
+        raise OutputError(f"cannot be written: {error.strerror}", subject=error.filename or folder) from None
     return written
 
 
@@ -75,8 +76,8 @@ def _built() -> Path:
     folder = Path(os.fspath(files("liftout").joinpath("web")))  # type: ignore[call-overload]
     if not (folder / "liftout.js").is_file():
         raise ExtraMissing(
-            "this installation was built without the browser's files; install a wheel that has them, or run `make web` in the "
-            "source (needs Node)"
+            "this installation was built without the browser's files",
+            remedy="install a wheel that has them, or run `make web` in the source (needs Node)",
         )
     return folder
 
@@ -88,7 +89,7 @@ _Found = packs.Pack | tuple[Path, packs.Manifest]
 def pack_folder(name: str) -> Path | None:
     """The folder of the pack that `name` means: a path to one, or the name of one in `LIFTOUT_HOME`. None for a model's name."""
     if os.sep in name and not (Path(name) / packs.MANIFEST).is_file():
-        raise ModelMissing(f"{name} is no pack: it holds no {packs.MANIFEST}; `liftout convert` makes packs")
+        raise ModelMissing(f"is no pack: it holds no {packs.MANIFEST}", subject=name, remedy=ConvertModel(name))
     folders = [Path(name)] if os.sep in name else [home() / "packs" / name]
     return next((folder for folder in folders if (folder / packs.MANIFEST).is_file()), None)
 
@@ -100,7 +101,9 @@ def _pack_of(name: str) -> _Found:
     resolved = locate(find(name))
     if resolved.source == "onnx":
         made_from = {"file": resolved.file.path.name}
-        return resolved.file.path, packs.Manifest(spec=resolved.spec, precision="fp32", files=(), made_from=made_from)
+        return resolved.file.path, packs.Manifest(
+            spec=resolved.spec, precision=resolved.file.reduced or "fp32", files=(), made_from=made_from
+        )
     return packs.read(resolved.file.path.parent)
 
 

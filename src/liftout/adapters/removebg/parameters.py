@@ -124,7 +124,7 @@ def _scale(value: str) -> float | None:
         return None
     (length,) = _lengths("scale", value, (1,))
     if not length.relative or not 10 <= length.value <= 100:
-        raise ParameterError("scale", f"scale is {value[:40]!r}; it must be original, or from 10% to 100%")
+        raise ParameterError("scale", f"is {value[:40]!r}", "it must be original, or from 10% to 100%")
     return length.value / 100
 
 
@@ -133,14 +133,14 @@ def _position(value: str) -> tuple[float, float] | None:
         return _CENTER if value == "center" else None
     shares = _lengths("position", value, (1, 2))
     if not all(share.relative and 0 <= share.value <= 100 for share in shares):
-        raise ParameterError("position", f"position is {value[:40]!r}; it must be original, center, or from 0% to 100%")
+        raise ParameterError("position", f"is {value[:40]!r}", "it must be original, center, or from 0% to 100%")
     return shares[0].value / 100, shares[-1].value / 100
 
 
 def _percentage(name: str, value: Any) -> float:
     match = _PERCENTAGE.fullmatch(str(value).strip())
     if match is None or float(match[1]) > 100:
-        raise ParameterError(name, f"{name} is {shown(value)}; it must be from 0 to 100")
+        raise ParameterError(name, f"is {shown(value)}", "it must be from 0 to 100")
     return float(match[1])
 
 
@@ -150,7 +150,7 @@ def _lengths(name: str, value: Any, counts: tuple[int, ...]) -> tuple[Length, ..
     if len(words) not in counts or not all(matches):
         expected_counts = " or ".join(map(str, counts))
         raise ParameterError(
-            name, f"{name} is {str(value)[:40]!r}; it must be {expected_counts} lengths such as 10px or 10%"
+            name, f"is {str(value)[:40]!r}", f"it must be {expected_counts} lengths such as 10px or 10%"
         )
     return tuple(Length(float(match[1]), match[2] == "%") for match in matches if match)
 
@@ -161,4 +161,4 @@ def _colour(value: Any) -> tuple[int, int, int, int]:
         with contextlib.suppress(ValueError):
             levels = ImageColor.getrgb(candidate)
             return levels[0], levels[1], levels[2], levels[3] if len(levels) == 4 else 255
-    raise ParameterError("bg_color", f"bg_color is {colour[:40]!r}; it must be a colour such as 81d4fa, fff or green")
+    raise ParameterError("bg_color", f"is {colour[:40]!r}", "it must be a colour such as 81d4fa, fff or green")

@@ -33,7 +33,7 @@ def session(path: Path, name: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise NetworkRejected(f"{name}: onnxruntime cannot load the graph: {one_line(error)}") from error
+        raise NetworkRejected(f"onnxruntime cannot load the graph: {one_line(error)}", subject=name) from error
 
 
 class InFloat:
@@ -50,7 +50,7 @@ class InFloat:
         try:
             (prediction,) = self._session.run(None, {self._input: tensor})
         except Exception as error:
-            raise NetworkRejected(f"{self._name}: onnxruntime cannot run the graph: {one_line(error)}") from error
+            raise NetworkRejected(f"onnxruntime cannot run the graph: {one_line(error)}", subject=self._name) from error
         told = np.asarray(prediction, np.float32)
         return told[:, None] if told.ndim == 3 else told
 

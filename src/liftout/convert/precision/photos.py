@@ -17,6 +17,7 @@ from PIL import Image
 
 from liftout.errors import InputError, UsageError
 from liftout.images import decode
+from liftout.remedies import UseOption
 
 UInt8 = npt.NDArray[np.uint8]
 Named = tuple[str, UInt8]
@@ -57,7 +58,7 @@ def built_in() -> Photos:
         folder = Path(__file__).resolve().parents[4] / "examples"  # a checkout
     paths = sorted(folder.glob("*.jpg"))
     if not paths:
-        raise UsageError("the example photos are not installed; give a folder of your own photos with --calibrate")
+        raise UsageError("the example photos are not installed", remedy=UseOption("calibrate"))
     whole = [(path.name, _read(path)) for path in paths]
     versions = [version for named in whole for version in _versions(*named)]
     natural = [(name, version) for name, version in versions if name.endswith(_NATURAL)]
@@ -67,7 +68,7 @@ def built_in() -> Photos:
 def of_folder(folder: Path) -> Photos:
     """A user's photos, at any depth. Raises UsageError where there are fewer than two."""
     if not folder.is_dir():
-        raise UsageError(f"--calibrate {folder}: no such folder; give one with photos")
+        raise UsageError(f"{folder}: no such folder", field="calibrate", remedy="give one with photos")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     paths = [paths[round(k)] for k in np.linspace(0, len(paths) - 1, min(MOST, len(paths)))] if paths else []
     read = []
@@ -81,7 +82,9 @@ def of_folder(folder: Path) -> Photos:
     calibrating = [named for named in read if id(named) not in chosen]
     if not calibrating or not measuring:
         raise UsageError(
-            f"--calibrate {folder}: {len(read)} readable photos; at least two are needed, a hundred are good"
+            f"{folder}: {len(read)} readable photos",
+            field="calibrate",
+            remedy="at least two are needed, a hundred are good",
         )
     return Photos(calibrating, measuring, f"{len(read)} photos of {folder.name}")
 

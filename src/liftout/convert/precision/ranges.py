@@ -54,7 +54,7 @@ def measure_ranges(
     for done, (photo, pixels) in enumerate(photos, 1):
         seen.append(network.run(ends, {network.get_inputs()[0].name: graphs.prepare(pixels, spec.input)[0]}))
         if not np.isfinite(seen[-1]).all():
-            raise NetworkRejected(f"{spec.name}: the network gives values that are no numbers on {photo}")
+            raise NetworkRejected(f"the network gives values that are no numbers on {photo}", subject=spec.name)
         if progress:
             progress("calibrate", done, len(photos))
     watching.unlink()

@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from liftout import graphs
 from liftout.convert.precision.photos import Named
-from liftout.engines import EngineOptions, Network, NetworkFile, open_network
+from liftout.engines import Network, NetworkFile, open_network
 from liftout.models.spec import ModelSpec
+from liftout.options import RunOptions
 
 _CELL, _CAPTION = 240, 18
 _MOST = 8
@@ -23,14 +24,17 @@ _GAIN = 8
 def lines(agreement: Mapping[str, Any]) -> list[str]:
     """What a person should know of an agreement that a manifest records."""
     bar = agreement.get("bar", {})
-    worst = agreement["worst"]
     told = [
         f"agreement with fp32 on {agreement['photos']} photos:",
-        f"  mean difference of alpha    {agreement['mean_difference']:.5f}   (at most {bar.get('mean_difference')})",
+        f"  mean difference of alpha    {agreement['mean_difference']:.5f}   (average; at most {bar.get('mean_difference')})",
         f"  99.9th percentile           {agreement['p99_9_difference']:.5f}",
-        f"  IoU at 128                  {agreement['iou_at_128']:.5f}   (at least {bar.get('iou_at_128')})",
-        f"  worst photo                 {worst['photo']}: {worst['mean_difference']:.5f}, IoU {worst['iou_at_128']:.5f}",
+        f"  IoU at 128                  {agreement['iou_at_128']:.5f}   (average; at least {bar.get('iou_at_128')})",
+        f"  worst mean difference       {_on_photo(agreement['worst'])}",
     ]
+    if "worst_iou" in agreement:  # packs made before it was recorded
+        told.append(f"  worst IoU                   {_on_photo(agreement['worst_iou'])}")
+    if "processor" in agreement:
+        told.append(f"  measured on                 {agreement['processor']}")
     if kept := agreement.get("layers_in_float"):
         told.append(f"  {len(kept)} of {agreement['layers']} layers stay in float, by measurement")
     if agreement.get("below_bar"):
@@ -38,13 +42,17 @@ def lines(agreement: Mapping[str, Any]) -> list[str]:
     return told
 
 
+def _on_photo(worst: Mapping[str, Any]) -> str:
+    return f"{worst['mean_difference']:.5f}, IoU {worst['iou_at_128']:.5f}: {worst['photo']}"
+
+
 def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec, photos: Sequence[Named]) -> None:
     """Photo, alpha in fp32, alpha of the reduced network and eight times their difference, a row for each of up to 8 photos."""
     rows = photos[:_MOST]
     sheet = Image.new("RGB", (4 * (_CELL + 4), len(rows) * (_CELL + _CAPTION)), "white")
     pen = ImageDraw.Draw(sheet)
-    options = EngineOptions(precision="fp32")
-    first, second = (open_network(file, engine="onnxruntime", options=options) for file in (source, reduced))
+    options = RunOptions(precision="fp32")
+    first, second = (open_network(file, options) for file in (source, reduced))
     try:
         for row, (name, photo) in enumerate(rows):
             top = row * (_CELL + _CAPTION)
