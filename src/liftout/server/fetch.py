@@ -75,7 +75,11 @@ def checked_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
     for prefix in prefixes:
         parts = urlsplit(prefix)
         if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path or "@" in parts.netloc:
-            raise UsageError(f"fetch-prefix {prefix}: give a URL with a path, such as https://photos.example/")
+            raise UsageError(
+                f"is {prefix}, which has no host or path",
+                field="fetch_prefix",
+                remedy="give a URL such as https://photos.example/shop/",
+            )
     return prefixes
 
 

@@ -132,7 +132,7 @@ class Service:
 
         field, chosen_model: as for `cut`. Raises Problem.
         """
-        choice = self._with_path(choice)
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
         try:
             self._check_model(choice)
             model = locate(choice.model, choice.precision, computes)
@@ -172,7 +172,7 @@ class Service:
         request: the one that waits for it; None for a job. finish: turns the cutout into the result, on the same worker. field: of the request that held the photo. chosen_model:
         whether the request named the model. Raises Problem, or ClientLeft if the client has disconnected.
         """
-        choice = self._with_path(choice)
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
         queued = time.perf_counter()
         started = queued
 
@@ -244,10 +244,6 @@ class Service:
                 await self.pool.drain()
         self.loaded.close()
         self._trimmer.close()
-
-    def _with_path(self, choice: RunOptions) -> RunOptions:
-        """The options with the operator's model in the place of its name, and a model in the place of a purpose."""
-        return dataclasses.replace(choice, model=self.meant(choice.model))
 
     def _check_model(self, choice: RunOptions) -> None:
         if choice.model != self.settings.run.model:
