@@ -9,7 +9,7 @@
     │   ├── ImageAnimated        more than one frame
     │   └── ImageTooLarge        above the limits on pixels, sides or their ratio
     ├── OutputError              a result cannot be written
-    │   └── OutputExists         it is there already, and overwriting was not asked for
+    │   └── OutputExists         it already exists, and overwriting was not requested
     ├── CatalogError             an entry of the catalogue is malformed
     ├── BelowBar                 a reduced network differs too much from its original
     ├── ModelUnavailable         the model cannot be had as things stand
@@ -102,7 +102,7 @@ class OutputError(LiftoutError):
 
 
 class OutputExists(OutputError):
-    """The output is there already and was not to be overwritten."""
+    """The output already exists, and overwriting was not requested."""
 
 
 class CatalogError(LiftoutError):

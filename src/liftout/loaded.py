@@ -21,7 +21,7 @@ _SHARE = 0.8
 
 
 class SharedModel(Protocol):
-    """What is kept: a `Remover`."""
+    """What stays loaded: a `Remover`."""
 
     def with_options(self, options: RunOptions) -> Self:
         """The same model with other edges and another limit on pixels."""

@@ -1,6 +1,6 @@
 """A published ONNX graph as a checkpoint: its weights, read back under the authors' names.
 
-What is exported from PyTorch keeps the order in which the network runs its convolutions, so for networks of convolutions (U2-Net
+A graph that was exported from PyTorch keeps the order in which the network runs its convolutions, so for networks of convolutions (U2-Net
 and IS-Net with all that share their structure) the k-th convolution of the graph is the k-th that the network runs. Shapes are
 compared one by one. Batch norms come folded, or are folded here, and stand in the state as the identity.
 """

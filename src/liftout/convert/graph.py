@@ -102,7 +102,7 @@ class Graph:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Nodes and constants made inside carry `name` in front, so that the graph shows whose part they are."""
+        """Names of nodes and constants made inside begin with `name`, so that the graph shows which part of the network they belong to."""
         self._scope.append(name)
         try:
             yield

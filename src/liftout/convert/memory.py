@@ -29,7 +29,7 @@ _RUNTIME_BYTES = 60_000_000
 
 
 def peak_bytes(network: LeanNetwork) -> int:
-    """Estimate of what one run takes at its peak: weights, their copies in the order that the kernels want, and buffers."""
+    """Estimate, in bytes, of the memory that one run takes at its peak: weights, their copies in the order that the kernels need, and buffers."""
     packed = sum(array.nbytes for array in network.weights.values() if array.ndim == 2)
     return _RUNTIME_BYTES + network.weight_bytes + packed + round(_ARENA_SHARE * buffer_bytes(network))
 

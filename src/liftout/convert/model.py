@@ -279,7 +279,7 @@ def _output_name(spec: ModelSpec, size: tuple[int, int], batch: int | None, layo
 def _require_free(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise OutputExists(
-            "is there already", subject=target, remedy=(UseOption("overwrite", True), UseOption("out_dir"))
+            "already exists", subject=target, remedy=(UseOption("overwrite", True), UseOption("out_dir"))
         )
 
 

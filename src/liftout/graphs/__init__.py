@@ -77,7 +77,11 @@ def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
 
 
 def photo_box(tensor: Float32, spec: InputSpec) -> Int64:
-    """The box that `prepare` gave beside a tensor, int64 [4]; of a photo whose own border is black, without that border."""
+    """The box that `prepare` gave beside a tensor, found again from the tensor.
+
+    tensor: float32 [1, 3, h, w]. spec: of the same model. Returns int64 [4]: top, left, height and width. A black border of a
+    letterboxed photo itself is taken for padding.
+    """
     height, width = tensor.shape[2:]
     if spec.fit == "letterbox":
         black = (-np.array(spec.mean) / np.array(spec.std)).astype(np.float32).reshape(1, 3, 1, 1)
@@ -171,6 +175,7 @@ def cutout(image: UInt8, alpha: UInt8) -> UInt8:
 
     image: uint8 [H, W, 3]. alpha: uint8 [H, W].
     Returns uint8 [H, W, 4]: the photo's colour where alpha is 255, zero where alpha is 0.
+    Raises EngineError where a graph fails on them.
     """
     colours = _session("coarse").run(None, {"image": image, "alpha": alpha})[0]
     size = np.array(alpha.shape, np.int64)
@@ -214,7 +219,7 @@ _threads = 0
 def use_threads(count: int) -> None:
     """Run the graphs with this many threads from now on; 0, the default, is one for each core of the machine.
 
-    For processes that share the cores among them: threads that wait for each other there burn a third of the time.
+    For processes that share the cores: there, threads that wait for each other waste a third of the time.
     """
     global _threads
     _threads = count

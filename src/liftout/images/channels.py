@@ -50,7 +50,7 @@ def split_channels(planes: npt.NDArray[Any], icc: bytes | None, transparent: obj
 
 
 def channels_of(image: Image.Image, name: str) -> Channels:
-    """Channels of a loaded Pillow image of any mode. Raises ImageUnreadable where its levels mean nothing."""
+    """Channels of a loaded Pillow image of any mode. Raises ImageUnreadable where the range of its levels is unknown."""
     icc, transparent = image.info.get("icc_profile") or None, image.info.get("transparency")
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         grey = _grey_levels(np.asarray(image), name)
@@ -92,7 +92,7 @@ def _grey_levels(levels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
         return levels.astype(np.uint16)
     if not np.isfinite(levels).all() or levels.min() < 0 or levels.max() > 65535:
         raise ImageUnreadable(
-            f"grey levels from {levels.min():g} to {levels.max():g}", subject=name, remedy="save it with 8 or 16 bits"
+            f"has grey levels from {levels.min():g} to {levels.max():g}, of unknown range", subject=name, remedy="save it with 8 or 16 bits"
         )
     if levels.dtype.kind == "f":
         top = 1.0 if levels.max() <= 1 else 255.0 if levels.max() <= 255 else 65535.0

@@ -44,7 +44,7 @@ def decode(image: ImageInput, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str
     """Decode a photo.
 
     image: path, encoded bytes, binary file, Pillow image, or array: uint8, uint16 or float in [0, 1] of shape [H, W],
-    [H, W, 1], [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4]. name: what messages call it.
+    [H, W, 1], [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4]. name: of the photo, for messages.
     Raises ImageUnreadable, ImageAnimated or ImageTooLarge (more than `max_pixels`, a side above 65,535 pixels, or above 200 times
     the other), each naming the file; ExtraMissing for HEIC without its extra.
     """

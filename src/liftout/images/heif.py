@@ -25,9 +25,9 @@ def is_heif(content: bytes) -> bool:
 
 
 def open_heif(content: bytes, name: str) -> Image.Image:
-    """The primary photo as a Pillow image; its header is read, its pixels when they are asked for.
+    """The primary photo as a Pillow image; only its header is read; Pillow reads the pixels when they are used.
 
-    called: what messages call it. Raises ExtraMissing, ImageUnreadable.
+    name: of the photo, for messages. Raises ExtraMissing, ImageUnreadable.
     """
     try:
         from pillow_heif import HeifImageFile

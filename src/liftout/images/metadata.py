@@ -1,6 +1,6 @@
 """What a photo says about itself: EXIF, XMP, resolution. Read once, changed where the picture changes, and written again.
 
-The pixels of a `Photo` are upright, so its EXIF and XMP must not turn them once more; a thumbnail would still show the
+The pixels of a `Photo` are upright, so its EXIF and XMP must not turn them again; a thumbnail would still show the
 background; a TIFF's EXIF lies among the tags that describe its pixels and is taken out of them.
 """
 

@@ -1,4 +1,4 @@
-"""Matting: the opacity of hair, fur and cloth, solved for in the band where a network's alpha is unsure.
+"""Matting: the opacity of hair, fur and cloth, solved for in the band where a network's alpha is uncertain.
 
 alpha = refine(alpha, image, cell=16)          alpha = solve(image, trimap)
 
@@ -61,16 +61,16 @@ def require() -> None:
 
 
 def refine(alpha: UInt8, image: UInt8, *, cell: float) -> UInt8:
-    """`alpha` with its unsure band solved anew.
+    """`alpha` with its uncertain band solved again.
 
     alpha: uint8 [H, W]. image: uint8 [H, W, 3], sRGB, as the network saw it. cell: how many of the photo's pixels one pixel
     of the prediction covers; the coarser the prediction, the wider the band. Returns uint8 [H, W].
     """
-    unsure = trimap(alpha, radius=band_radius(alpha.shape[0], alpha.shape[1], cell))
-    if not (unsure == UNKNOWN).any():
+    band = trimap(alpha, radius=band_radius(alpha.shape[0], alpha.shape[1], cell))
+    if not (band == UNKNOWN).any():
         return alpha
-    solved = solve(image, unsure, start=alpha)
-    return np.where(unsure == UNKNOWN, np.rint(solved * 255).astype(np.uint8), alpha)
+    solved = solve(image, band, start=alpha)
+    return np.where(band == UNKNOWN, np.rint(solved * 255).astype(np.uint8), alpha)
 
 
 def band_radius(height: int, width: int, cell: float) -> int:
@@ -94,8 +94,8 @@ def trimap(alpha: UInt8, *, radius: int) -> UInt8:
 def solve(image: UInt8, trimap: UInt8, *, start: UInt8 | None = None) -> Floats:
     """Opacity float32 [H, W] in [0, 1] from a photo and a trimap.
 
-    image: uint8 [H, W, 3]. trimap: uint8 [H, W]; 0 and 255 are sure, all between is unknown. start: uint8 [H, W], an alpha
-    that unknown pixels are held to, the more the surer it is. Raises InputError where shapes differ, ExtraMissing without SciPy.
+    image: uint8 [H, W, 3]. trimap: uint8 [H, W]; 0 and 255 are known, all between is unknown. start: uint8 [H, W], an
+    estimate of alpha that unknown pixels are pulled to, more strongly the nearer it is to 0 or 255. Raises InputError where shapes differ, ExtraMissing without SciPy.
     """
     require()
     if image.shape != (*trimap.shape, 3) or image.dtype != np.uint8 or trimap.dtype != np.uint8:
@@ -165,7 +165,7 @@ def _enlarge_into(alpha: Floats, unknown: Bool, image: UInt8, half: UInt8, solve
 
 
 def _within(image: UInt8, known: Floats, unknown: Bool, trusted: bool) -> Floats:
-    """The band's bounding box, with the frame of sure pixels that its equations look at, solved."""
+    """The band's bounding box, with the frame of known pixels that its equations use, solved."""
     from liftout.matting.laplacian import solve_band
 
     rows, columns = np.flatnonzero(unknown.any(1)), np.flatnonzero(unknown.any(0))

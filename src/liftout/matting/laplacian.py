@@ -1,7 +1,7 @@
 """The matting Laplacian over the unknown pixels of a band, and conjugate gradients with a coarse space for it.
 
 Over every window of 3 x 3 pixels alpha is taken to be an affine function of the colour. Least squares over all windows leaves
-one equation per unknown pixel, with its 24 neighbours; sure pixels are constants in it.
+one equation per unknown pixel, with its 24 neighbours; known pixels are constants in it.
 
 Sources: Levin et al. 2008, equation 12 (the Laplacian). Nicolaides 1987, "Deflation of Conjugate Gradients with Applications
 to Boundary Value Problems", SIAM J. Numer. Anal. 24(2) (a space of functions on blocks, solved exactly, beside an iteration).
@@ -41,8 +41,8 @@ def solve_band(
 ) -> Float64:
     """Opacity [H, W] in [0, 1].
 
-    image: uint8 [H, W, 3]. known: float [H, W], what sure pixels have and unknown ones begin with. unknown: bool [H, W].
-    trusted: whether what unknown pixels begin with says something about them; the surer it is, the more.
+    image: uint8 [H, W, 3]. known: float [H, W], the alpha of known pixels, and the start of unknown ones. unknown: bool [H, W].
+    trusted: whether the start of unknown pixels is an estimate of their alpha, which counts more the nearer it is to 0 or 1.
     """
     alpha = known.astype(np.float64)
     if not unknown.any() or min(unknown.shape) < 3:
@@ -63,7 +63,7 @@ def solve_band(
 def _equations(
     image: npt.NDArray[np.uint8], known: Float64, unknown: npt.NDArray[np.bool_], number: Int64, places: Int64
 ) -> tuple[sparse.csr_matrix, Float64]:
-    """The matrix between unknowns, and what sure neighbours bring to the right side."""
+    """The matrix between unknowns, and what known neighbours add to the right side."""
     height, width = unknown.shape
     touched = unknown.copy()
     touched[1:] |= unknown[:-1]
@@ -154,7 +154,7 @@ def _solve(
 
 def _affine_blocks(colours: Float64, places: Int64, width: int) -> sparse.csr_matrix:
     """The coarse space, [N, 4 * blocks]: in every block of BLOCK x BLOCK pixels any affine function of the colour. These are
-    what the Laplacian hardly punishes, and what smoothing therefore does not reach."""
+    what the Laplacian hardly penalises, and what smoothing therefore does not reach."""
     y, x = np.divmod(places, width)
     blocks, block = np.unique((y // BLOCK) * width + x // BLOCK, return_inverse=True)
     count = np.bincount(block)

@@ -65,7 +65,7 @@ def probe(source: Source) -> None:
     except subprocess.TimeoutExpired:
         raise Refused("does not answer in time") from None
     except OSError as error:
-        raise Refused(f"cannot be asked: {error.strerror}") from None
+        raise Refused(f"does not run: {error.strerror}") from None
     if answer.returncode:
         raise Refused(_reason(answer.stderr))
     if source.revision not in re.split(r"[\s,()]+", answer.stdout):
@@ -116,7 +116,7 @@ def _run(command: list[str], folder: Path, progress: Bytes) -> None:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(folder), cwd=folder
         )
     except OSError as error:
-        raise Refused(f"cannot be asked: {error.strerror}") from None
+        raise Refused(f"does not run: {error.strerror}") from None
     output: dict[str, list[str]] = {"stdout": [], "stderr": []}
     readers = [
         threading.Thread(target=output[name].extend, args=(getattr(process, name),), daemon=True) for name in output

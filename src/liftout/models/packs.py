@@ -163,7 +163,7 @@ def writing(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises FileExistsError where `folder` is there and `overwrite` is false.
     """
     if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} is there already")
+        raise FileExistsError(f"{folder} already exists")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder) as partial:
         yield partial

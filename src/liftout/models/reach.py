@@ -62,5 +62,5 @@ def _ask(name: str, source: Source) -> Place:
     except Refused as refusal:
         problem = " ".join(str(refusal).split())
     except BadSettings as error:
-        problem = f"cannot be asked: {error}"
+        problem = f"cannot be queried: {error}"
     return Place(name=name, kind=source.kind, problem=problem, seconds=time.monotonic() - started)

@@ -1,8 +1,8 @@
-"""MODNet: a portrait's alpha from one look at the photo, small enough for phones.
+"""MODNet: a portrait's alpha in one pass over the photo, small enough for phones.
 
 Source: Ke et al. 2022, "MODNet: Real-Time Trimap-Free Portrait Matting via Objective Decomposition", AAAI,
-doi:10.1609/aaai.v36i1.19999. A MobileNetV2 (Sandler et al. 2018) sees the whole; one branch says roughly where the person is,
-one looks at the photo in detail, and a third joins both. Heads that only training reads (`lr_branch.conv_lr`,
+doi:10.1609/aaai.v36i1.19999. A MobileNetV2 (Sandler et al. 2018) is the backbone; one branch finds roughly where the person is,
+one works on details at half the size, and a third joins both. Heads that only training reads (`lr_branch.conv_lr`,
 `hr_branch.conv_hr`) are in the checkpoints and so in the module, as is the backbone under two names.
 """
 

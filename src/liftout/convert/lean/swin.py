@@ -1,5 +1,5 @@
-"""The Swin backbone as a lean graph: a block works on strips of window rows, and nothing whole exists but its input and
-output.
+"""The Swin backbone as a lean graph: a block works on strips of window rows, and only its input and output
+exist whole.
 
 Besides: the scale of the query folds into its weights; the bias of the key drops out, since it adds the same to all
 scores of a query, which softmax ignores; the bias of the value folds into the projection, since attention weights sum to

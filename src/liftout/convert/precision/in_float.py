@@ -1,8 +1,8 @@
 """A graph run in float on the same terms on every machine; int8 in it is simulated.
 
-ONNX Runtime runs a quantized graph with the processor's eight-bit units where it can. Told not to, it rounds every tensor to
+ONNX Runtime runs a quantized graph with the processor's eight-bit units where it can. With those switched off, it rounds every tensor to
 its levels, as eight bits would, and computes the sums in float. Those differ between processors by float rounding alone, which
-is a thousandth of a level; what a layer costs in int8 can so be measured anywhere.
+is a thousandth of a level; so the loss of a layer in int8 can be measured on any machine.
 
 The number of threads is fixed: into which blocks a sum is cut depends on it.
 """

@@ -3,7 +3,7 @@
 ONNX Runtime's quantizer writes the graph; what to quantize is decided here. First every convolution and matrix product is.
 Where alphas then differ more than `_ENOUGH` of the bar, the layers are ranked by the noise that int8 adds to their output, and
 the noisiest stay in float with the layers whose output they read, twice as many each time, until alphas agree. Two of U2NetP's
-118 layers hold values so far apart that, without them, nothing of its alpha would be left.
+118 layers have so wide a range of values that quantizing them destroys the alpha.
 
 All of this is decided in float (`in_float`), on the photos to calibrate with: the model, the photos and nothing else decide what
 the file holds, not the processor, the number of its cores or what else it does. Where a float sum that comes out a last digit
@@ -89,7 +89,7 @@ def write_int8(
 
 
 class _Choice:
-    """Which layers of one network stay in float. Everything is tried in float, so that it comes out alike on all machines."""
+    """Which layers of one network stay in float. Everything is tried in float, so that the result is the same on all machines."""
 
     ranges: Mapping[str, Range]
 
@@ -181,7 +181,7 @@ class _Choice:
         return sorted(self.products, key=lambda layer: -_octave(noise[layer]))
 
     def _with_sources(self, layers: Sequence[str]) -> list[str]:
-        """The layers with those whose output they read, in the graph's order: what is in float shall not be rounded before."""
+        """The layers with those whose output they read, in the graph's order: the input of a float layer should not be rounded."""
         names = {*layers, *(source for layer in layers for source in self._sources[layer])}
         return [layer for layer in self.products if layer in names]
 

@@ -1,4 +1,4 @@
-"""Between which values the tensors of a network lie on photos.
+"""The range of values of each tensor of a network, measured on photos.
 
 Sums of float32 differ from processor to processor in their last digits. So both ends are rounded outwards to four binary
 digits: a range grows by a sixteenth on average, a tenth of a bit, and a last digit changes it once in some hundred thousand.
@@ -38,7 +38,7 @@ def measure_ranges(
 ) -> dict[str, Range]:
     """Smallest and largest value of each tensor over the photos, rounded outwards.
 
-    graph: as `folded` writes it. Raises NetworkRejected where a value is not a number.
+    graph: as `folded` writes it. tensors: their names in it. Returns (low, high) by name. Raises NetworkRejected where a value is not a number.
     """
     model = onnx.load(graph, load_external_data=False)
     for name in tensors:

@@ -22,7 +22,7 @@ _GAIN = 8
 
 
 def lines(agreement: Mapping[str, Any]) -> list[str]:
-    """What a person should know of an agreement that a manifest records."""
+    """The agreement that a manifest records, as lines of text. agreement: `agreement` of the manifest."""
     bar = agreement.get("bar", {})
     report = [
         f"agreement with fp32 on {agreement['photos']} photos:",
@@ -47,7 +47,11 @@ def _on_photo(worst: Mapping[str, Any]) -> str:
 
 
 def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec, photos: Sequence[NamedPhoto]) -> None:
-    """Photo, alpha in fp32, alpha of the reduced network and eight times their difference, a row for each of up to 8 photos."""
+    """Photo, alpha in fp32, alpha of the reduced network and eight times their difference, a row for each of up to 8 photos.
+
+    path: the picture file to write. source, reduced: the network in fp32 and in the reduced precision. photos: name and
+    uint8 [H, W, 3]. Raises EngineError where a network cannot run.
+    """
     rows = photos[:_MOST]
     sheet = Image.new("RGB", (4 * (_CELL + 4), len(rows) * (_CELL + _CAPTION)), "white")
     pen = ImageDraw.Draw(sheet)
