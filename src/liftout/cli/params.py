@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -44,7 +45,7 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
     if field.name == "model":
         from liftout.models.purposes import default_model
 
-        settings |= {"help": MODEL_HELP, "default": default_model, "show_default": field.default}
+        settings |= {"help": MODEL_HELP, "default": functools.partial(default_model, field.default), "show_default": field.default}
     if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
     if allowed is not None:

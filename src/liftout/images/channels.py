@@ -92,7 +92,9 @@ def _grey_levels(levels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
         return levels.astype(np.uint16)
     if not np.isfinite(levels).all() or levels.min() < 0 or levels.max() > 65535:
         raise ImageUnreadable(
-            f"has grey levels from {levels.min():g} to {levels.max():g}, of unknown range", subject=name, remedy="save it with 8 or 16 bits"
+            f"has grey levels from {levels.min():g} to {levels.max():g}, of unknown range",
+            subject=name,
+            remedy="save it with 8 or 16 bits",
         )
     if levels.dtype.kind == "f":
         top = 1.0 if levels.max() <= 1 else 255.0 if levels.max() <= 255 else 65535.0
