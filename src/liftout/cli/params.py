@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from liftout.options import about, choices, kind
+from liftout.options import DEFAULT_MODEL, about, choices, kind
 
 MODEL_HELP = (
     "Name of a model (`liftout models list` shows all), or what it is for: best, people, products, anime, hair, fast. "
@@ -45,7 +45,7 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
     if field.name == "model":
         from liftout.models.purposes import default_model
 
-        settings |= {"help": MODEL_HELP, "default": functools.partial(default_model, field.default), "show_default": field.default}
+        settings |= {"help": MODEL_HELP, "default": functools.partial(default_model, DEFAULT_MODEL), "show_default": field.default}
     if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
     if allowed is not None:
