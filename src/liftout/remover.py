@@ -23,8 +23,8 @@ from liftout.loaded import LoadedModels
 from liftout.loading import load
 from liftout.models.catalog import find
 from liftout.models.licence import consent
+from liftout.models.local import is_path
 from liftout.models.purposes import default_model
-from liftout.models.resolve import is_path
 from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
 

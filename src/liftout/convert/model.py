@@ -14,8 +14,8 @@ import onnx
 from liftout import __version__
 from liftout.agreement import BARS, Agreement
 from liftout.convert import huggingface
-from liftout.convert.adopt import is_onnx, read_graph
 from liftout.convert.files import write_network, write_single_file
+from liftout.convert.from_onnx import is_onnx, read_graph
 from liftout.convert.graph import LeanNetwork
 from liftout.convert.memory import peak_bytes
 from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
@@ -25,7 +25,7 @@ from liftout.files import scratch_folder
 from liftout.models import packs
 from liftout.models.catalog import find
 from liftout.models.hashes import Expectation, Fingerprint
-from liftout.models.resolve import ResolvedModel
+from liftout.models.local import ResolvedModel
 from liftout.models.spec import ModelSpec
 from liftout.progress import Progress
 from liftout.remedies import UseOption

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from liftout.errors import OutputError, UnknownFormat
-from liftout.images.levels import to_8_bit
+from liftout.images.channels import to_8_bit
 from liftout.images.metadata import written_exif
 from liftout.images.png import encode_png
 from liftout.images.tiff import encode_tiff

@@ -14,7 +14,7 @@ PUBLIC = "https://huggingface.co"
 
 
 def endpoint() -> str:
-    """Address of the hub: `HF_ENDPOINT`, or the public one."""
+    """URL of the hub: `HF_ENDPOINT`, or the public one."""
     return _setting("HF_ENDPOINT").rstrip("/") or PUBLIC
 
 

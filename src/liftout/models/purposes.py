@@ -20,7 +20,7 @@ from liftout.home import delete_record, read_record, write_record
 from liftout.models.catalog import all_models, find
 from liftout.models.download import offline, sources_of
 from liftout.models.licence import asks, names, remembered
-from liftout.models.resolve import presence
+from liftout.models.local import presence
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.options import DEFAULT_MODEL
 
@@ -50,7 +50,7 @@ class Choice:
     explanation: str
     """The model, why it, and how to have a better one, in one line."""
     notable: bool
-    """Whether a person should read that: something is fetched, or nothing made for the purpose is to be had."""
+    """Whether a person should read that: something is fetched, or no model for the purpose is available."""
 
 
 @functools.cache
