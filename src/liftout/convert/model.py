@@ -58,6 +58,7 @@ def convert_model(
     keeps its graph, only its precision or layout changes. size: (height, width) of the input, by default the catalogue's. batch:
     photos per run, or None for any number, which BiRefNet does not allow. precision: `fp16` stores weights in half, `int8` is
     calibrated on the photos in `calibrate`, by default on the examples. The output appears whole or not at all.
+    overwrite: whether an existing output is replaced.
     Raises ModelMissing where the model's architecture is not known, CheckpointUnreadable, CheckpointMismatch, BelowBar where the
     reduced network differs too much from fp32 (unless `keep_below_bar`, and then the manifest says so), UsageError where
     size or batch do not fit the architecture, OutputExists, OutputError.

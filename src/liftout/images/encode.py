@@ -76,6 +76,7 @@ def encode(
 
     pixels: uint8 or uint16 [H, W] grey, [H, W, 3] RGB or [H, W, 4] straight-alpha RGBA (not for JPEG); 16 bits become 8
     where the format holds no more. quality: 1..100. Raises OutputError where the format cannot hold the picture.
+    icc: profile of the pixels. exif, xmp: as `Photo` holds them. dpi: pixels per inch across and down.
     """
     height, width = pixels.shape[:2]
     exif = written_exif(exif, (height, width), dpi, holds_dpi=kind.dpi)

@@ -55,12 +55,18 @@ def fp32_only(precision: str) -> bool:
 
 
 def needs_pack(precision: str, capabilities: Capabilities) -> bool:
-    """Whether only a pack that holds reduced weights will do."""
+    """Whether only a pack that holds reduced weights will do.
+
+    precision: that was requested. capabilities: what engines compute from plain weights.
+    """
     return precision in REDUCED and not capabilities(precision)
 
 
 def network_of(spec: ModelSpec, precision: str = "fp32", capabilities: Capabilities = fp32_only) -> ResolvedModel:
-    """The best form of a model that is here, as `resolve.locate` says. Raises ModelMissing, ModelFileCorrupt."""
+    """The best form of a model that is here, as `resolve.locate` says. Raises ModelMissing, ModelFileCorrupt.
+
+    precision: `fp16` and `int8` mean a reduced pack, or the plain form where `capabilities` allows it; all others the plain form.
+    """
     if precision in REDUCED:
         try:
             return _reduced(spec, precision)
@@ -146,7 +152,10 @@ def from_pack(pack: packs.Pack, spec: ModelSpec, source: str) -> ResolvedModel:
 
 
 def from_onnx(path: Path, spec: ModelSpec, file: FileSpec) -> ResolvedModel:
-    """A raw ONNX file's network, with what the catalogue says of this very file."""
+    """A raw ONNX file's network, with what the catalogue says of this very file.
+
+    path: of the ONNX file. file: its entry in `spec`.
+    """
     output = replace(
         spec.output,
         activation=file.activation or spec.output.activation,

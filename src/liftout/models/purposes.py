@@ -108,7 +108,10 @@ def choose(
 
 
 def fetch_bytes(spec: ModelSpec, *, can_convert: bool) -> int | None:
-    """Bytes of the file that would be fetched for a model; None where nothing can be, or nobody knows how much it is."""
+    """Bytes of the file that would be fetched for a model; None where nothing can be, or nobody knows how much it is.
+
+    can_convert: whether checkpoints can be converted on this machine.
+    """
     roles = ("checkpoint", "onnx") if can_convert else ("onnx",)
     for role in roles:
         for file in spec.files:

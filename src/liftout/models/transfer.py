@@ -117,6 +117,8 @@ def transfer(
 ) -> Fingerprint:
     """Download the file at `url` into `partial`, resuming from what is there. Returns its hashes.
 
+    expected: size and hashes, as far as they are known. format: of the file, such as `onnx`: an error page is recognised by it. patience: timeouts
+    and number of attempts. progress: called with bytes so far and bytes in all.
     Raises Refused, WrongContent, DiskFull; after an interruption, `partial` stays for the next attempt.
     """
     fruitless, furthest, wait = 0, _size(partial), patience.first_wait

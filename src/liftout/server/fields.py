@@ -91,7 +91,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except ParameterError as error:
-        raise unprocessable(error.field, str(error)) from None
+        raise unprocessable(error.field, error.line(HTTP)) from None
 
 
 def _with_problem(parse: Callable[_P, _R]) -> Callable[_P, _R]:
