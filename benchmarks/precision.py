@@ -1,10 +1,12 @@
 """What fp16 and int8 packs cost and gain: bytes, milliseconds, alpha.
 
-python -m benchmarks.precision [real|large ...] [--models NAME ...] [--untimed] [--write docs/precision.md]
+python -m benchmarks.precision [agreement|real|large ...] [--models NAME ...] [--untimed] [--packs DIR] [--write docs/precision.md]
 
 Needs `../shared/data` (real U2NetP weights, training photos, ECSSD) and `../shared/reference` (weights of the large networks, which
 nobody trained), the extras `convert` and `openvino`.
 
+agreement  u2netp's real weights, in fp16 and in int8 as `liftout convert` makes it where nothing else is asked for: agreement with fp32
+        on the 200 photos of ECSSD, the average and the worst photo; packs that are in DIR already are not made again
 real    u2netp and pocket with their real weights, int8 calibrated on training photos: agreement with fp32, and maxF and MAE on
         ECSSD through the whole pipeline
 large   U2-Net, IS-Net and BiRefNet-lite with reference weights: bytes, milliseconds and agreement; real weights decide
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import subprocess
@@ -32,9 +35,12 @@ from PIL import Image
 from benchmarks.models import write_checkpoint
 from benchmarks.pages import write_part
 from liftout import Remover, find
+from liftout.agreement import measure
 from liftout.convert import convert_model
+from liftout.engines import NetworkFile, open_network
 from liftout.machine import processor
 from liftout.models import packs
+from liftout.options import RunOptions
 from training.scores import score, summarise
 
 ROOT = Path(__file__).parent.parent
@@ -71,18 +77,25 @@ print(json.dumps(1000 * float(np.median(took))))
 def main() -> int:
     """Print the tables; exit status 1 where a real model falls below its bar."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="real, large")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="agreement, real, large")
     parser.add_argument("--models", nargs="*", default=[])
     parser.add_argument(
         "--untimed", action="store_true", help="leave the milliseconds out, on a machine with other work"
     )
+    parser.add_argument("--packs", type=Path, metavar="DIR", help="where to keep the packs of `agreement`")
     parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     if not (SHARED / "data" / "eval" / "ecssd").is_dir():
         print(f"precision: {SHARED} does not hold data/eval/ecssd", file=sys.stderr)
         return 3
     below = False
-    for part in asked.parts or ("real", "large"):
+    for part in asked.parts or ("agreement", "real", "large"):
+        if part == "agreement":
+            lines = u2netp_beside_itself(asked.packs)
+            print("\n".join(lines), flush=True)
+            if asked.write:
+                write(asked.write, part, lines, timed=False)
+            continue
         names = [name for name in {"real": REAL, "large": LARGE}[part] if not asked.models or name in asked.models]
         rows = []
         with made_packs(names, part) as folders:
@@ -94,6 +107,55 @@ def main() -> int:
         if asked.write:
             write(asked.write, part, lines, timed=not asked.untimed)
     return 1 if below else 0
+
+
+def u2netp_beside_itself(kept: Path | None) -> list[str]:
+    """Lines of Markdown: U2NetP in fp16 and int8 compared with fp32 on ECSSD. kept: a folder for its packs."""
+    spec, found = find("u2netp"), []
+    with tempfile.TemporaryDirectory() as name:
+        folders, networks = {}, {}
+        for precision in PRECISIONS:
+            target = (kept or Path(name)) / ("u2netp" if precision == "fp32" else f"u2netp-{precision}")
+            if not target.is_dir():
+                source = SHARED / "data" / "weights" / "u2netp.pth"
+                convert_model(spec, source, precision=precision, out_dir=target.parent, keep_below_bar=True)
+            folders[precision], networks[precision] = packs.read(target), Remembering(target)
+        for precision in PRECISIONS[1:]:
+            told = measure(networks[precision], networks["fp32"], spec, ecssd())
+            layers = folders[precision].manifest.agreement.get("layers_in_float")
+            cells = [
+                precision,
+                f"{folders[precision].bytes / 1e6:.1f}",
+                "" if layers is None else f"{len(layers)} of 118",
+            ]
+            cells += [f"{told.difference:.5f}", f"{told.worst.difference:.5f}"]
+            cells += [f"{told.iou:.4f}", f"{told.worst_iou.iou:.4f}"]
+            found.append(cells)
+    head = ["u2netp in", "MB", "layers in float", "mean difference", "worst photo", "IoU at 128", "worst photo"]
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *found)]
+
+
+class Remembering:
+    """The network of a pack; what it said of a photo is said again."""
+
+    def __init__(self, folder: Path) -> None:
+        pack = packs.read(folder)
+        file = NetworkFile(name=pack.spec.name, path=pack.network, size=pack.spec.input.size)
+        self._network = open_network(file, RunOptions(engine="onnxruntime", precision="fp32"))
+        self._said: dict[bytes, Any] = {}
+
+    def run(self, tensor: Any) -> Any:
+        """See `Network.run`."""
+        key = hashlib.blake2b(tensor.tobytes(), digest_size=16).digest()
+        if key not in self._said:
+            self._said[key] = self._network.run(tensor)
+        return self._said[key]
+
+
+def ecssd() -> Iterator[tuple[str, Any]]:
+    """Names and pixels of the 200 photos."""
+    for path in sorted((SHARED / "data" / "eval" / "ecssd" / "images").glob("*.jpg")):
+        yield path.name, np.asarray(Image.open(path).convert("RGB"))
 
 
 @contextmanager

@@ -33,7 +33,6 @@ def test_the_room_of_models_imports_only_what_lies_below_it() -> None:
         "liftout.remedies",
         "liftout.files",
         "liftout.home",
-        "liftout.options",
         "liftout.progress",
         "liftout.__version__",
     )

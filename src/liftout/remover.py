@@ -26,7 +26,7 @@ from liftout.models.licence import consent
 from liftout.models.local import is_path
 from liftout.models.purposes import default_model
 from liftout.models.spec import ModelSpec
-from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
+from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -64,7 +64,7 @@ class Remover:
         """
         self._open(
             RunOptions(
-                model=default_model() if model is None else model,
+                model=default_model(DEFAULT_MODEL) if model is None else model,
                 edges=edges,
                 engine=engine,
                 device=device,
@@ -237,7 +237,7 @@ def remove(
 
     Options and errors are those of `Remover`.
     """
-    model = default_model() if model is None else model
+    model = default_model(DEFAULT_MODEL) if model is None else model
     options = RunOptions(
         model=model,
         edges=edges,

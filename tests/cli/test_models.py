@@ -139,17 +139,16 @@ def test_an_added_network_has_the_precision_of_its_file(tmp_path: Path, examples
         remover(examples / "cat.jpg")
 
 
-def test_the_precision_of_what_liftout_writes_is_read_back(tmp_path: Path) -> None:
-    from liftout.models import packs
+def test_the_precision_is_that_of_most_weights(tmp_path: Path) -> None:
     from liftout.models.stored import stored_precision
 
-    (built_in,) = (Path(packs.__file__).parent / "built_in").glob("*/network.onnx")
-    assert stored_precision(built_in) == "fp32"
     assert stored_precision(half_precision(tmp_path / "h.onnx")) == "fp16"
-    weight = onnx.numpy_helper.from_array(np.ones((4, 4), np.int8), "w")
-    graph = helper.make_graph([], "int8", [], [], [weight])
-    onnx.save(helper.make_model(graph), tmp_path / "i.onnx")
-    assert stored_precision(tmp_path / "i.onnx") == "int8"
+    scales = onnx.numpy_helper.from_array(np.ones(4, np.float32), "scales")
+    for kind, told in ((np.int8, "int8"), (np.uint8, "int8"), (np.float32, "fp32")):
+        weight = onnx.numpy_helper.from_array(np.ones((4, 4), kind), "w")
+        constant = helper.make_node("Constant", [], ["c"], value=onnx.numpy_helper.from_array(np.ones((5, 5), kind)))
+        onnx.save(helper.make_model(helper.make_graph([constant], "g", [], [], [weight, scales])), tmp_path / "i.onnx")
+        assert stored_precision(tmp_path / "i.onnx") == told
     (tmp_path / "page.onnx").write_text("<html>404</html>")
     assert stored_precision(tmp_path / "page.onnx") == "fp32"
 

@@ -121,19 +121,19 @@ def test_a_model_that_cannot_be_fetched_gives_way_to_the_next(server, examples, 
 
 
 def test_the_default_is_the_process_s_then_the_machine_s_then_the_built_in_one(u2netp, capsys, monkeypatch):
-    assert default_model() == "pocket"
+    assert default_model("pocket") == "pocket"
     assert liftout("models", "use", "u2netp") == 0
     assert capsys.readouterr().out == "u2netp is the default here\n"
     with Remover() as remover:
         assert remover.spec.name == "u2netp"
     monkeypatch.setenv("LIFTOUT_MODEL", "fast")
-    assert default_model() == "fast"
+    assert default_model("pocket") == "fast"
     with Remover() as remover:
         assert remover.spec.name == "pocket"
     monkeypatch.delenv("LIFTOUT_MODEL")
     assert liftout("models", "use", "u2nett") == 2
     assert liftout("models", "use", "--built-in") == 0
-    assert default_model() == "pocket"
+    assert default_model("pocket") == "pocket"
 
 
 def test_the_command_line_takes_the_default_that_was_set(u2netp, examples, tmp_path, capsys):

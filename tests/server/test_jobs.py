@@ -92,7 +92,7 @@ def test_a_job_is_done_and_its_webhook_called_until_it_answers(
 def test_jobs_survive_a_server_that_is_killed(
     launch_process: Callable[..., Any], options: list[str], photo_url: str
 ) -> None:
-    limits = ["--timeout", "20", "--fetch-timeout", "1"]  # a claimed photo is free again after 31 seconds
+    limits = ["--timeout", "20", "--fetch-timeout", "5"]  # a claimed photo is free again after 35 seconds
     first = launch_process(*options, *limits, model="slow")
     job = add(first, urls=[photo_url] * 6)["id"]
     first.wait_until(lambda: show(first, job)["counts"]["done"] >= 1)

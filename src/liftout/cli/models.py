@@ -18,6 +18,7 @@ from liftout.models.licence import asks, is_unknown, remembered
 from liftout.models.purposes import choose, purposes
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.models.verify import Part
+from liftout.options import DEFAULT_MODEL
 from liftout.remedies import PullModel
 
 
@@ -222,7 +223,7 @@ def use_model(name: str | None, built_in: bool) -> None:
         raise UsageError("give NAME or --built-in, not both")
     if name is not None or built_in:
         use(name)
-    click.echo(f"{default_model()} is the default here")
+    click.echo(f"{default_model(DEFAULT_MODEL)} is the default here")
 
 
 @models.command("compare")

@@ -123,7 +123,7 @@ def serve(
     SIGTERM and Ctrl-C finish what runs and waits; SIGHUP reads the API keys again.
     """
     if jobs and not (fetch or fetch_networks or fetch_prefixes):
-        raise UsageError("--jobs takes photos by URL; give --fetch or --fetch-prefix too")
+        raise UsageError("takes photos by URL", field="jobs", remedy="give --fetch or --fetch-prefix too")
     limits: Limits = params.read(Limits, values)
     run: RunOptions = dataclasses.replace(params.read(RunOptions, values), max_pixels=limits.max_pixels)
     settings = Settings(
@@ -161,7 +161,7 @@ def parse_size(text: str) -> int:
     """Bytes of a size such as 500MB or 2GB. Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(MB|GB|TB)?", text.strip(), re.IGNORECASE)
     if match is None or (match[2] is None and float(match[1])):
-        raise UsageError(f"cache {text!r} is no size; give a number and a unit, such as 500MB or 2GB")
+        raise UsageError(f"is {text!r}", field="cache", remedy="give a number and a unit, such as 500MB or 2GB")
     return int(float(match[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}.get((match[2] or "").upper(), 0))
 
 

@@ -30,6 +30,8 @@ LARGEST_PACKAGE = 4_000_000_000
 """Bytes; what is larger is given up."""
 
 PROBE_SECONDS = 1
+"""That a probe waits for the network; pip and npm take a moment more to start."""
+PROBE_LIMIT = 60
 _LOOK_SECONDS = 0.2
 _SIZES = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -58,7 +60,7 @@ def probe(source: Source) -> None:
         command = [_npm(), "view", package, "version", f"--fetch-timeout={1000 * PROBE_SECONDS}", "--fetch-retries=0"]
     try:
         answer = subprocess.run(  # noqa: S603 - the user's own pip or npm
-            command, capture_output=True, text=True, timeout=10 * PROBE_SECONDS, env=_environment(), check=False
+            command, capture_output=True, text=True, timeout=PROBE_LIMIT, env=_environment(), check=False
         )
     except subprocess.TimeoutExpired:
         raise Refused("does not answer in time") from None

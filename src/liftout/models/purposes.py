@@ -22,7 +22,6 @@ from liftout.models.download import offline, sources_of
 from liftout.models.licence import asks, names, remembered
 from liftout.models.local import presence
 from liftout.models.spec import FileSpec, ModelSpec
-from liftout.options import DEFAULT_MODEL
 
 UNASKED_BYTES = 200_000_000
 """The largest download that a purpose starts; a larger model is pulled by its own name."""
@@ -120,10 +119,10 @@ def fetch_bytes(spec: ModelSpec, *, can_convert: bool) -> int | None:
     return None
 
 
-def default_model() -> str:
-    """The model that is meant where none is named: `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one."""
+def default_model(built_in: str) -> str:
+    """The model that is meant where none is named: `LIFTOUT_MODEL`, what `liftout models use` set, or `built_in`."""
     chosen = os.environ.get("LIFTOUT_MODEL", "").strip() or read_record("default-model").get("model")
-    return chosen if isinstance(chosen, str) and chosen else DEFAULT_MODEL
+    return chosen if isinstance(chosen, str) and chosen else built_in
 
 
 def use(name: str | None) -> None:

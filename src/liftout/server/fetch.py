@@ -58,6 +58,10 @@ class FetchRules:
     seconds: float = 20
 
 
+class Unreachable(Problem):
+    """A host that did not answer, which it may do later."""
+
+
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """Networks from CIDR notation. Raises UsageError."""
     parsed: list[Network] = []
@@ -75,7 +79,11 @@ def checked_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
     for prefix in prefixes:
         parts = urlsplit(prefix)
         if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path or "@" in parts.netloc:
-            raise UsageError(f"fetch-prefix {prefix}: give a URL with a path, such as https://photos.example/")
+            raise UsageError(
+                f"is {prefix}, which has no host or path",
+                field="fetch_prefix",
+                remedy="give a URL such as https://photos.example/shop/",
+            )
     return prefixes
 
 
@@ -133,7 +141,7 @@ async def fetch(
         async with asyncio.timeout(rules.seconds):
             return await _follow(url, rules, field, resolver, reserve)
     except TimeoutError:
-        raise unprocessable(field, f"{field}: it did not arrive within {rules.seconds:g} seconds") from None
+        raise Unreachable(422, f"{field}: it did not arrive within {rules.seconds:g} seconds", field=field) from None
 
 
 async def post(
@@ -178,7 +186,8 @@ async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver, r
                 OSError,
             ) as error:
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
-                raise unprocessable(field, f"{field}: {parts.hostname} cannot be fetched from: {reason}") from None
+                detail = f"{field}: {parts.hostname} cannot be fetched from: {reason}"
+                raise Unreachable(422, detail, field=field) from None
             if location is None:
                 return content
             url = urljoin(url, location)

@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from liftout.options import ResultOptions, RunOptions
 from liftout.server import cutouts, fields
 from liftout.server.body import Body
-from liftout.server.fetch import post
+from liftout.server.fetch import Unreachable, post
 from liftout.server.jobstore import JobStore, Notice, PhotoTask
 from liftout.server.memory import Reservation
 from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
@@ -36,7 +36,7 @@ MAX_WAITING = 100_000
 WEBHOOK_DELAYS = (2.0, 10.0, 60.0, 300.0, 1800.0)
 """Seconds before each further attempt to call a webhook."""
 MAX_CLAIMS = 3
-"""How often a photo is tried for which the server has no time or memory, or at which it dies."""
+"""How often a photo is tried whose host does not answer, for which the server has no time or memory, or at which it dies."""
 IDLE_SECONDS = 0.5
 """Between two looks for work."""
 
@@ -143,7 +143,7 @@ class JobRunner:
                 raise Problem(500, f"the server stopped {MAX_CLAIMS} times while it worked on this photo")
             content, media_type = await self._cut(task)
         except Problem as problem:
-            if problem.status == 503 and task.claims < MAX_CLAIMS:
+            if (problem.status == 503 or isinstance(problem, Unreachable)) and task.claims < MAX_CLAIMS:
                 await asyncio.to_thread(self._store.release, task)
                 return False
             await asyncio.to_thread(self._store.fail, task, problem.detail)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import functools
+import gc
 from collections.abc import Callable
 
 from liftout.server.problems import Problem, busy
@@ -78,7 +79,13 @@ class MemoryTrimmer:
         self._timer = None
         trim = _trim()
         if trim is not None:
-            self._task = asyncio.ensure_future(asyncio.to_thread(lambda: trim(0)))
+            self._task = asyncio.ensure_future(asyncio.to_thread(_collect_and, trim))
+
+
+def _collect_and(trim: Callable[[int], object]) -> object:
+    """What only a cycle holds (an error, its traceback, the photo in a frame of it) is not free before it is collected."""
+    gc.collect()
+    return trim(0)
 
 
 @functools.cache

@@ -133,7 +133,7 @@ class Service:
 
         field, chosen_model: as for `cut`. Raises Problem.
         """
-        choice = self._with_path(choice)
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
         try:
             self._check_model(choice)
             model = locate(choice.model, choice.precision, computes)
@@ -173,7 +173,7 @@ class Service:
         request: the one that waits for it; None for a job. finish: turns the cutout into the result, on the same worker. field: of the request that held the photo. chosen_model:
         whether the request named the model. Raises Problem, or ClientLeft if the client has disconnected.
         """
-        choice = self._with_path(choice)
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
         queued = time.perf_counter()
         started = queued
 
@@ -207,8 +207,8 @@ class Service:
         if not is_purpose(model):
             return model
         offered = {spec.name for spec in self.offered()}
-        chosen = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered).spec.name
-        return chosen if chosen in offered else self.settings.run.model
+        choice = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered)
+        return self.settings.run.model if choice.notable else choice.spec.name
 
     def name_of(self, model: str) -> str:
         """The name of a model for callers: not the path of the operator's pack, and not a purpose."""
@@ -245,10 +245,6 @@ class Service:
                 await self.pool.drain()
         self.loaded.close()
         self._trimmer.close()
-
-    def _with_path(self, choice: RunOptions) -> RunOptions:
-        """The options with the operator's model in the place of its name, and a model in the place of a purpose."""
-        return dataclasses.replace(choice, model=self.meant(choice.model))
 
     def _check_model(self, choice: RunOptions) -> None:
         if choice.model != self.settings.run.model:
