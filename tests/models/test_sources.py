@@ -233,7 +233,7 @@ def test_from_chooses_by_kind_by_host_or_by_the_source_itself():
     assert chosen(sources, own, format="onnx") == [parse(own)]
     assert chosen(sources, own, format="safetensors") == []
     for wrong in ("somewhere", "ftp://a/b"):
-        with pytest.raises(UsageError, match="--from"):
+        with pytest.raises(UsageError, match=r"^from "):
             chosen(sources, wrong, format="onnx")
 
 
