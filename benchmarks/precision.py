@@ -37,9 +37,10 @@ from benchmarks.pages import write_part
 from liftout import Remover, find
 from liftout.agreement import measure
 from liftout.convert import convert_model
-from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.engines import NetworkFile, open_network
+from liftout.machine import processor
 from liftout.models import packs
-from liftout.processor import processor
+from liftout.options import RunOptions
 from training.scores import score, summarise
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +59,7 @@ from liftout.models import packs
 from liftout.engines import open_network
 from liftout.errors import LiftoutError
 from liftout.options import RunOptions
-from liftout.models.resolve import from_pack
+from liftout.models.local import from_pack
 pack = packs.read(Path(sys.argv[1]))
 file = from_pack(pack, pack.spec, "pack").file
 network = open_network(file, RunOptions(engine=sys.argv[2], precision="fp32"))
@@ -140,7 +141,7 @@ class Remembering:
     def __init__(self, folder: Path) -> None:
         pack = packs.read(folder)
         file = NetworkFile(name=pack.spec.name, path=pack.network, size=pack.spec.input.size)
-        self._network = open_network(file, engine="onnxruntime", options=EngineOptions(precision="fp32"))
+        self._network = open_network(file, RunOptions(engine="onnxruntime", precision="fp32"))
         self._said: dict[bytes, Any] = {}
 
     def run(self, tensor: Any) -> Any:
@@ -191,7 +192,7 @@ def made(name: str, part: str, photos: Path | None, home: Path) -> tuple[str, Pa
 
 def located(folder: Path) -> Any:
     """The network of a pack, as `convert_model` takes one that is here."""
-    from liftout.models.resolve import from_pack
+    from liftout.models.local import from_pack
 
     pack = packs.read(folder)
     return from_pack(pack, pack.spec, "pack")

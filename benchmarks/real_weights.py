@@ -24,7 +24,7 @@ from liftout.models.catalog import all_models
 from liftout.models.download import fetch
 from liftout.models.hashes import Expectation, Fingerprint
 from liftout.models.licence import asks, remembered
-from liftout.models.resolve import ResolvedModel, from_onnx, from_pack
+from liftout.models.local import ResolvedModel, from_onnx, from_pack
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.remover import Remover
 from training.scores import score, summarise

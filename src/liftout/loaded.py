@@ -44,7 +44,7 @@ class _Entry(Generic[_Model]):
 
 
 class LoadedModels(Generic[_Model]):
-    """The models in use and those used last. The one that nobody has used for the longest is closed to make room.
+    """The models in use and those used last. The least recently used one is closed to make room.
 
     models = LoadedModels(2, Remover.from_options)
     with models.using(RunOptions(model="u2netp")) as remover:
@@ -62,7 +62,7 @@ class LoadedModels(Generic[_Model]):
         wait: bool = True,
         free: Callable[[], int] = free_memory,
     ) -> None:
-        """capacity: how many models stay loaded. load: opens a model. check: raises where it cannot be had; runs before any other model
+        """capacity: how many models stay loaded. load: opens a model. check: raises where it is not available; runs before any other model
         makes room for it. wait: whether a further model waits while all that are loaded are in use, or is loaded beside them.
         free: bytes of memory that are left; idle models are closed until the new one fits."""
         self._capacity = capacity
@@ -144,7 +144,7 @@ class LoadedModels(Generic[_Model]):
             entry.settled.set()
 
     def _drop_idle(self) -> bool:
-        """Close the model that nobody uses for the longest; False where all are in use."""
+        """Close the least recently used model that is idle; False where all are in use."""
         for choice, entry in self._entries.items():
             if entry.users == 0:
                 del self._entries[choice]

@@ -1,11 +1,17 @@
-"""Cores and memory that this process may use, which can be fewer than the machine has."""
+"""This machine: the cores and memory that this process may use, and what the processor is called."""
 
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 _UNKNOWN_MEMORY = 4_000_000_000
+_UNITS = (
+    *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),  # x86
+    *("asimd", "asimddp", "i8mm", "bf16", "sve"),  # ARM
+)
+"""Of the processor's units those that change how a network is computed, by the names that Linux gives them."""
 
 
 def usable_cores() -> int:
@@ -17,6 +23,15 @@ def free_memory() -> int:
     """Bytes that this process may still use: of the machine, or of its control group where that has less."""
     limits = [limit for limit in (_machine_memory(), _group_memory()) if limit is not None]
     return min(limits, default=_UNKNOWN_MEMORY)
+
+
+def processor() -> str:
+    """`AMD EPYC (x86_64: avx2 avx512f avx512_vnni)`: its name, the machine and, on Linux, the units that networks use."""
+    fields = _fields(Path("/proc/cpuinfo"))
+    name = fields.get("model name") or platform.processor() or "processor of unknown name"
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    units = " ".join(unit for unit in _UNITS if unit in flags)
+    return f"{name} ({platform.machine()}{': ' if units else ''}{units})"
 
 
 def _machine_memory() -> int | None:
@@ -48,3 +63,13 @@ def _group_memory() -> int | None:
     except (OSError, ValueError):
         return None
     return None if maximum == "max" else max(0, int(maximum) - usage + cached)
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """What Linux says of the first processor; empty elsewhere."""
+    try:
+        first = path.read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, colon, value in lines if colon}

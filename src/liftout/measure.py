@@ -25,7 +25,8 @@ from liftout.engines import Float32, Network
 from liftout.engines.choice import choose, has_nvidia, installed, openvino_capabilities
 from liftout.engines.precision_check import PHOTOS, verdict
 from liftout.errors import LiftoutError, ModelMissing
-from liftout.models.resolve import REDUCED, ResolvedModel, is_path, locate
+from liftout.models.local import REDUCED, ResolvedModel, is_path
+from liftout.models.resolve import locate
 from liftout.options import EngineName, Precision, RunOptions
 
 PHOTO_SIZE = (1632, 1224)

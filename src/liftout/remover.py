@@ -23,8 +23,8 @@ from liftout.loaded import LoadedModels
 from liftout.loading import load
 from liftout.models.catalog import find
 from liftout.models.licence import consent
+from liftout.models.local import is_path
 from liftout.models.purposes import default_model
-from liftout.models.resolve import is_path
 from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
 
@@ -55,9 +55,11 @@ class Remover:
         """Load a model; fetch it first where it is not here.
 
         model: a name of the catalogue, a purpose (`best`, `people`, `products`, `anime`, `hair`, `fast`), or a path to the folder
-        of a pack; by default `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one. `spec` says which it is. engine, device, precision: `auto` or as `liftout doctor`
-        lists them. threads: of the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
-        accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
+        of a pack; by default `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one. `spec` says which it is.
+        engine: `auto`, `onnxruntime`, `openvino` or `torch`. device: `auto`, `cpu`, `cuda`, ... precision: `auto` or a number format of
+        `liftout.options.Precision`. threads: of the network; by default one for each core that the process may use. edges: `auto`,
+        `refined` or `plain`, see docs/edges.md. max_pixels: photos with more are refused.
+        accept_license: consent to the model's licence where it asks for that; it is remembered.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
         """
         self._open(
@@ -118,7 +120,7 @@ class Remover:
     def __call__(self, image: ImageInput, *, name: str | None = None) -> Cutout:
         """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
 
-        name: what messages call it. Raises InputError (unreadable, animated, too large), EngineError.
+        name: of the photo, for messages. Raises InputError (unreadable, animated, too large), EngineError.
         """
         return self._finished(self._predicted(self._prepared(image, name)))
 

@@ -18,7 +18,8 @@ from liftout.loading import can_convert, converter
 from liftout.models import cache, packs, verify
 from liftout.models import resolve as room
 from liftout.models.catalog import find
-from liftout.models.resolve import ResolvedModel, locate, presence
+from liftout.models.local import ResolvedModel, presence
+from liftout.models.resolve import locate
 
 
 def resolve(model: str, precision: str = "auto", **options: Any) -> ResolvedModel:

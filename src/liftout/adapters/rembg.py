@@ -21,7 +21,7 @@ from liftout.compose.smoothing import smoothed
 from liftout.cutout import Cutout
 from liftout.errors import UsageError
 from liftout.images import Photo, encode, format_of
-from liftout.images.levels import to_8_bit
+from liftout.images.channels import to_8_bit
 from liftout.options import DEFAULT_MODEL, Edges
 
 Levels = npt.NDArray[Any]

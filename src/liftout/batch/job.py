@@ -13,7 +13,8 @@ from liftout.compose.background import parse_blur, parse_colour
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError
 from liftout.images import FORMATS
-from liftout.models.resolve import is_path, locate
+from liftout.models.local import is_path
+from liftout.models.resolve import locate
 from liftout.options import ResultOptions, RunOptions
 from liftout.remedies import PYTHON, Terms
 

@@ -51,6 +51,7 @@ def run_locally(
 
     in_this_process: workers are threads; for storages that other processes cannot see.
     stopping: once it returns true, no further photo is started; photos in progress are finished.
+    prefetch: the plan. job: what is done with each photo. capacity: workers and their threads.
     Raises the error that kept a worker from loading the model.
     """
     with tempfile.TemporaryDirectory(prefix="liftout-batch-") as folder:

@@ -14,12 +14,12 @@ import click
 
 from liftout.cli import fetching, params
 from liftout.machine import usable_cores
-from liftout.models.resolve import is_purpose
+from liftout.models.purposes import is_purpose
 from liftout.options import RunOptions
 
 if TYPE_CHECKING:
     from liftout.measure import Figures
-    from liftout.models.resolve import ResolvedModel
+    from liftout.models.local import ResolvedModel
 
 _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB")
 

@@ -13,7 +13,7 @@ from liftout.cli.contact_sheet import LabelledPicture, draw
 from liftout.cli.terms import error_line
 from liftout.errors import EngineError, ModelUnavailable
 from liftout.images import decode
-from liftout.models.resolve import ResolvedModel
+from liftout.models.local import ResolvedModel
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover

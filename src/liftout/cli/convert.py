@@ -19,7 +19,7 @@ from liftout.progress import Progress
 
 if TYPE_CHECKING:
     from liftout.convert import Layout, PackPrecision
-    from liftout.models.resolve import ResolvedModel
+    from liftout.models.local import ResolvedModel
 
 _NEEDS_TORCH = (
     "needs PyTorch; run `pip install 'liftout[convert]'` (docs/precision.md says how to have it for the CPU alone)"
@@ -224,7 +224,7 @@ def _from_checkpoint(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path |
     lean: whether a graph that is there already will not do.
     """
     from liftout.loading import can_convert
-    from liftout.models.resolve import from_onnx
+    from liftout.models.local import from_onnx
 
     if checkpoint.suffix.lower() != ".onnx" or lean or _readable(spec):
         if can_convert() or not checkpoint.is_file():
@@ -244,7 +244,8 @@ def _from_cache_or_network(spec: ModelSpec, progress: Progress, *, lean: bool) -
     """
     from liftout.loading import can_convert
     from liftout.models.download import fetch
-    from liftout.models.resolve import from_onnx, locate
+    from liftout.models.local import from_onnx
+    from liftout.models.resolve import locate
 
     published = any(file.role == "onnx" and file.url for file in spec.files)  # what a user added keeps its graph
     readable = published and _readable(spec)
@@ -281,8 +282,8 @@ def _readable(spec: ModelSpec) -> bool:
 
     if not can_convert():
         return False
-    from liftout.convert.adopt import ADOPTABLE
+    from liftout.convert.from_onnx import READABLE
     from liftout.networks import ARCHITECTURES
 
     known = ARCHITECTURES.get(spec.architecture)
-    return known is not None and known.family in ADOPTABLE
+    return known is not None and known.family in READABLE

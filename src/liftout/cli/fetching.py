@@ -16,8 +16,9 @@ from liftout.errors import UsageError
 from liftout.loading import converter
 from liftout.models.catalog import all_models, find
 from liftout.models.licence import names
-from liftout.models.purposes import choose
-from liftout.models.resolve import ResolvedModel, is_purpose, resolve
+from liftout.models.local import ResolvedModel
+from liftout.models.purposes import choose, is_purpose
+from liftout.models.resolve import resolve
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.progress import Notify

@@ -170,7 +170,7 @@ def pull_models(
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def sources(names: tuple[str, ...], as_json: bool) -> None:
-    """Ask every source what can be reached from here, and say which models can be had."""
+    """Ask every source from here, and say which models can be downloaded."""
     from liftout.models.download import offline, sources_of
     from liftout.models.reach import place_of, survey
 
@@ -347,7 +347,8 @@ def verify_models(names: tuple[str, ...]) -> int:
 def _agrees(spec: ModelSpec, part: Part) -> str:
     """How a reduced pack does against the fp32 form that is here, measured now on the example photos; else what it recorded."""
     from liftout.models import packs
-    from liftout.models.resolve import REDUCED, from_pack, locate
+    from liftout.models.local import REDUCED, from_pack
+    from liftout.models.resolve import locate
 
     if not part.path.is_dir() or not (pack := packs.read(part.path)).manifest.agreement:
         return ""
@@ -409,7 +410,7 @@ def _allowed(spec: ModelSpec) -> bool:
 
 def here(spec: ModelSpec) -> str | None:
     """In which form the model is on this machine, or None."""
-    from liftout.models.resolve import presence
+    from liftout.models.local import presence
 
     return presence(spec)
 
@@ -458,7 +459,7 @@ def _file(spec: ModelSpec, file: FileSpec) -> list[tuple[str, str]]:
     fetched = ", here" if path_of(spec, file).is_file() else ""
     memory = f", {file.peak_bytes / 1e9:.1f} GB of memory to run" if file.peak_bytes else ""
     description = f"{file.name}, {megabytes(file.bytes)}, {pinned(spec, file)}{memory}{gated}{fetched}"
-    return [(file.role, description), *(("", address) for address in file.url), ("", file.note)]
+    return [(file.role, description), *(("", url) for url in file.url), ("", file.note)]
 
 
 def _commercial(spec: ModelSpec) -> str:

@@ -45,7 +45,11 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
     if field.name == "model":
         from liftout.models.purposes import default_model
 
-        settings |= {"help": MODEL_HELP, "default": functools.partial(default_model, DEFAULT_MODEL), "show_default": field.default}
+        settings |= {
+            "help": MODEL_HELP,
+            "default": functools.partial(default_model, DEFAULT_MODEL),
+            "show_default": field.default,
+        }
     if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
     if allowed is not None:

@@ -12,7 +12,8 @@ from liftout.cli import exit_status, fetching
 from liftout.cli.progress import shown
 from liftout.errors import LiftoutError, UsageError
 from liftout.loading import converter
-from liftout.models.resolve import Convert, LoadConverter, ResolvedModel, pull
+from liftout.models.local import ResolvedModel
+from liftout.models.resolve import Convert, LoadConverter, pull
 from liftout.models.spec import ModelSpec
 from liftout.progress import FETCH, Progress
 

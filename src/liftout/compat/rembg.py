@@ -35,7 +35,8 @@ from liftout.compat.rembg_downloads import take_downloaded
 from liftout.cutout import Cutout
 from liftout.errors import UnknownModel, UsageError
 from liftout.models.catalog import find
-from liftout.models.resolve import is_path, locate
+from liftout.models.local import is_path
+from liftout.models.resolve import locate
 from liftout.options import Edges, RunOptions
 from liftout.remedies import AddModel, ListModels
 from liftout.remover import Remover, models

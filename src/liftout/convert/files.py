@@ -15,8 +15,7 @@ from typing import BinaryIO
 import onnx
 from onnx import TensorProto
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import LeanNetwork
+from liftout.convert.graph import Float32Array, LeanNetwork
 from liftout.models.packs import NETWORK, WEIGHTS
 from liftout.progress import Progress
 

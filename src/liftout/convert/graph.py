@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from liftout.convert.arrays import Float32Array
-
+Float32Array = npt.NDArray[np.float32]
 OPSET = 20
 """Has `Gelu`, and `GridSample` and `Resize` as the graphs need them."""
 

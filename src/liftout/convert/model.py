@@ -14,8 +14,8 @@ import onnx
 from liftout import __version__
 from liftout.agreement import BARS, Agreement
 from liftout.convert import huggingface
-from liftout.convert.adopt import is_onnx, read_graph
 from liftout.convert.files import write_network, write_single_file
+from liftout.convert.from_onnx import is_onnx, read_graph
 from liftout.convert.graph import LeanNetwork
 from liftout.convert.memory import peak_bytes
 from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
@@ -25,7 +25,7 @@ from liftout.files import scratch_folder
 from liftout.models import packs
 from liftout.models.catalog import find
 from liftout.models.hashes import Expectation, Fingerprint
-from liftout.models.resolve import ResolvedModel
+from liftout.models.local import ResolvedModel
 from liftout.models.spec import ModelSpec
 from liftout.progress import Progress
 from liftout.remedies import UseOption
@@ -58,6 +58,7 @@ def convert_model(
     keeps its graph, only its precision or layout changes. size: (height, width) of the input, by default the catalogue's. batch:
     photos per run, or None for any number, which BiRefNet does not allow. precision: `fp16` stores weights in half, `int8` is
     calibrated on the photos in `calibrate`, by default on the examples. The output appears whole or not at all.
+    overwrite: whether an existing output is replaced.
     Raises ModelMissing where the model's architecture is not known, CheckpointUnreadable, CheckpointMismatch, BelowBar where the
     reduced network differs too much from fp32 (unless `keep_below_bar`, and then the manifest says so), UsageError where
     size or batch do not fit the architecture, OutputExists, OutputError.

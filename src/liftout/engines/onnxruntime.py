@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 import onnxruntime
 
-from liftout.engines import Float32, NetworkFile, is_out_of_memory
-from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.engines import Float32, NetworkFile
+from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError, is_out_of_memory
 from liftout.machine import usable_cores
 from liftout.options import RunOptions
 from liftout.remedies import PullModel, UseOption

@@ -29,8 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from liftout.engines import is_out_of_memory
-from liftout.errors import EngineError, InputError, OutOfMemory
+from liftout.errors import EngineError, InputError, OutOfMemory, is_out_of_memory
 from liftout.models.spec import InputSpec, OutputSpec
 from liftout.remedies import UseOption
 

@@ -11,7 +11,6 @@ from PIL import Image
 
 from liftout.errors import ImageUnreadable
 from liftout.images import colour
-from liftout.images.levels import to_8_bit
 
 UInt8 = npt.NDArray[np.uint8]
 UInt16 = npt.NDArray[np.uint16]
@@ -69,6 +68,18 @@ def channels_of(image: Image.Image, name: str) -> Channels:
     if image.mode in ("CMYK", "LAB"):
         return Channels(pixels=np.array(colour.image_to_srgb(image, icc)))
     return Channels(pixels=np.array(image.convert("RGB")))
+
+
+def to_8_bit(levels: npt.NDArray[Any]) -> UInt8:
+    """uint16 0..65535 to the nearest of 0..255, of which one is 257 steps; uint8 comes back as it is."""
+    if levels.dtype == np.uint8:
+        return levels
+    return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def to_16_bit(levels: npt.NDArray[Any]) -> UInt16:
+    """uint8 0..255 to 0..65535, exactly; uint16 comes back as it is."""
+    return levels if levels.dtype == np.uint16 else levels.astype(np.uint16) * np.uint16(257)
 
 
 def _from_grey(grey: npt.NDArray[Any], alpha: UInt8 | None, icc: bytes | None) -> Channels:

@@ -40,7 +40,10 @@ def image_from_lab(image: Image.Image) -> Image.Image:
 
 
 def from_srgb(pixels: UInt8, icc: bytes | None) -> UInt8:
-    """uint8 [H, W, 3] in the space of an ICC profile, from sRGB: the inverse of `to_srgb`, as far as the space reaches."""
+    """uint8 [H, W, 3] in the space of an ICC profile, from sRGB: the inverse of `to_srgb`, as far as the space reaches.
+
+    pixels: uint8 [H, W, 3], sRGB. icc: the profile; None, and one that cannot be used, mean sRGB.
+    """
     transform = _back_transform(icc) if icc else None
     if transform is None:
         return pixels

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from liftout.errors import OutputError, UnknownFormat
-from liftout.images.levels import to_8_bit
+from liftout.images.channels import to_8_bit
 from liftout.images.metadata import written_exif
 from liftout.images.png import encode_png
 from liftout.images.tiff import encode_tiff
@@ -76,6 +76,7 @@ def encode(
 
     pixels: uint8 or uint16 [H, W] grey, [H, W, 3] RGB or [H, W, 4] straight-alpha RGBA (not for JPEG); 16 bits become 8
     where the format holds no more. quality: 1..100. Raises OutputError where the format cannot hold the picture.
+    icc: profile of the pixels. exif, xmp: as `Photo` holds them. dpi: pixels per inch across and down.
     """
     height, width = pixels.shape[:2]
     exif = written_exif(exif, (height, width), dpi, holds_dpi=kind.dpi)

@@ -99,7 +99,10 @@ def written_exif(
 
 
 def without_location(exif: bytes | None, xmp: bytes | None) -> tuple[bytes | None, bytes | None]:
-    """EXIF and XMP that do not say where the photo was taken. What cannot be read is left out whole."""
+    """EXIF and XMP that do not say where the photo was taken. What cannot be read is left out whole.
+
+    exif: as `read_exif` gives it. xmp: a packet.
+    """
     if exif is not None:
         tags = Image.Exif()
         try:

@@ -43,6 +43,7 @@ def encode_png(
     """Bytes of a PNG file.
 
     pixels: uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4] (straight alpha). exif: with or without its `Exif` header.
+    icc, xmp: written as they are. dpi: pixels per inch across and down.
     Raises ValueError where a side is longer than PNG's 2**31 - 1.
     """
     planes = pixels[..., None] if pixels.ndim == 2 else pixels

@@ -74,7 +74,10 @@ def refine(alpha: UInt8, image: UInt8, *, cell: float) -> UInt8:
 
 
 def band_radius(height: int, width: int, cell: float) -> int:
-    """Pixels by which the band reaches beyond what is soft: strands that the network did not see at all lie there."""
+    """Pixels by which the band reaches beyond what is soft: strands that the network did not see at all lie there.
+
+    height, width: of the photo. cell: as for `refine`.
+    """
     return int(min(80, max(2, round(1.5 * cell), round(0.006 * max(height, width)))))
 
 

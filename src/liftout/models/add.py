@@ -21,7 +21,7 @@ from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
 from liftout.models.licence import stated
-from liftout.models.resolve import NetworkFile
+from liftout.models.local import NetworkFile
 from liftout.models.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
 from liftout.models.stored import stored_precision
 from liftout.remedies import UseOption

@@ -183,11 +183,11 @@ def _bring(
     from liftout.models import packages
     from liftout.models.transfer import client, transfer
 
-    address = place.address
-    if address is None:
+    url = place.url
+    if url is None:
         return packages.bring(place, partial, expected, progress=progress)
     with client(patience) as http:
-        return transfer(http, address, partial, expected, format=file.format, patience=patience, progress=progress)
+        return transfer(http, url, partial, expected, format=file.format, patience=patience, progress=progress)
 
 
 def _take(

@@ -14,7 +14,7 @@ PUBLIC = "https://huggingface.co"
 
 
 def endpoint() -> str:
-    """Address of the hub: `HF_ENDPOINT`, or the public one."""
+    """URL of the hub: `HF_ENDPOINT`, or the public one."""
     return _setting("HF_ENDPOINT").rstrip("/") or PUBLIC
 
 
@@ -34,7 +34,10 @@ def token() -> str:
 
 
 def cached(repo: str, revision: str, path: str) -> Path | None:
-    """A file that the hub's library has fetched to this machine already; None where it has not."""
+    """A file that the hub's library has fetched to this machine already; None where it has not.
+
+    repo: OWNER/NAME. revision: branch, tag or commit. path: of the file in it.
+    """
     place = _setting("HF_HUB_CACHE") or _setting("HUGGINGFACE_HUB_CACHE")
     folder = (Path(place).expanduser() if place else _home() / "hub") / f"models--{repo.replace('/', '--')}"
     try:

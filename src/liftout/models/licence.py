@@ -72,6 +72,9 @@ def remembered(spec: ModelSpec) -> bool:
 
 
 def names(spec: ModelSpec, accepted: Collection[str]) -> bool:
-    """Whether the model or its licence is among these names, in any case."""
+    """Whether the model or its licence is among these names, in any case.
+
+    accepted: names of models or licences.
+    """
     own = {spec.name.lower(), spec.stored_as.lower(), spec.license.weights.lower()}
     return any(name.strip().lower() in own for name in accepted)

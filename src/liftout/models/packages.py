@@ -167,7 +167,7 @@ def _reason(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [re.sub(r"^(ERROR:|npm (ERR!|error))\s*", "", line) for line in lines if re.match(r"ERROR:|npm ", line)]
     reasons = [line for line in errors if line and "debug" not in line and "log of this run" not in line] or lines
-    return f"cannot be had: {(reasons[-1] if reasons else 'no reason was given')[:200]}"
+    return f"cannot be downloaded: {(reasons[-1] if reasons else 'no reason was given')[:200]}"
 
 
 @contextmanager

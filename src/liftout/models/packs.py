@@ -189,7 +189,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def describe(path: Path, name: str) -> PackFile:
-    """Size, sha256 and block hashes of a file."""
+    """Size, sha256 and block hashes of a file.
+
+    name: its path in the pack.
+    """
     whole, blocks, size = hashlib.sha256(), [], 0
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):

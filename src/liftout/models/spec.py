@@ -70,7 +70,7 @@ class FileSpec:
 
     role: Role
     url: tuple[str, ...] = ()
-    """The same bytes at each source, tried in this order: addresses, or the short forms of `liftout.models.sources`. None where
+    """The same bytes at each source, tried in this order: URLs, or the short forms of `liftout.models.sources`. None where
     the authors publish it nowhere that can be reached so: it then comes from `LIFTOUT_MIRROR` or by hand, and needs a `name`."""
     format: str = ""
     """`pth`, `safetensors`, `onnx`, ...; by default the suffix of the URL."""

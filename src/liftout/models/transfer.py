@@ -107,7 +107,7 @@ def _certificates(*_: str | None) -> ssl.SSLContext:
 
 def transfer(
     http: httpx.Client,
-    address: str,
+    url: str,
     partial: Path,
     expected: Expectation,
     *,
@@ -115,8 +115,10 @@ def transfer(
     patience: Patience,
     progress: Bytes,
 ) -> Fingerprint:
-    """Download the file at `address` into `partial`, resuming from what is there. Returns its hashes.
+    """Download the file at `url` into `partial`, resuming from what is there. Returns its hashes.
 
+    expected: size and hashes, as far as they are known. format: of the file, such as `onnx`: an error page is recognised by it. patience: timeouts
+    and number of attempts. progress: called with bytes so far and bytes in all.
     Raises Refused, WrongContent, DiskFull; after an interruption, `partial` stays for the next attempt.
     """
     fruitless, furthest, wait = 0, _size(partial), patience.first_wait
@@ -125,7 +127,7 @@ def transfer(
         attempts += 1
         resumed = _size(partial) > 0
         try:
-            fingerprint = _attempt(http, address, partial, expected, format=format, progress=progress)
+            fingerprint = _attempt(http, url, partial, expected, format=format, progress=progress)
             progress(fingerprint.bytes, fingerprint.bytes)
             return fingerprint
         except WrongContent:
@@ -151,10 +153,10 @@ def transfer(
             raise
 
 
-def probe(http: httpx.Client, address: str) -> None:
-    """Ask for one byte of the file at `address`. Raises Refused where it cannot be had."""
+def probe(http: httpx.Client, url: str) -> None:
+    """Ask for one byte of the file at `url`. Raises Refused where it cannot be downloaded."""
     try:
-        with _answer(http, address, {"Range": "bytes=0-0", "Accept-Encoding": "identity"}):
+        with _answer(http, url, {"Range": "bytes=0-0", "Accept-Encoding": "identity"}):
             return
     except _Broken as broken:
         raise Refused(str(broken)) from None
@@ -168,22 +170,22 @@ def discard(partial: Path) -> None:
 
 def _attempt(
     http: httpx.Client,
-    address: str,
+    url: str,
     partial: Path,
     expected: Expectation,
     *,
     format: str,  # noqa: A002
     progress: Bytes,
 ) -> Fingerprint:
-    start, headers = _resumption(partial, address, expected)
+    start, headers = _resumption(partial, url, expected)
     if expected.bytes is not None and start == expected.bytes and expected.pinned:
         return _judge(Fingerprint.of(partial, expected))
-    with _answer(http, address, headers) as response:
+    with _answer(http, url, headers) as response:
         if response.status_code == 416:
             return _beyond(response, partial, expected)
         first, total = _span(response, start, expected)
         _require_room(partial, total, first)
-        _remember(partial, address, response)
+        _remember(partial, url, response)
         fingerprint = Fingerprint.of(partial, expected, first=first) if first else Fingerprint(expected)
         with partial.open("r+b" if partial.exists() else "wb") as stream:
             stream.seek(first)
@@ -196,10 +198,10 @@ def _attempt(
     return _judge(fingerprint)
 
 
-def _resumption(partial: Path, address: str, expected: Expectation) -> tuple[int, dict[str, str]]:
+def _resumption(partial: Path, url: str, expected: Expectation) -> tuple[int, dict[str, str]]:
     """Bytes that need not be sent again, and the headers that ask for the rest.
 
-    A file of unknown hash goes on only from the same version at the same address: nothing later would notice a mixture.
+    A file of unknown hash goes on only from the same version at the same URL: nothing later would notice a mixture.
     """
     headers = {"Accept-Encoding": "identity"}
     start = _size(partial)
@@ -211,7 +213,7 @@ def _resumption(partial: Path, address: str, expected: Expectation) -> tuple[int
         origin = json.loads(_origin(partial).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         origin = {}
-    version = origin.get("version") if origin.get("address") == address else None
+    version = origin.get("version") if origin.get("address") == url else None
     if version:
         headers["If-Range"] = version
     elif not expected.pinned:
@@ -221,17 +223,17 @@ def _resumption(partial: Path, address: str, expected: Expectation) -> tuple[int
 
 
 @contextmanager
-def _answer(http: httpx.Client, address: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+def _answer(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
     """The answer behind all redirects: 200, 206 or 416. The token of the hub goes to the hub alone."""
     with _line_errors():
-        response = _follow(http, httpx.URL(address), headers)
+        response = _follow(http, httpx.URL(url), headers)
     try:
         status = response.status_code
         if status in _RETRIED:
             raise _Broken(f"answers {status} {response.reason_phrase}", wait=_retry_after(response))
         if status in (401, 403):
             token = "the account of HF_TOKEN may lack access" if hub.token() else "it may need HF_TOKEN"
-            asked_hub = address.startswith(hub.endpoint())
+            asked_hub = url.startswith(hub.endpoint())
             raise Refused(f"answers {status} {response.reason_phrase}" + (f"; {token}" if asked_hub else ""))
         if status not in (200, 206, 416):
             raise Refused(f"answers {status} {response.reason_phrase}")
@@ -381,10 +383,10 @@ def _require_room(partial: Path, total: int | None, first: int) -> None:
         )
 
 
-def _remember(partial: Path, address: str, response: httpx.Response) -> None:
+def _remember(partial: Path, url: str, response: httpx.Response) -> None:
     """Note which version is arriving. A weak ETag does not vouch for bytes."""
     version = response.headers.get("ETag", "")
-    fact = {"address": address, "version": "" if version.startswith("W/") else version}
+    fact = {"address": url, "version": "" if version.startswith("W/") else version}
     _origin(partial).write_text(json.dumps(fact), encoding="utf-8")
 
 

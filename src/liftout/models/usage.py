@@ -13,7 +13,7 @@ from liftout.errors import ModelFileCorrupt, ModelMissing
 from liftout.home import home
 from liftout.models import hash_cache, packs
 from liftout.models.catalog import all_models
-from liftout.models.resolve import presence
+from liftout.models.local import presence
 from liftout.models.spec import ModelSpec
 
 Kind = Literal["file", "pack", "unfinished", "other"]

@@ -22,7 +22,10 @@ class Part:
 
 
 def check(spec: ModelSpec, *, trust_stamp: bool = False) -> list[Part]:
-    """Everything of the model that is here, read and compared with its hashes."""
+    """Everything of the model that is here, read and compared with its hashes.
+
+    trust_stamp: whether files that are unchanged since they were last read whole are not read again.
+    """
     parts = []
     wrong: LiftoutError | None
     for folder in cache.packs_of(spec):

@@ -42,6 +42,7 @@ def load_network(
     """The network with these weights, float32, in evaluation mode.
 
     state: as `read_checkpoint` gives it. Tensors that need no cast are shared, not copied.
+    patch_order, sigmoid: as for `Architecture.build`.
     Raises CheckpointMismatch where names or shapes are not the architecture's.
     """
     known = ARCHITECTURES[architecture]

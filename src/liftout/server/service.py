@@ -22,9 +22,10 @@ from liftout.home import home
 from liftout.loaded import LoadedModels
 from liftout.models.cache import pack_folder
 from liftout.models.catalog import all_models, find
+from liftout.models.local import is_path, needs_pack, presence
 from liftout.models.packs import MANIFEST
-from liftout.models.purposes import choose
-from liftout.models.resolve import is_path, is_purpose, locate, needs_pack, presence
+from liftout.models.purposes import choose, is_purpose
+from liftout.models.resolve import locate
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover

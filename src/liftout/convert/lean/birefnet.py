@@ -21,8 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import Graph, Value, pieces
+from liftout.convert.graph import Float32Array, Graph, Value, pieces
 from liftout.convert.lean.pyramid import pyramid
 from liftout.convert.lean.swin import SwinWeights, swin
 from liftout.convert.weights import Weights, single

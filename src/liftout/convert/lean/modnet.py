@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import Graph, Value
+from liftout.convert.graph import Float32Array, Graph, Value
 from liftout.convert.weights import Weights, single
 from liftout.networks.modnet import STAGES, TAPS
 

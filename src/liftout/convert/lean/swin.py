@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import Graph, Value, pieces
+from liftout.convert.graph import Float32Array, Graph, Value, pieces
 from liftout.convert.weights import Weights, single
 from liftout.networks.swin import MASKED, SwinSize, relative_position_index
 

@@ -19,10 +19,10 @@ from liftout.convert.precision.half import write_half
 from liftout.convert.precision.int8 import write_int8
 from liftout.convert.precision.photos import NamedPhoto, Photos
 from liftout.engines import NetworkFile, open_network
+from liftout.machine import processor
 from liftout.models.packs import NETWORK
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
-from liftout.processor import processor
 from liftout.progress import Progress
 
 __all__ = ["Agreement", "Photos", "Reduced", "photos", "reduce_network", "report", "write_half", "write_int8"]

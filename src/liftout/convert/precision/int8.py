@@ -70,7 +70,10 @@ def write_int8(
     progress: Progress | None = None,
 ) -> dict[str, object]:
     """Write the int8 form of a network into `folder`. Returns facts for the manifest: what it was calibrated on, which layers
-    stayed in float."""
+    stayed in float.
+
+    source: the fp32 network. spec: its preprocessing. photos: to calibrate with. Raises NetworkRejected.
+    """
     with tempfile.TemporaryDirectory(dir=folder, prefix=".int8.") as name:
         work = Path(name)
         plain = folded(source, work)

@@ -38,7 +38,7 @@ def lines(agreement: Mapping[str, Any]) -> list[str]:
     if in_float := agreement.get("layers_in_float"):
         report.append(f"  {len(in_float)} of {agreement['layers']} layers stay in float, by measurement")
     if agreement.get("below_bar"):
-        report.append("  BELOW ITS BAR: kept because of --force")
+        report.append("  BELOW ITS BAR: kept because it was forced")
     return report
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from liftout.networks.architectures import Architecture
 
-ADOPTABLE = frozenset({"u2net", "isnet"})
+READABLE = frozenset({"u2net", "isnet"})
 """Families whose graphs can be read back."""
 
 _EPSILON = 1e-5
@@ -50,7 +50,7 @@ def read_graph(path: Path, architecture: str) -> dict[str, Tensor]:
     from liftout.networks import ARCHITECTURES
 
     known = ARCHITECTURES[architecture]
-    if known.family not in ADOPTABLE:
+    if known.family not in READABLE:
         raise CheckpointUnreadable(
             f"weights of architecture {architecture} cannot be read back from an ONNX graph",
             subject=path,
