@@ -37,8 +37,9 @@ from benchmarks.pages import write_part
 from liftout import Remover, find
 from liftout.agreement import measure
 from liftout.convert import convert_model
-from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.engines import NetworkFile, open_network
 from liftout.models import packs
+from liftout.options import RunOptions
 from liftout.processor import processor
 from training.scores import score, summarise
 
@@ -140,7 +141,7 @@ class Remembering:
     def __init__(self, folder: Path) -> None:
         pack = packs.read(folder)
         file = NetworkFile(name=pack.spec.name, path=pack.network, size=pack.spec.input.size)
-        self._network = open_network(file, engine="onnxruntime", options=EngineOptions(precision="fp32"))
+        self._network = open_network(file, RunOptions(engine="onnxruntime", precision="fp32"))
         self._said: dict[bytes, Any] = {}
 
     def run(self, tensor: Any) -> Any:
