@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is imported, here and in the processes that tests start: its threads wait for each other without using a core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 KEPT = ("LIFTOUT_TEST_WEIGHTS",)

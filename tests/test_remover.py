@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import threading
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from PIL import Image
 
 from liftout import Remover, remove
 from liftout.engines import run_once
-from liftout.errors import ImageUnreadable, ModelMissing, UnknownModel, UsageError
+from liftout.errors import ImageTooLarge, ImageUnreadable, ModelMissing, UnknownModel, UsageError
 from liftout.models.add import add_onnx
+from liftout.options import RunOptions
 
 
 @pytest.fixture
@@ -65,9 +67,10 @@ def test_u2netp_reaches_its_published_figures_on_ecssd(u2netp: str, shared: Path
     assert max_f >= 0.952
 
 
-def test_the_pocket_model_is_a_real_model(shared: Path) -> None:
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
+def test_the_pocket_model_is_a_real_model(shared: Path, every: int) -> None:
     folder = shared / "data/eval/ecssd"
-    mae, max_f = figures("pocket", folder, sorted((folder / "images").glob("*.jpg")))
+    mae, max_f = figures("pocket", folder, sorted((folder / "images").glob("*.jpg"))[::every])
     assert mae <= 0.12
     assert max_f >= 0.80
 
@@ -133,6 +136,19 @@ def test_map_puts_an_error_in_the_place_of_a_bad_photo(examples: Path, tmp_path:
 def test_a_misspelt_model_is_answered_with_the_right_name() -> None:
     with pytest.raises(UnknownModel, match=r"did you mean .u2netp.\?"):
         Remover("u2-netp")
+
+
+def test_a_remover_is_pickled_as_its_options(examples: Path) -> None:
+    photo = examples / "cat.jpg"
+    with Remover(edges="plain", threads=1) as remover, pickle.loads(pickle.dumps(remover)) as again:  # noqa: S301
+        assert again.spec == remover.spec
+        assert np.array_equal(again(photo).rgba, remover(photo).rgba)
+        with pytest.raises(ImageTooLarge):
+            pickle.loads(pickle.dumps(remover.with_options(RunOptions(max_pixels=100))))(photo)  # noqa: S301
+        own = Remover.from_network(remover.spec, remover._network)
+        for mine in (own, own.with_edges("plain")):
+            with pytest.raises(UsageError, match="cannot be pickled; make one in the other process"):
+                pickle.dumps(mine)
 
 
 def test_wrong_options_are_named() -> None:

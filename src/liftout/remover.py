@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 from liftout import graphs, matting
 from liftout.cutout import Cutout
 from liftout.engines import Network
-from liftout.errors import InputError
+from liftout.errors import InputError, UsageError
 from liftout.images import ImageInput, Photo, decode
 from liftout.loaded import LoadedModels
 from liftout.loading import load
@@ -92,6 +91,7 @@ class Remover:
         """
         remover = cls.__new__(cls)
         remover._take(spec, network, RunOptions(model=spec.name, edges=edges, max_pixels=max_pixels))
+        remover._reloads = False
         return remover
 
     def _open(self, options: RunOptions, *, accept_license: bool) -> None:
@@ -101,6 +101,7 @@ class Remover:
     def _take(self, spec: ModelSpec, network: Network, options: RunOptions) -> None:
         _check_edges(options)
         self.spec, self._network, self._options = spec, network, options
+        self._reloads = True
 
     @property
     def engine(self) -> str:
@@ -167,9 +168,9 @@ class Remover:
     def with_options(self, options: RunOptions) -> Self:
         """The same loaded model with the edges and the limit on pixels of other options; both share one network, and closing one
         closes both. Raises ExtraMissing."""
-        _check_edges(options)
-        other = copy.copy(self)
-        other._options = options
+        other = type(self).__new__(type(self))
+        other._take(self.spec, self._network, options)
+        other._reloads = self._reloads
         return other
 
     def close(self) -> None:
@@ -181,6 +182,16 @@ class Remover:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Callable[[RunOptions], Self], tuple[RunOptions]]:
+        """For pickle: its options; the model is loaded again where it is read."""
+        if not self._reloads:
+            raise UsageError(
+                "a Remover of a network of your own cannot be pickled",
+                subject=self.spec.name,
+                remedy="make one in the other process",
+            )
+        return type(self).from_options, (self._options,)
 
     def _prepared(self, image: ImageInput, name: str | None) -> _Prepared:
         photo = decode(image, max_pixels=self._options.max_pixels, name=name)

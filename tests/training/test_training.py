@@ -49,6 +49,17 @@ def _finish(run: subprocess.Popen[str]) -> str:
     return output
 
 
+def test_a_run_that_was_stopped_continues_to_the_same_weights(runs: Path, tmp_path: Path) -> None:
+    recipe = Recipe(part="depth", photos=4, batch=2, rate=1e-3, warm_up=1)
+    targets, features = open_targets(runs / "photos", runs / "teacher"), open_features(runs / "features")
+    Run(recipe, tmp_path / "whole", targets, features).train()
+    Run(recipe, tmp_path / "broken", targets, features).train(until=1)
+    Run(recipe, tmp_path / "broken", targets, features).train()
+    ours, theirs = (load_run(tmp_path / name).state_dict() for name in ("whole", "broken"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.long
 def test_a_killed_run_continues_to_the_same_weights(runs: Path, tmp_path: Path) -> None:
     recipe = RECIPE.format(part="depth", photos=10)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -69,7 +80,9 @@ def test_a_killed_run_continues_to_the_same_weights(runs: Path, tmp_path: Path) 
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.parametrize("part", ["depth", "fine", "whole"])
+@pytest.mark.parametrize(
+    "part", ["depth", pytest.param("fine", marks=pytest.mark.long), pytest.param("whole", marks=pytest.mark.long)]
+)
 def test_a_part_is_learnt_and_the_rest_stays(part: str, runs: Path, tmp_path: Path) -> None:
     recipe = Recipe(part=part, photos=4, batch=2, rate=1e-3, warm_up=1)
     features = open_features(runs / "features") if part == "depth" else None
@@ -96,6 +109,7 @@ def test_what_measures_and_what_is_kept_is_never_trained_on(runs: Path) -> None:
     assert not {targets.photos.names[row] for row in order_of(targets.photos)} & excluded()
     trained = {name for kind in set(targets.kinds.values()) for name in targets.training(kind)}
     assert trained
+    assert targets.choosing
     assert not trained & set(targets.choosing)
     assert all(serves_for_choosing(name) for name in targets.choosing)
 
@@ -140,12 +154,12 @@ def test_interrupted_features_are_completed(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "features", folder)
     whole = open_features(folder)
     facts = (folder / "features.json").read_text()
-    (folder / "features.json").write_text(facts.replace('"complete": 60', '"complete": 59'))
+    (folder / "features.json").write_text(facts.replace('"complete": 30', '"complete": 29'))
     values = np.load(folder / "features.npy", mmap_mode="r+")
-    expected = np.array(values[59])
-    values[59] = 0
+    expected = np.array(values[29])
+    values[29] = 0
     from training.features import U2NETP, FeatureWriter
     from training.photos import open_photos
 
     FeatureWriter(open_photos(runs / "photos"), whole.names, folder, U2NETP, threads=1).run()
-    assert np.array_equal(np.load(folder / "features.npy", mmap_mode="r")[59], expected)
+    assert np.array_equal(np.load(folder / "features.npy", mmap_mode="r")[29], expected)

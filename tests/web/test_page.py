@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import json
 import os
 import re
 import shutil
@@ -121,11 +122,12 @@ class Page:
 
 @pytest.fixture
 def opened(browser: Any, place: Path) -> Iterator[Callable[..., Page]]:
-    """Open the page in a profile of its own."""
+    """Open the page in a profile of its own. Without motion, which costs more here than the networks: there is no graphics card."""
     held: list[Any] = []
 
     def open_(address: str, **settings: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **settings})
+        usual = {"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce"}
+        context = browser.new_context(**{**usual, **settings})
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         held.append(context)
         return Page(context.new_page(), address)
@@ -282,8 +284,17 @@ def test_brushes_erase_and_restore_with_undo(page: Page, examples: Path, tmp_pat
     page.renewed(before)
 
 
-def test_the_slider_and_the_zoom_work_by_mouse_and_keys(page: Page, examples: Path) -> None:
-    page.cut(examples / "cat.jpg")
+def test_the_slider_and_the_zoom_work_by_mouse_and_keys(
+    opened: Callable[..., Page], place: Path, examples: Path
+) -> None:
+    with hosting(place) as host:
+        page = opened(host.address, reduced_motion="no-preference")
+        page.cut(examples / "cat.jpg")
+        slide_and_zoom(page)
+        assert not page.errors
+
+
+def slide_and_zoom(page: Page) -> None:
     page.page.wait_for_timeout(1000)  # the wipe
     slider = page.page.locator("#split")
     assert slider.get_attribute("aria-valuenow") == "0"
@@ -490,21 +501,22 @@ def test_no_message_lacks_chinese() -> None:
     assert words["en"] | static == words["zh"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(opened: Callable[..., Page], place: Path, examples: Path, scheme: str) -> None:
+def test_axe_finds_nothing_serious_in_light_and_dark(opened: Callable[..., Page], place: Path, examples: Path) -> None:
     if not AXE.is_file():
         pytest.skip("needs axe-core: npm ci in web/")
 
     def check(page: Page, what: str) -> None:
-        found = page.page.evaluate(
-            """async () => (await axe.run(document)).violations
-              .filter(({ impact }) => impact === "serious" || impact === "critical")
-              .map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])])"""
-        )
-        assert found == [], what
+        for scheme in ("light", "dark"):
+            page.page.emulate_media(color_scheme=scheme)
+            found = page.page.evaluate(
+                """async () => (await axe.run(document)).violations
+                  .filter(({ impact }) => impact === "serious" || impact === "critical")
+                  .map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])])"""
+            )
+            assert found == [], f"{what}, {scheme}"
 
     with hosting(place) as host:
-        page = opened(host.address, color_scheme=scheme, reduced_motion="reduce")
+        page = opened(host.address)
         page.page.add_script_tag(path=str(AXE))
         check(page, "empty")
         page.cut(examples / "cat.jpg")
@@ -520,32 +532,45 @@ def test_axe_finds_nothing_serious(opened: Callable[..., Page], place: Path, exa
 
 
 def test_nothing_jumps_and_nothing_blocks_while_a_photo_runs(
-    opened: Callable[..., Page], place: Path, examples: Path
+    browser: Any, opened: Callable[..., Page], place: Path, examples: Path
 ) -> None:
     with hosting(place) as host:
-        page = opened(host.address)
+        page = opened(host.address, reduced_motion="no-preference")
         page.page.evaluate(
             """() => {
-              window.seen = { shift: 0, tasks: [] };
+              window.shift = 0;
               new PerformanceObserver((list) => {
-                for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shift += entry.value;
+                for (const entry of list.getEntries()) if (!entry.hadRecentInput) shift += entry.value;
               }).observe({ type: "layout-shift", buffered: true });
-              new PerformanceObserver((list) => {
-                for (const { duration } of list.getEntries()) seen.tasks.push(Math.round(duration));
-              }).observe({ type: "longtask" });
             }"""
         )
+        browser.start_tracing(page=page.page, categories=["disabled-by-default-devtools.timeline", "__metadata"])
         page.cut(examples / "astronaut.jpg")
         page.page.wait_for_timeout(1000)
-        seen = page.page.evaluate("seen")
-        assert seen["shift"] < 0.01
-        # three times the bar: the processor is shared with other tests
-        assert max(seen["tasks"], default=0) <= 3 * LONGEST_TASK_MS, seen["tasks"]
+        tasks = main_thread_tasks(json.loads(browser.stop_tracing()))
+        assert page.page.evaluate("shift") < 0.01
+        assert len(tasks) > 10
+        assert max(tasks) <= LONGEST_TASK_MS, sorted(tasks)[-10:]
         fetched = page.page.evaluate("performance.getEntriesByType('paint').map(({ startTime }) => startTime)")
         runtime = page.page.evaluate(
             "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/ort/')).map(({ startTime }) => startTime)"
         )
         assert all(start > min(fetched) for start in runtime)
+
+
+def main_thread_tasks(trace: dict[str, Any]) -> list[float]:
+    """Milliseconds of processor time of every task of the page's own thread; a clock would count other programs too."""
+    events = trace["traceEvents"]
+    threads = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    return [
+        event["tdur"] / 1000
+        for event in events
+        if event["name"] == "RunTask" and (event["pid"], event["tid"]) in threads and "tdur" in event
+    ]
 
 
 def test_it_works_under_the_policy_of_the_server(opened: Callable[..., Page], place: Path, examples: Path) -> None:
