@@ -21,8 +21,7 @@ import liftout
 from liftout.convert.graph import Graph, Value
 from liftout.models import packs
 from liftout.models.catalog import find
-from training.features import U2NETP
-from training.network import SIDES, SIZE, PocketNetwork, Stage, Unit, from_u2netp
+from training.network import SIDES, SIZE, U2NETP, PocketNetwork, Stage, Unit, from_u2netp
 from training.photos import RUNS
 from training.train import load_run
 
@@ -94,14 +93,16 @@ def _stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
 
 def _unit(graph: Graph, x: Value, unit: nn.Module) -> Value:
     assert isinstance(unit, Unit)
-    return graph.relu(_conv(graph, x, unit))
+    weight, bias = (values.contiguous().numpy() for values in unit.folded())
+    (padding, _), (dilation, _) = unit.conv.padding, unit.conv.dilation
+    return graph.relu(graph.conv(x, weight, bias, padding=int(padding), dilation=dilation))
 
 
 def _conv(graph: Graph, x: Value, layer: nn.Module) -> Value:
     assert isinstance(layer, nn.Conv2d)
     assert layer.bias is not None
     weight, bias = (parameter.detach().contiguous().numpy() for parameter in (layer.weight, layer.bias))
-    return graph.conv(x, weight, bias, padding=int(layer.padding[0]), dilation=layer.dilation[0])
+    return graph.conv(x, weight, bias, padding=int(layer.padding[0]))
 
 
 def _joined(graph: Graph, coarse: Value, skip: Value) -> Value:
