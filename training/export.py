@@ -109,6 +109,17 @@ def _joined(graph: Graph, coarse: Value, skip: Value) -> Value:
     return graph.concat([graph.resize(coarse, (skip.shape[2], skip.shape[3]), align_corners=False), skip], axis=1)
 
 
+def sharpen(network: PocketNetwork, gain: float, shift: float) -> PocketNetwork:
+    """Multiply the logits by `gain` and add `shift`, in the layers that give them."""
+    with torch.no_grad():
+        for side in (network.fine.side2, network.depth.get_submodule(f"side{SIDES[0]}")):
+            for values in side.parameters():
+                values.mul_(gain)
+        assert network.fine.side2.bias is not None
+        network.fine.side2.bias.add_(shift)
+    return network
+
+
 def store_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with its larger float32 weights stored as int8, a scale per output channel, and multiplied out at load; every
     engine computes such nodes once, since all that they read is constant."""
@@ -160,15 +171,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", help="name of the run, a folder in runs/")
     parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--gain", type=float, default=1.0, help="factor of the logits")
+    parser.add_argument("--shift", type=float, default=0.0, help="added to the logits")
     parser.add_argument("-o", "--output", type=Path, help="write this .onnx file, not the pack inside the package")
     options = parser.parse_args()
     source = options.runs / options.run / "checkpoint.pt" if options.run else U2NETP
     network = load_run(source.parent) if options.run else from_u2netp(U2NETP)
-    model = store_as_bytes(to_onnx(network))
+    model = store_as_bytes(to_onnx(sharpen(network, options.gain, options.shift)))
     if options.output:
         write(model, options.output)
     else:
-        made_from = {"file": f"training run {options.run}" if options.run else U2NETP.name}
+        logits = (
+            "" if (options.gain, options.shift) == (1, 0) else f", logits times {options.gain} plus {options.shift}"
+        )
+        made_from = {"file": f"training run {options.run}{logits}" if options.run else U2NETP.name}
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
         write_pack(model, PACK, {**made_from, "sha256": digest, "torch": torch.__version__})
     path = options.output or SHIPPED

@@ -27,8 +27,6 @@ DEPTHS = {1: 7, 2: 6, 3: 5, 4: 4, 5: 4, 6: 4}
 """Levels of each stage; a decoder stage is as deep as its encoder stage."""
 DILATED = (5, 6)
 """Stages whose levels keep their size and widen the kernels instead."""
-MOMENTUM = 0.02
-"""Share of a batch in the running statistics of the norms."""
 WIDTHS = {3: 16, 4: 16, 5: 16, 6: 16}
 """Channels in the middle of the stages at depth, as U2NetP has them; a recipe may make them wider."""
 SIDES = (3, 4, 5, 6)
@@ -49,10 +47,11 @@ class Unit(nn.Module):
 
     def add_norm(self, mean: Tensor, variance: Tensor) -> None:
         """Split the convolution into one with weights of the usual size and a batch norm that undoes the difference, so that a step of
-        the optimizer means the same in every layer. mean, variance: float32 [outputs], of what the convolution gives now."""
+        the optimizer means the same in every layer. Its statistics stay as they are: those of a batch of eight are far from them, and the
+        network would first have to learn to live with that. mean, variance: float32 [outputs], of what the convolution gives now."""
         weight, bias = self.conv.weight, self.conv.bias
         assert bias is not None
-        norm = nn.BatchNorm2d(len(mean), momentum=MOMENTUM)
+        norm = nn.BatchNorm2d(len(mean))
         with torch.no_grad():
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.copy_(mean)
@@ -63,7 +62,7 @@ class Unit(nn.Module):
             norm.running_var.copy_((variance + norm.eps) * scale.square() - norm.eps)  # type: ignore[union-attr]
             bias.zero_()
             bias.requires_grad_(False)
-        self.norm = norm.train(self.training)
+        self.norm = norm.eval()
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of one convolution that computes the same without the norm."""

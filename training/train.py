@@ -213,8 +213,6 @@ class Run:
     def _one_step(self) -> float:
         rate = self.recipe.rate_at(self.step)
         self.optimizer.param_groups[0]["lr"] = rate
-        for part in self.learnt:
-            part.train()
         loss = self._loss(self.examples.draw(self.step))
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -236,7 +234,7 @@ class Run:
             else:
                 fine, coarse = self.network.logits(batch.photos)
         loss = self._depth_loss({number: logits.float() for number, logits in coarse.items()}, batch.alphas)
-        return loss if self.recipe.part == "depth" else loss + mask_loss(fine.float(), batch.alphas)
+        return loss if self.recipe.part == "depth" else loss + mask_loss(fine.float() / 2, batch.alphas)
 
     @staticmethod
     def _depth_loss(logits: dict[int, Tensor], alphas: Tensor) -> Tensor:

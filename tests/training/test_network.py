@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from liftout.networks.u2net import SMALL_WIDTHS, U2Net, nested_u
-from training.export import store_as_bytes, to_onnx, write
+from training.export import sharpen, store_as_bytes, to_onnx, write
 from training.network import U2NETP, WIDTHS, PocketNetwork, add_norms, enlarge, from_u2netp
 
 OPERATORS = {"Conv", "Relu", "Add", "Resize", "Sigmoid", "Cast", "Mul", "Concat", "MaxPool"}
@@ -93,6 +93,13 @@ def test_the_graph_computes_what_torch_does(network: PocketNetwork, photos: torc
         logits, _ = network.logits(photos[:1])
         expected = torch.sigmoid(functional.interpolate(logits, scale_factor=2.0, mode="bilinear"))
     assert np.abs(_run(model, photos[:1].numpy()) - expected.numpy()).max() < 1e-4
+
+
+def test_gain_and_shift_act_on_the_logits(photos: torch.Tensor) -> None:
+    with torch.no_grad():
+        before = from_u2netp(U2NETP).logits(photos)[0]
+        after = sharpen(from_u2netp(U2NETP), 0.5, 0.25).logits(photos)[0]
+    assert torch.allclose(after, before / 2 + 0.25, atol=1e-3)
 
 
 def test_stored_as_bytes_it_is_a_quarter_of_the_size_and_computes_nearly_the_same(
