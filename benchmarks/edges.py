@@ -160,10 +160,11 @@ def predictions(data: Path) -> list[np.ndarray]:
     from liftout import graphs
     from liftout.engines import NetworkFile, open_network
     from liftout.models.catalog import find
+    from liftout.options import RunOptions
 
     spec = find("u2netp")
     file = NetworkFile(name="u2netp", path=data / "weights" / "u2netp.onnx", size=spec.input.size, output=0)
-    network = open_network(file, engine="onnxruntime")
+    network = open_network(file, RunOptions(engine="onnxruntime"))
     found = []
     for _, photo, _, _ in photos(data):
         tensor, _ = graphs.prepare(photo, spec.input)

@@ -53,10 +53,11 @@ BAR = 1e-4
 RUN = """
 import json, statistics, sys, time
 import numpy as np
+from liftout.options import RunOptions
 from liftout.models.catalog import find
 from liftout.engines import open_network
 from liftout.models.resolve import locate
-network = open_network(locate(sys.argv[1]).file, engine="onnxruntime")
+network = open_network(locate(sys.argv[1]).file, RunOptions(engine="onnxruntime"))
 tensor = np.load(sys.argv[2])
 network.run(tensor)
 seconds = []

@@ -23,8 +23,9 @@ from PIL import Image, ImageOps
 from benchmarks.pages import write_part
 from benchmarks.peers import REMBG, python_of
 from liftout import graphs
-from liftout.engines import EngineOptions, Network, NetworkFile, open_network
+from liftout.engines import Network, NetworkFile, open_network
 from liftout.models.catalog import find
+from liftout.options import RunOptions
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -55,7 +56,7 @@ def main() -> int:
     asked = parser.parse_args()
     examples = sorted((ROOT / "examples").glob("*.jpg"))
     photos = sorted((DATA / "eval" / "ecssd" / "images").glob("*.jpg"))
-    network = open_network(NETWORK, options=EngineOptions(device="cpu", precision="fp32"))
+    network = open_network(NETWORK, RunOptions(device="cpu", precision="fp32"))
     exact = is_rembgs(examples, [alphas(path, network)[0] for path in examples])
     agreements: dict[str, list[tuple[float, float]]] = {}
     for number, path in enumerate(photos, start=1):

@@ -29,7 +29,7 @@ from liftout.errors import LiftoutError, ModelUnavailable
 from liftout.images import decode
 from liftout.loading import converter
 from liftout.models.catalog import find
-from liftout.models.download import addresses, fetch
+from liftout.models.download import fetch, sources_of
 from liftout.models.resolve import ResolvedModel, from_onnx, resolve
 from liftout.models.spec import ModelSpec
 from liftout.progress import Progress
@@ -79,7 +79,7 @@ def check(spec: ModelSpec, fixtures: Path, progress: Progress) -> bool:
     file = next((item for item in spec.files if item.role == "onnx"), None)
     if file is None:
         raise ModelUnavailable(f"{spec.name} has no published ONNX file to compare with")
-    checkpoints = [item for item in spec.files if item.role == "checkpoint" and addresses(spec, item)]
+    checkpoints = [item for item in spec.files if item.role == "checkpoint" and sources_of(spec, item)]
     # Before the published file is here, which would be found instead of a conversion.
     load_converter = converter()
     made = None

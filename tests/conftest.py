@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+KEPT = ("LIFTOUT_TEST_WEIGHTS",)
+"""Settings that are for the tests themselves."""
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test has an empty LIFTOUT_HOME, no network, and no settings from the person who runs it."""
     home = tmp_path / "home"
+    for name in list(os.environ):
+        if name.startswith(("LIFTOUT_", "HF_", "HUGGINGFACE_")) and name not in KEPT:
+            monkeypatch.delenv(name)
     monkeypatch.setenv("LIFTOUT_HOME", str(home))
-    for name in ("LIFTOUT_CATALOG", "LIFTOUT_MIRROR", "LIFTOUT_ACCEPT_LICENSE", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("LIFTOUT_OFFLINE", "1")
     return home
 

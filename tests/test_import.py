@@ -30,6 +30,7 @@ def test_the_room_of_models_imports_only_what_lies_below_it() -> None:
     below = (
         "liftout.models",
         "liftout.errors",
+        "liftout.remedies",
         "liftout.files",
         "liftout.home",
         "liftout.progress",

@@ -28,7 +28,11 @@ from typing import Any
 from liftout import options
 
 TARGET = Path(__file__).parent / "src" / "options.json"
-LIMITS = {"maxPixels": options.DEFAULT_MAX_PIXELS, "longestSide": options.LONGEST_SIDE}
+LIMITS = {
+    "maxPixels": options.DEFAULT_MAX_PIXELS,
+    "longestSide": options.LONGEST_SIDE,
+    "largestRatio": options.LARGEST_RATIO,
+}
 TYPES = {bool: "boolean", int: "integer", float: "number"}
 
 

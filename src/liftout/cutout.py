@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, cast, get_args, overload
+from typing import IO, Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,15 @@ from liftout import graphs
 from liftout.compose import background as backgrounds
 from liftout.compose.background import Background, Scene
 from liftout.compose.blend import blend, over_layer
-from liftout.compose.canvas import placement
+from liftout.compose.canvas import check_margin, on_canvas
 from liftout.compose.feather import feathered, spread_colours
 from liftout.compose.foreground import EstimatedForeground, Foreground, with_alpha
-from liftout.compose.geometry import Box, part, resized, resized_alpha, resized_colours
+from liftout.compose.geometry import Box, part, part_of_photo, resized_alpha, resized_colours, resized_photo
 from liftout.compose.holes import fill_holes
-from liftout.compose.shadow import Shadow, cast_shadow, default_lengths
+from liftout.compose.shadow import Shadow, cast_shadow, shadow_of
 from liftout.compose.subjects import largest_subject, subject_box
 from liftout.errors import UsageError
-from liftout.files import write_whole
+from liftout.files import write_to_stream, write_whole
 from liftout.images import Photo, encode, format_of
 from liftout.images.levels import to_8_bit, to_16_bit
 from liftout.images.metadata import without_location
@@ -139,13 +139,17 @@ class Cutout:
         What was empty and is subject now shows the photo's own colours. Raises UsageError for another shape or type.
         """
         if alpha.dtype != np.uint8 or alpha.shape != self.alpha.shape:
-            raise UsageError(f"alpha is {alpha.dtype} {list(alpha.shape)}; it must be uint8 {list(self.alpha.shape)}")
+            raise UsageError(
+                f"is {alpha.dtype} {list(alpha.shape)}",
+                field="alpha",
+                remedy=f"it must be uint8 {list(self.alpha.shape)}",
+            )
         return self._derived(alpha=alpha, colours=self._colours_with_photo(self.alpha == 0))
 
     def threshold(self, level: int) -> Cutout:
         """Opaque from alpha `level` (1..255) up, empty below: a hard edge."""
         if not 1 <= level <= 255:
-            raise UsageError(f"threshold is {level}; it must be an alpha from 1 to 255")
+            raise UsageError(f"is {level}", field="threshold", remedy="it must be an alpha from 1 to 255")
         return self._derived(alpha=np.where(self.alpha >= level, 255, 0).astype(np.uint8))
 
     def largest(self) -> Cutout:
@@ -160,7 +164,7 @@ class Cutout:
     def feather(self, radius: float) -> Cutout:
         """A softer edge: alpha blurred by a Gaussian of `radius` pixels, over the subject's own colours."""
         if not 0 <= radius <= 10_000:
-            raise UsageError(f"feather is {radius}; it must be a radius of 0 or more pixels")
+            raise UsageError(f"is {radius}", field="feather", remedy="it must be a radius of 0 or more pixels")
         if radius == 0:
             return self
         foreground, alpha = self._foreground, self.alpha
@@ -181,20 +185,7 @@ class Cutout:
         opacity: 0..1. offset: pixels to the right and down; blur: standard deviation in pixels; by default both follow from
         the subject's size. colour: sRGB. `crop` and `canvas` make room for it.
         """
-        if not 0 <= opacity <= 1:
-            raise UsageError(f"shadow: opacity is {opacity}; it must be from 0 to 1")
-        if blur is not None and not 0 <= blur <= 10_000:
-            raise UsageError(f"shadow: blur is {blur}; it must be 0 or more pixels")
-        parsed = backgrounds.parse_colour(colour) if isinstance(colour, str) else colour
-        if parsed is None:
-            raise UsageError(f"shadow: `{colour}` is no colour; try black or '#333'")
-        default_offset, default_blur = default_lengths(self.box or (0, 0, *self.size))
-        shadow = Shadow(
-            colour=backgrounds.checked_colour(parsed, "shadow"),
-            opacity=opacity,
-            offset=default_offset if offset is None else offset,
-            blur=default_blur if blur is None else blur,
-        )
+        shadow = shadow_of(self.box or (0, 0, *self.size), opacity=opacity, offset=offset, blur=blur, colour=colour)
         return self._derived(foreground=self._foreground, shadow=shadow)
 
     def crop(self, margin: int = 0) -> Cutout:
@@ -202,7 +193,7 @@ class Cutout:
 
         A cutout without a subject is returned whole.
         """
-        _check_margin(margin)
+        check_margin(margin)
         if self.box is None:
             return self
         height, width = self.size
@@ -216,16 +207,13 @@ class Cutout:
         It may reach beyond the picture: there, nothing is visible.
         """
         if right <= left or bottom <= top:
-            raise UsageError(f"window {left}, {top}, {right}, {bottom} is empty; right and bottom must be larger")
+            raise UsageError(
+                f"{left}, {top}, {right}, {bottom} is empty", field="window", remedy="right and bottom must be larger"
+            )
         check_canvas(right - left, bottom - top)
         box, photo, foreground = (left, top, right, bottom), self.photo, self._foreground
         return self._derived(
-            photo=replace(
-                photo,
-                pixels=part(photo.pixels, box),
-                pixels16=None if photo.pixels16 is None else part(photo.pixels16, box),
-                alpha=None if photo.alpha is None else part(photo.alpha, box),
-            ),
+            photo=part_of_photo(photo, box),
             alpha=part(self.alpha, box),
             colours=lambda: part(foreground.colours, box),
             scene=self._scene.part(box, self.size),
@@ -240,12 +228,7 @@ class Cutout:
         photo, foreground, alpha = self.photo, self._foreground, self.alpha
         scale = min(height / self.size[0], width / self.size[1])
         return self._derived(
-            photo=replace(
-                photo,
-                pixels=resized(photo.pixels, size),
-                pixels16=None if photo.pixels16 is None else resized(photo.pixels16, size),
-                alpha=None if photo.alpha is None else resized_alpha(photo.alpha, size),
-            ),
+            photo=resized_photo(photo, size),
             alpha=resized_alpha(alpha, size),
             colours=lambda: resized_colours(foreground.colours, alpha, size),
             shadow=self._shadow.scaled(scale) if self._shadow else None,
@@ -267,29 +250,25 @@ class Cutout:
         between them; larger only with `enlarge`. position: where it goes: center, top, bottom, left, right, top-left,
         top-right, bottom-left or bottom-right; or how much of the free space is left of it and above it, each 0..1.
         """
-        _check_margin(margin)
-        check_canvas(width, height)
-        _check_position(position)
-        if not 0 < fill <= 1:
-            raise UsageError(f"fill is {fill}; it must be above 0, up to 1")
-        colours = np.zeros((height, width, 3), self._foreground.colours.dtype)
-        alpha = np.zeros((height, width), np.uint8)
-        shadow = self._shadow
-        if self.box is not None:
-            box = shadow.around(self.box) if shadow else self.box
-            place = placement(box, width, height, position=position, margin=margin, enlarge=enlarge, fill=fill)
-            rows = slice(place.top, place.top + place.height)
-            columns = slice(place.left, place.left + place.width)
-            size, visible = (place.height, place.width), part(self.alpha, box)
-            colours[rows, columns] = resized_colours(part(self._foreground.colours, box), visible, size)
-            alpha[rows, columns] = resized_alpha(visible, size)
-            shadow = shadow.scaled(place.scale) if shadow else None
+        shadow, box = self._shadow, self.box
+        if shadow and box:
+            box = shadow.around(box)
+        colours, alpha, scale = on_canvas(
+            self._foreground.colours,
+            self.alpha,
+            box,
+            (height, width),
+            position=position,
+            margin=margin,
+            enlarge=enlarge,
+            fill=fill,
+        )
         pixels16 = colours if colours.dtype == np.uint16 else None
         return self._derived(
             photo=replace(self.photo, pixels=to_8_bit(colours), pixels16=pixels16, alpha=None),
             alpha=alpha,
             colours=lambda: colours,
-            shadow=shadow,
+            shadow=shadow.scaled(scale) if shadow else None,
             scene=replace(self._scene, window=None),
         )
 
@@ -344,13 +323,9 @@ class Cutout:
             content = self.to_bytes(format or target.name, quality=quality, background=background)
             write_whole(target, content, overwrite=overwrite)
             return target
-        if not hasattr(path, "write"):
-            raise UsageError(f"path is a {type(path).__name__}; give a path or a binary file that is open for writing")
-        content = self.to_bytes(format or _format_of_stream(path), quality=quality, background=background)
-        try:
-            path.write(content)
-        except TypeError:
-            raise UsageError("the file is open as text; open it with mode 'wb'") from None
+        name = getattr(path, "name", None)
+        suffix = name if isinstance(name, str) and Path(name).suffix else "png"
+        write_to_stream(path, self.to_bytes(format or suffix, quality=quality, background=background))
         return None
 
     def to_bytes(
@@ -363,7 +338,7 @@ class Cutout:
         """Bytes of a picture file: png, webp, avif, tiff or jpeg. quality: 1..100. background: as for `over`."""
         kind = format_of(format)
         if not kind.alpha:
-            background = _opaque(background, kind.name)
+            background = backgrounds.opaque(background, kind.name)
         levels = self.levels if background is None else self.composite(background)
         photo = self.photo
         return encode(levels, kind, quality=quality, icc=photo.icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi)
@@ -428,34 +403,3 @@ class Cutout:
     def __repr__(self) -> str:
         height, width = self.size
         return f"<Cutout of {self.photo.name}, {width} x {height}, {float(self.alpha.mean()) / 255:.0%} subject>"
-
-
-def _format_of_stream(stream: IO[bytes]) -> str:
-    name = getattr(stream, "name", None)
-    return name if isinstance(name, str) and Path(name).suffix else "png"
-
-
-def _opaque(background: Background | None, format_name: str) -> Background:
-    """A background for a format without transparency: white where there is none. Raises UsageError for a transparent one."""
-    if background is None:
-        return "white"
-    if isinstance(background, tuple) and len(background) == 4:
-        if background[3] != 255:
-            raise UsageError(
-                f"background {background!r} is transparent, and {format_name} has no transparency; choose png"
-            )
-        return background[:3]
-    return background
-
-
-def _check_margin(margin: int) -> None:
-    if margin < 0:
-        raise UsageError(f"margin is {margin}; it must be 0 or more pixels")
-
-
-def _check_position(position: Position | tuple[float, float]) -> None:
-    if isinstance(position, str):
-        if position not in get_args(Position):
-            raise UsageError(f"position is {position!r}; it must be one of {', '.join(get_args(Position))}")
-    elif len(position) != 2 or not all(0 <= share <= 1 for share in position):
-        raise UsageError(f"position is {position!r}; as a pair it must be two shares from 0 to 1")

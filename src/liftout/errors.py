@@ -9,7 +9,7 @@
     │   ├── ImageAnimated        more than one frame
     │   └── ImageTooLarge        above the limits on pixels, sides or their ratio
     ├── OutputError              a result cannot be written
-    │   └── OutputExists         it is there already, and overwriting was not asked for
+    │   └── OutputExists         it already exists, and overwriting was not requested
     ├── CatalogError             an entry of the catalogue is malformed
     ├── BelowBar                 a reduced network differs too much from its original
     ├── ModelUnavailable         the model cannot be had as things stand
@@ -24,16 +24,53 @@
         ├── DeviceUnavailable    the device that was asked for is not there
         └── OutOfMemory          the network does not fit into memory
 
-Each message is one line: what happened, to what, and what to do.
+Each carries its parts: `subject`, `field`, `problem`, `remedy`. `str(error)` joins them to one line in Python's terms; the command
+line and the server say the same parts in theirs (`LiftoutError.line`).
 """
+
+from __future__ import annotations
+
+from liftout.remedies import PYTHON, Advice, Terms
 
 
 class LiftoutError(Exception):
-    """Base of all errors below: one line for a person."""
+    """Base of all errors below.
+
+    subject: what it is about: a photo, a model, a file or an option; may be empty. field: the option, parameter or argument that
+    is wrong, in Python's spelling; empty where it is none. problem: what is wrong, as a phrase that follows the subject.
+    remedy: what to do, see `liftout.remedies`; may be empty.
+
+    try:
+        remove("photo.heic")
+    except LiftoutError as error:
+        print(error.subject, error.problem, error.remedy)   # photo.heic, HEIC photos need an extra, InstallExtra('heif')
+    """
+
+    def __init__(self, problem: str, *, subject: object = "", field: str = "", remedy: Advice = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.subject = str(subject) or field
+        self.field = field
+        self.remedy = remedy
+
+    def what(self, terms: Terms = PYTHON) -> str:
+        """Subject and problem, without the remedy."""
+        if self.field and self.subject == self.field:
+            return f"{terms.option(self.field)} {self.problem}"
+        about = f"{terms.option(self.field)} {self.problem}" if self.field else self.problem
+        return f"{self.subject}: {about}" if self.subject else about
+
+    def line(self, terms: Terms = PYTHON) -> str:
+        """The whole error as one line. terms: how its reader knows options and remedies."""
+        advice = terms.advice(self.remedy)
+        return f"{self.what(terms)}; {advice}" if advice else self.what(terms)
+
+    def __str__(self) -> str:
+        return self.line()
 
 
 class UsageError(LiftoutError):
-    """The call is wrong; the message names the option."""
+    """The call is wrong; `field` names the option."""
 
 
 class UnknownModel(UsageError):
@@ -65,11 +102,11 @@ class OutputError(LiftoutError):
 
 
 class OutputExists(OutputError):
-    """The output is there already and was not to be overwritten."""
+    """The output already exists, and overwriting was not requested."""
 
 
 class CatalogError(LiftoutError):
-    """A catalogue entry is malformed; the message names file, entry and key."""
+    """A catalogue entry is malformed; `subject` names file, entry and key."""
 
 
 class BelowBar(LiftoutError):
@@ -101,7 +138,7 @@ class LicenseNotAccepted(ModelUnavailable):
 
 
 class ExtraMissing(ModelUnavailable):
-    """An optional part of liftout is not installed; the message names it."""
+    """An optional part of liftout is not installed; `remedy` is to install it."""
 
 
 class EngineError(LiftoutError):

@@ -12,14 +12,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from liftout.errors import OutputError, OutputExists
+from liftout.errors import OutputError, OutputExists, UsageError
+from liftout.remedies import UseOption
 
 
 def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
     """Write a file. Raises OutputExists, or OutputError where the folder does not exist or cannot be written to."""
     if not overwrite and target.exists():
-        raise OutputExists(f"{target} already exists; give --overwrite to replace it, or another -o")
+        raise OutputExists(
+            "already exists", subject=target, remedy=(UseOption("overwrite", True), "choose another output")
+        )
     partial = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.partial")
     try:
         with partial.open("xb") as stream:
@@ -32,13 +36,31 @@ def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
             _place(partial, target)
         sync_folder(target.parent)
     except FileExistsError:
-        raise OutputExists(f"{target} already exists; give --overwrite to replace it, or another -o") from None
+        raise OutputExists(
+            "already exists", subject=target, remedy=(UseOption("overwrite", True), "choose another output")
+        ) from None
     except FileNotFoundError:
-        raise OutputError(f"{target}: the folder {target.parent} does not exist; make it first") from None
+        raise OutputError(
+            f"the folder {target.parent} does not exist", subject=target, remedy="make it first"
+        ) from None
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror}") from None
+        raise OutputError(f"cannot be written: {error.strerror}", subject=target) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_to_stream(stream: IO[bytes], content: bytes) -> None:
+    """Write to a file that the caller opened. Raises UsageError where it is none, or is open as text."""
+    if not hasattr(stream, "write"):
+        raise UsageError(
+            f"is a {type(stream).__name__}",
+            field="path",
+            remedy="give a path or a binary file that is open for writing",
+        )
+    try:
+        stream.write(content)
+    except TypeError:
+        raise UsageError("is a file that is open as text", field="path", remedy="open it with mode 'wb'") from None
 
 
 def _place(partial: Path, target: Path) -> None:

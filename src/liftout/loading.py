@@ -5,19 +5,24 @@ spec, network = load(RunOptions(model="u2netp"))
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
 
 from liftout import graphs
-from liftout.engines import EngineOptions, Network
+from liftout.engines import Network
 from liftout.engines.choice import choose, computes
 from liftout.engines.precision_check import ToAlpha, open_checked
-from liftout.errors import ExtraMissing
+from liftout.errors import ExtraMissing, LiftoutError
 from liftout.home import home
-from liftout.models.resolve import Convert, LoadConverter, ResolvedModel, resolve
+from liftout.models import packs
+from liftout.models.resolve import Convert, LoadConverter, ResolvedModel, locate, resolve
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.progress import Progress
+
+_WEIGHTS_FACTOR = 3
+"""Peak memory of a run in bytes of the weights, where the pack does not state it."""
 
 
 def load(options: RunOptions, *, accept_license: bool = False) -> tuple[ModelSpec, Network]:
@@ -33,14 +38,25 @@ def load(options: RunOptions, *, accept_license: bool = False) -> tuple[ModelSpe
 
 def open_model(model: ResolvedModel, options: RunOptions) -> Network:
     """The network of a model that is here. Raises EngineError, UsageError, ExtraMissing."""
-    engine, precision = options.engine, options.precision
     if model.file.reduced:
-        precision = "fp32"  # what engines compute reduced weights in
-        if engine == "auto":
-            engine = "onnxruntime"  # in which the agreement of the pack was measured
-    chosen = EngineOptions(device=options.device, precision=precision, threads=options.threads)
-    choice = choose(engine, chosen, small=model.source == "built-in")
-    return open_checked(model.file, choice, chosen, _to_alpha(model.spec))
+        options = dataclasses.replace(options, precision="fp32")  # what engines compute reduced weights in
+        if options.engine == "auto":
+            options = dataclasses.replace(options, engine="onnxruntime")  # in which the agreement was measured
+    choice = choose(options, small=model.source == "built-in")
+    return open_checked(model.file, choice, options, _to_alpha(model.spec))
+
+
+def network_bytes(options: RunOptions) -> int:
+    """Memory of one run at its peak, in bytes: as the model's pack states it, else estimated from the size of its files; 0 where the
+    model is not here."""
+    try:
+        network = locate(options.model, options.precision, computes).file.path
+    except LiftoutError:
+        return 0
+    folder = network.parent
+    if (folder / packs.MANIFEST).is_file() and (peak := packs.read(folder).manifest.peak_bytes):
+        return peak
+    return _WEIGHTS_FACTOR * sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def _to_alpha(spec: ModelSpec) -> ToAlpha:
@@ -68,8 +84,8 @@ def _load_converter() -> Convert:
         from liftout.convert import convert_model
     except ImportError as error:
         raise ExtraMissing(
-            f"what the extra `convert` installed cannot be loaded ({error}); "
-            "install it again: pip install --force-reinstall 'liftout[convert]'"
+            f"what the extra `convert` installed cannot be loaded ({error})",
+            remedy="install torch, onnx and safetensors again",
         ) from None
 
     def convert(spec: ModelSpec, checkpoint: Path, progress: Progress) -> Path:

@@ -1,7 +1,7 @@
 """How fast a model is on this machine, for each engine and precision.
 
-    for combination in combinations("pocket"):
-        print(combination, run(combination, "pocket", [photo]))
+    for options in combinations(RunOptions(model="pocket")):
+        print(label(options), run(options, [photo]))
 
 Each is measured in a process of its own (`python -m liftout.measure`), so that its memory is its own and a crash is one line.
 """
@@ -19,29 +19,17 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from liftout.engines import EngineOptions, Float32, Network
+from liftout.engines import Float32, Network
 from liftout.engines.choice import choose, has_nvidia, installed, openvino_capabilities
 from liftout.engines.precision_check import PHOTOS, verdict
 from liftout.errors import LiftoutError, ModelMissing
 from liftout.models.resolve import REDUCED, ResolvedModel, is_path, locate
-from liftout.options import Edges, EngineName, Precision, RunOptions
+from liftout.options import EngineName, Precision, RunOptions
 
 PHOTO_SIZE = (1632, 1224)
 """Width and height of the photo that is made where none is given: two megapixels."""
-
-
-@dataclass(frozen=True)
-class Combination:
-    """What runs a network, where, and in what."""
-
-    engine: EngineName
-    device: str
-    precision: Precision
-
-    def __str__(self) -> str:
-        return " ".join((self.engine, *(() if self.device == "cpu" else (self.device,)), self.precision))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,76 +47,75 @@ class Figures:
     """Most memory resident in the process; None where the system does not tell."""
 
 
-def combinations(model: str) -> list[Combination]:
-    """Every engine and precision that is installed and may run here; a precision that needs a pack of its own where that is here."""
-    found: list[Combination] = [Combination("onnxruntime", "cpu", "fp32")]
+def combinations(options: RunOptions) -> list[RunOptions]:
+    """The options with every engine, device and precision that is installed and may run here; a precision that needs a pack of its
+    own where that is here."""
     capabilities = openvino_capabilities()
+    choices: list[tuple[EngineName, str, Precision]] = [("onnxruntime", "cpu", "fp32")]
     if installed("openvino"):
-        found.append(Combination("openvino", "cpu", "fp32"))
-        found += [Combination("openvino", "cpu", precision) for precision in _reduced(capabilities)]
+        choices += [("openvino", "cpu", precision) for precision in ("fp32", *_reduced(capabilities))]
     if installed("torch"):
-        found.append(Combination("torch", "cpu", "fp32"))
+        choices.append(("torch", "cpu", "fp32"))
         if "BF16" in capabilities:
-            found.append(Combination("torch", "cpu", "bf16"))
+            choices.append(("torch", "cpu", "bf16"))
     if has_nvidia():
         import onnxruntime
 
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            found.append(Combination("onnxruntime", "cuda", "fp32"))
+            choices.append(("onnxruntime", "cuda", "fp32"))
         if installed("torch"):
-            found += [Combination("torch", "cuda", "fp32"), Combination("torch", "cuda", "fp16")]
-    for precision in () if is_path(model) else REDUCED:
-        if _is_here(model, precision):
-            engines = [name for name in ("onnxruntime", "openvino") if installed(name)]
-            packed = [
-                Combination(cast("EngineName", engine), "cpu", cast("Precision", precision)) for engine in engines
-            ]
-            found += [one for one in packed if one not in found]
-    return found
+            choices += [("torch", "cuda", "fp32"), ("torch", "cuda", "fp16")]
+    for precision in () if is_path(options.model) else REDUCED:
+        if _is_here(options.model, precision):
+            choices.append(("onnxruntime", "cpu", precision))
+            if installed("openvino"):
+                choices.append(("openvino", "cpu", precision))
+    return [
+        dataclasses.replace(options, engine=engine, device=device, precision=precision)
+        for engine, device, precision in dict.fromkeys(choices)
+    ]
 
 
-def automatic(resolved: ResolvedModel) -> tuple[Combination, str]:
-    """What `auto` takes for a model, and why."""
-    choice = choose("auto", EngineOptions(), small=resolved.source == "built-in")
-    taken = Combination(cast("EngineName", choice.engine), "cpu" if choice.device == "auto" else choice.device, "fp32")
+def label(options: RunOptions) -> str:
+    """Engine, device (where it is not the CPU) and precision, as in `onnxruntime fp32`."""
+    return " ".join((options.engine, *(() if options.device == "cpu" else (options.device,)), options.precision))
+
+
+def automatic(resolved: ResolvedModel, options: RunOptions) -> tuple[RunOptions, str]:
+    """The options with the engine, device and precision that `auto` takes for a model, and why."""
+    choice = choose(options, small=resolved.source == "built-in")
+    device = "cpu" if choice.device == "auto" else choice.device
+    chosen_options = dataclasses.replace(options, engine=choice.engine, device=device, precision="fp32")
     if choice.faster is None:
-        return taken, choice.reason
+        return chosen_options, choice.reason
     agrees = verdict(resolved.file, choice, choice.faster)
     if agrees:
-        faster = dataclasses.replace(taken, precision=choice.faster)
+        faster = dataclasses.replace(chosen_options, precision=choice.faster)
         return faster, f"{choice.reason}; {choice.faster} agreed with fp32 on the first photos"
     if agrees is None:
-        return taken, f"{choice.reason}; {choice.faster} is used once it agreed with fp32 on {PHOTOS} photos"
-    return taken, f"{choice.reason}; {choice.faster} did not agree with fp32"
+        return chosen_options, f"{choice.reason}; {choice.faster} is used once it agreed with fp32 on {PHOTOS} photos"
+    return chosen_options, f"{choice.reason}; {choice.faster} did not agree with fp32"
 
 
-def run(
-    combination: Combination,
-    model: str,
-    photos: Sequence[Path],
-    *,
-    repeats: int = 5,
-    edges: Edges = "auto",
-    threads: int | None = None,
-) -> Figures | str:
-    """Measure one combination; what went wrong, in one line, where it cannot run.
+def run(options: RunOptions, photos: Sequence[Path], *, repeats: int = 5) -> Figures | str:
+    """Measure with these options; what went wrong, in one line, where they cannot run.
 
-    model: a name of the catalogue, on this machine, or the folder of a pack. repeats: how often each photo is cut.
+    options: the model is on this machine; engine, device and precision as `combinations` gives them. photos: files. repeats: how
+    often each photo is cut.
     """
-    options = RunOptions(model=model, edges=edges, threads=threads, **dataclasses.asdict(combination))
-    asked = {
+    request = {
         "options": dataclasses.asdict(options),
         "photos": [os.fspath(photo) for photo in photos],
         "repeats": repeats,
     }
-    command = [sys.executable, "-m", "liftout.measure", json.dumps(asked)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very program
-    if ran.returncode == 0:
-        told = json.loads(ran.stdout.splitlines()[-1])
-        return told["error"] if "error" in told else Figures(**told)
-    said = (ran.stderr.strip().splitlines() or [""])[-1]
-    how = f"killed by signal {-ran.returncode}" if ran.returncode < 0 else f"ended with {ran.returncode}"
-    return f"the process was {how}{': ' + said if said else '; it may need more memory than is free'}"
+    command = [sys.executable, "-m", "liftout.measure", json.dumps(request)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very program
+    if process.returncode == 0:
+        answer = json.loads(process.stdout.splitlines()[-1])
+        return answer["error"] if "error" in answer else Figures(**answer)
+    last_line = (process.stderr.strip().splitlines() or [""])[-1]
+    how = f"killed by signal {-process.returncode}" if process.returncode < 0 else f"ended with {process.returncode}"
+    return f"the process was {how}{': ' + last_line if last_line else '; it may need more memory than is free'}"
 
 
 def made_photo() -> bytes:
@@ -183,22 +170,22 @@ class _Timed:
         self._network.close()
 
 
-def _measured(asked: dict[str, Any]) -> Figures:
+def _measured(request: dict[str, Any]) -> Figures:
     """What the process of its own does."""
     from liftout.loading import load
     from liftout.remover import Remover
 
-    photos = [Path(photo).read_bytes() for photo in asked["photos"]]
+    photos = [Path(photo).read_bytes() for photo in request["photos"]]
     before = time.perf_counter()
-    options = RunOptions(**asked["options"])
+    options = RunOptions(**request["options"])
     spec, network = load(options)
     timed = _Timed(network)
-    remover = Remover.from_network(spec, timed, edges=options.edges)
+    remover = Remover.from_network(spec, timed, edges=options.edges, max_pixels=options.max_pixels)
     load_seconds = time.perf_counter() - before
     remover(photos[0]).to_bytes("png")
     timed.seconds.clear()
     walls, cpus = [], []
-    for photo in photos * asked["repeats"]:
+    for photo in photos * request["repeats"]:
         wall, cpu = time.perf_counter(), time.process_time()
         remover(photo).to_bytes("png")
         walls.append(time.perf_counter() - wall)
@@ -227,10 +214,10 @@ def _peak() -> int | None:
 
 def _main() -> None:
     try:
-        told = dataclasses.asdict(_measured(json.loads(sys.argv[1])))
+        answer = dataclasses.asdict(_measured(json.loads(sys.argv[1])))
     except LiftoutError as error:
-        told = {"error": str(error)}
-    sys.stdout.write(json.dumps(told) + "\n")
+        answer = {"error": error.what()}
+    sys.stdout.write(json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":

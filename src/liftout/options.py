@@ -134,7 +134,9 @@ def canvas_size(text: str) -> tuple[int, int]:
     """(width, height) of a canvas, from `WIDTHxHEIGHT`. Raises UsageError."""
     width, _, height = text.lower().partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise UsageError(f"canvas `{text}` is no size; give WIDTHxHEIGHT in pixels, as in 1200x1200")
+        raise UsageError(
+            f"`{text}` is not a size", field="canvas", remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200"
+        )
     check_canvas(int(width), int(height))
     return int(width), int(height)
 
@@ -142,9 +144,15 @@ def canvas_size(text: str) -> tuple[int, int]:
 def check_canvas(width: int, height: int) -> None:
     """Raise UsageError where a canvas is larger than any format, or this machine's memory, should hold."""
     if not (1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE):
-        raise UsageError(f"canvas {width}x{height}: each side must be from 1 to {LONGEST_SIDE} pixels")
+        raise UsageError(
+            f"is {width}x{height}", field="canvas", remedy=f"each side must be from 1 to {LONGEST_SIDE} pixels"
+        )
     if width * height > DEFAULT_MAX_PIXELS:
-        raise UsageError(f"canvas {width}x{height}: it may have up to {DEFAULT_MAX_PIXELS // 1_000_000} megapixels")
+        raise UsageError(
+            f"is {width}x{height}",
+            field="canvas",
+            remedy=f"it may have up to {DEFAULT_MAX_PIXELS // 1_000_000} megapixels",
+        )
 
 
 def check(options: ResultOptions | RunOptions) -> None:
@@ -153,14 +161,13 @@ def check(options: ResultOptions | RunOptions) -> None:
         value, described = getattr(options, field.name), about(field)
         if value is None and field.default is None:
             continue
-        allowed, wanted = choices(type(options), field.name), kind(type(options), field.name)
-        shown = field.name.replace("_", "-")
+        allowed, expected_type = choices(type(options), field.name), kind(type(options), field.name)
         if allowed is not None:
             if value not in allowed:
-                raise UsageError(f"{shown} is {value!r}; it must be one of {', '.join(allowed)}")
-        elif not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-            raise UsageError(f"{shown} is {value!r}; it must be of type {wanted.__name__}")
+                raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be one of {', '.join(allowed)}")
+        elif not isinstance(value, expected_type) or (expected_type is int and isinstance(value, bool)):
+            raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be of type {expected_type.__name__}")
         low, high = described.low, described.high
         if (low is not None and value < low) or (high is not None and value > high):
             limits = f"from {low} to {high}" if high is not None else f"at least {low}"
-            raise UsageError(f"{shown} is {value}; it must be {limits}")
+            raise UsageError(f"is {value}", field=field.name, remedy=f"it must be {limits}")

@@ -12,6 +12,9 @@ While a file is downloaded the first is `fetch NAME` and the others are bytes.
 
 FETCH = "fetch "
 
+Notify = Callable[[str], None]
+"""Takes a line that a person should read."""
+
 
 def unseen(phase: str, done: int, total: int | None) -> None:
     """Progress that nobody looks at."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
-import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,7 +19,12 @@ from liftout.cutout import Cutout
 from liftout.engines import Network
 from liftout.errors import InputError
 from liftout.images import ImageInput, Photo, decode
+from liftout.loaded import LoadedModels
 from liftout.loading import load
+from liftout.models.catalog import find
+from liftout.models.licence import consent
+from liftout.models.purposes import default_model
+from liftout.models.resolve import is_path
 from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
 
@@ -37,7 +42,7 @@ class Remover:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | None = None,
         *,
         engine: EngineName = "auto",
         device: str = "auto",
@@ -49,26 +54,31 @@ class Remover:
     ) -> None:
         """Load a model; fetch it first where it is not here.
 
-        model: a name of the catalogue, or a path to the folder of a pack. engine, device, precision: `auto` or as `liftout doctor`
+        model: a name of the catalogue, a purpose (`best`, `people`, `products`, `anime`, `hair`, `fast`), or a path to the folder
+        of a pack; by default `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one. `spec` says which it is. engine, device, precision: `auto` or as `liftout doctor`
         lists them. threads: of the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
         accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
         """
-        options = RunOptions(
-            model=model,
-            edges=edges,
-            engine=engine,
-            device=device,
-            precision=precision,
-            threads=threads,
-            max_pixels=max_pixels,
+        self._open(
+            RunOptions(
+                model=default_model(DEFAULT_MODEL) if model is None else model,
+                edges=edges,
+                engine=engine,
+                device=device,
+                precision=precision,
+                threads=threads,
+                max_pixels=max_pixels,
+            ),
+            accept_license=accept_license,
         )
-        if edges == "refined":
-            matting.require()
-        self.spec: ModelSpec
-        self.spec, self._network = load(options, accept_license=accept_license)
-        self._edges: Edges = edges
-        self._max_pixels = max_pixels
+
+    @classmethod
+    def from_options(cls, options: RunOptions, *, accept_license: bool = False) -> Self:
+        """The same as the constructor, with the options as one object."""
+        remover = cls.__new__(cls)
+        remover._open(options, accept_license=accept_license)
+        return remover
 
     @classmethod
     def from_network(
@@ -78,13 +88,17 @@ class Remover:
 
         spec: how photos become the network's input and its output becomes alpha. Raises UsageError, ExtraMissing.
         """
-        RunOptions(edges=edges, max_pixels=max_pixels)
-        if edges == "refined":
-            matting.require()
         remover = cls.__new__(cls)
-        remover.spec, remover._network = spec, network
-        remover._edges, remover._max_pixels = edges, max_pixels
+        remover._take(spec, network, RunOptions(model=spec.name, edges=edges, max_pixels=max_pixels))
         return remover
+
+    def _open(self, options: RunOptions, *, accept_license: bool) -> None:
+        _check_edges(options)
+        self._take(*load(options, accept_license=accept_license), options)
+
+    def _take(self, spec: ModelSpec, network: Network, options: RunOptions) -> None:
+        _check_edges(options)
+        self.spec, self._network, self._options = spec, network, options
 
     @property
     def engine(self) -> str:
@@ -130,15 +144,15 @@ class Remover:
                 predicted = running.submit(lambda: self._predicted(prepared.result()))
                 return finishing.submit(lambda: self._finished(predicted.result()))
 
-            waiting: deque[Future[Cutout]] = deque()
-            stack.callback(lambda: [cutout.cancel() for cutout in waiting])
+            cutouts: deque[Future[Cutout]] = deque()
+            stack.callback(lambda: [cutout.cancel() for cutout in cutouts])
             source = iter(images)
             while True:
-                waiting.extend(begin(image) for image in itertools.islice(source, _AHEAD - len(waiting)))
-                if not waiting:
+                cutouts.extend(begin(image) for image in itertools.islice(source, _AHEAD - len(cutouts)))
+                if not cutouts:
                     return
                 try:
-                    yield waiting.popleft().result()
+                    yield cutouts.popleft().result()
                 except InputError as error:
                     if errors == "raise":
                         raise
@@ -146,11 +160,14 @@ class Remover:
 
     def with_edges(self, edges: Edges) -> Remover:
         """The same loaded model with other edges; both share one network, and closing one closes both."""
-        RunOptions(edges=edges)
-        if edges == "refined":
-            matting.require()
+        return self.with_options(dataclasses.replace(self._options, edges=edges))
+
+    def with_options(self, options: RunOptions) -> Self:
+        """The same loaded model with the edges and the limit on pixels of other options; both share one network, and closing one
+        closes both. Raises ExtraMissing."""
+        _check_edges(options)
         other = copy.copy(self)
-        other._edges = edges
+        other._options = options
         return other
 
     def close(self) -> None:
@@ -164,9 +181,9 @@ class Remover:
         self.close()
 
     def _prepared(self, image: ImageInput, name: str | None) -> _Prepared:
-        photo = decode(image, max_pixels=self._max_pixels, name=name)
-        seen = photo.seen_by_network()
-        return _Prepared(photo, seen, *graphs.prepare(seen, self.spec.input))
+        photo = decode(image, max_pixels=self._options.max_pixels, name=name)
+        pixels = photo.seen_by_network()
+        return _Prepared(photo, pixels, *graphs.prepare(pixels, self.spec.input))
 
     def _predicted(self, prepared: _Prepared) -> tuple[_Prepared, graphs.Float32]:
         """The network's prediction, float32 [1, C, h, w]."""
@@ -175,15 +192,15 @@ class Remover:
     def _finished(self, predicted: tuple[_Prepared, graphs.Float32]) -> Cutout:
         prepared, prediction = predicted
         photo, box = prepared.photo, prepared.box
-        guide = None if self._edges == "plain" else prepared.seen
+        guide = None if self._options.edges == "plain" else prepared.seen
         alpha = graphs.finish(prediction, photo.size, self.spec.output, box=box, image=guide)
-        if self._edges == "refined":
+        if self._options.edges == "refined":
             # The prediction's own pixels, without what `prepare` added around the photo.
             cell = max(1.0, photo.size[0] / int(box[2]), photo.size[1] / int(box[3]))
             alpha = matting.refine(alpha, prepared.seen, cell=cell)
         if photo.alpha is not None:
             alpha = ((alpha.astype(np.uint16) * photo.alpha + np.uint16(127)) // 255).astype(np.uint8)
-        return Cutout(photo, alpha, make_rgba=graphs.plain if self._edges == "plain" else graphs.cutout)
+        return Cutout(photo, alpha, make_rgba=graphs.plain if self._options.edges == "plain" else graphs.cutout)
 
 
 @dataclass(frozen=True)
@@ -196,14 +213,13 @@ class _Prepared:
     box: graphs.Int64
 
 
-_KEPT = 2
-_kept: OrderedDict[tuple[object, ...], Remover] = OrderedDict()
-_kept_lock = threading.Lock()
+models = LoadedModels(2, Remover.from_options, wait=False)
+"""The models that `remove` and the drop-in for rembg keep loaded."""
 
 
 def remove(
     image: ImageInput,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     *,
     engine: EngineName = "auto",
     device: str = "auto",
@@ -219,19 +235,22 @@ def remove(
 
     Options and errors are those of `Remover`.
     """
-    key = (model, engine, device, precision, threads, edges, max_pixels)
-    with _kept_lock:
-        remover = _kept.pop(key, None) or Remover(
-            model,
-            engine=engine,
-            device=device,
-            precision=precision,
-            threads=threads,
-            edges=edges,
-            max_pixels=max_pixels,
-            accept_license=accept_license,
-        )
-        _kept[key] = remover
-        while len(_kept) > _KEPT:
-            _kept.popitem(last=False)
-    return remover(image)
+    model = default_model(DEFAULT_MODEL) if model is None else model
+    options = RunOptions(
+        model=model,
+        edges=edges,
+        engine=engine,
+        device=device,
+        precision=precision,
+        threads=threads,
+        max_pixels=max_pixels,
+    )
+    if accept_license and not is_path(model):
+        consent(find(model), accept=True)
+    with models.using(options) as remover:
+        return remover(image)
+
+
+def _check_edges(options: RunOptions) -> None:
+    if options.edges == "refined":
+        matting.require()

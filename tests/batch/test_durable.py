@@ -45,7 +45,7 @@ def test_every_step_of_a_result_is_on_the_disk_before_the_next_begins(
 ) -> None:
     target = tmp_path / "out"
     new = Item(path="a/cat.jpg", output="a/cat.png", size=None, record=".liftout/done/a/0-1")
-    commit(Storage(str(target)), new, b"the first")
+    commit(Storage(str(target)), new, b"the first", source="photos")
     again = Item(
         path="a/cat.jpg",
         output="a/cat.png",
@@ -54,7 +54,7 @@ def test_every_step_of_a_result_is_on_the_disk_before_the_next_begins(
         old_records=(f"{new.record}-9",),
         old_bytes=9,
     )
-    commit(Storage(str(target)), again, b"the other")
+    commit(Storage(str(target)), again, b"the other", source="photos")
 
     folders = {str((target / name).stat().st_ino): name for name in ("a", ".liftout/done/a")}
     changes = [

@@ -180,6 +180,37 @@ def test_a_file_that_no_batch_made_is_kept_unless_overwrite_is_given(
     assert (target / "cat.png").read_bytes() != b"precious"
 
 
+def test_a_result_of_another_source_is_kept_unless_overwrite_is_given(
+    photos: Path, tmp_path: Path, model: str, liftout: Call, photo: Callable, tree: Callable, results: Callable
+) -> None:
+    target = tmp_path / "out"
+    assert liftout("batch", photos, target, "-m", model)[0] == 0
+    before = results(target)
+    more = tree(tmp_path / "more", {"cat.jpg": photo(77), "dog.jpg": photo(78)})
+    for arguments in (("--dry-run",), ()):
+        status, _, err = liftout("batch", more, target, "-m", model, *arguments)
+        assert status == 1
+        assert f"cat.jpg: cat.png was made from cat.jpg of {photos}; choose another target" in err
+    assert err.splitlines()[-1].startswith("1 done, 1 failed")
+    assert results(target) == {**before, "dog.png": results(target)["dog.png"]}
+
+    assert liftout("batch", more, target, "-m", model, "--overwrite")[2].startswith("1 done, 0 failed, 1 done before")
+    assert results(target)["cat.png"] != before["cat.png"]
+    status, _, err = liftout("batch", photos, target, "-m", model)
+    assert status == 1
+    assert f"cat.png was made from cat.jpg of {more}" in err
+
+
+def test_a_photo_that_changed_is_done_again_beside_results_of_another_source(
+    photos: Path, tmp_path: Path, model: str, liftout: Call, photo: Callable, tree: Callable
+) -> None:
+    target, more = tmp_path / "out", tree(tmp_path / "more", {"dog.jpg": photo(78)})
+    liftout("batch", photos, target, "-m", model)
+    liftout("batch", more, target, "-m", model)
+    (more / "dog.jpg").write_bytes(photo(79))
+    assert liftout("batch", more, target, "-m", model)[2].startswith("1 done, 0 failed")
+
+
 def test_a_target_that_cannot_be_written_is_one_line(photos: Path, tmp_path: Path, model: str, liftout: Call) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/.liftout").write_text("a file where the journal should be")
@@ -305,7 +336,7 @@ def test_a_name_that_is_no_text_is_done_and_can_be_printed(
     status, _, err = liftout("batch", photos, tmp_path / "out", "-m", model)
     assert status == 1
     assert len(err.splitlines()) == 2
-    assert "\\udcfe .jpg: not an image" in err
+    assert "\\udcfe\\n.jpg: not an image" in err
 
 
 def test_half_written_files_of_a_dead_process_are_removed(

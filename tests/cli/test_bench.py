@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from importlib.resources import files
@@ -13,7 +14,7 @@ from PIL import Image
 
 from liftout import Remover, measure
 from liftout.engines.choice import installed
-from liftout.measure import Combination
+from liftout.options import RunOptions
 from tests.command import liftout
 
 
@@ -54,15 +55,21 @@ def test_every_engine_that_is_installed_is_measured_and_one_is_what_auto_takes(
 def test_the_table_marks_what_auto_takes_and_a_failure_is_one_line(
     small: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = [Combination("onnxruntime", "cpu", "fp32"), Combination("onnxruntime", "cuda", "fp32")]
-    monkeypatch.setattr(measure, "combinations", lambda _: both)
+    monkeypatch.setattr(
+        measure,
+        "combinations",
+        lambda options: [
+            dataclasses.replace(options, engine="onnxruntime", device=device, precision="fp32")
+            for device in ("cpu", "cuda")
+        ],
+    )
     assert liftout("bench", small, "--repeats", 1) == 0
     first, header, good, bad, last = capsys.readouterr().out.splitlines()
     assert first.startswith("pocket (built-in, 320 x 320), small.jpg")
     assert header.split()[-2:] == ["peak", "MB"]
     assert good.startswith("onnxruntime fp32 ")
     assert good.endswith("<- auto")
-    assert bad.startswith("onnxruntime cuda fp32  this onnxruntime cannot run on cuda")
+    assert bad.startswith("onnxruntime cuda fp32  device `cuda` needs CUDAExecutionProvider")
     assert last.startswith("auto uses onnxruntime fp32: ")
 
 
@@ -71,7 +78,7 @@ def test_a_process_that_dies_is_one_line(tmp_path: Path, small: Path, monkeypatc
     dying.write_text("#!/bin/sh\nkill -9 $$\n", encoding="ascii")
     dying.chmod(0o755)
     monkeypatch.setattr(measure.sys, "executable", str(dying))
-    told = measure.run(Combination("onnxruntime", "cpu", "fp32"), "pocket", [small])
+    told = measure.run(RunOptions(engine="onnxruntime", device="cpu", precision="fp32"), [small])
     assert told == "the process was killed by signal 9; it may need more memory than is free"
 
 

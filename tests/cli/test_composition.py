@@ -51,7 +51,7 @@ def test_the_photo_out_of_focus_is_a_background(photo: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--canvas", "big", "canvas `big` is no size"), ("--canvas", "60000x60000", "200 megapixels"),
+        ("--canvas", "big", "canvas `big` is not a size"), ("--canvas", "60000x60000", "200 megapixels"),
         ("--background", "blur:x", "radius"), ("--threshold", "0", "threshold"), ("--position", "middle", "position"),
     ],
 )  # fmt: skip

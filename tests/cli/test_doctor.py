@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from liftout.cli import main
-from liftout.engines import EngineOptions
 from liftout.engines.choice import choose
 from liftout.home import write_record
+from liftout.options import RunOptions
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 def test_it_names_the_engine_that_auto_takes_and_the_reason(told: Callable[..., str]) -> None:
-    chosen = choose("auto", EngineOptions())
+    chosen = choose(RunOptions())
     facts = json.loads(told("--json"))["would run"]
     assert facts["engine"] == f"{chosen.engine}: {chosen.reason}"
     assert facts["device"] == chosen.device

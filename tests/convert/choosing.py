@@ -27,8 +27,8 @@ SIZE = (64, 64)
 _WIDTH, _LAYERS = 12, 12
 
 
-def write_network(path: Path) -> None:
-    """Twelve convolutions and a sigmoid; the same bytes everywhere."""
+def write_network(path: Path, size: tuple[int, int] = SIZE) -> None:
+    """Twelve convolutions and a sigmoid; the same bytes everywhere. size: height and width of the input."""
     random = np.random.default_rng(7)
     nodes, constants, name = [], [], "input"
     for layer in range(_LAYERS):
@@ -54,8 +54,8 @@ def write_network(path: Path) -> None:
     graph = helper.make_graph(
         nodes,
         "small",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, *SIZE])],
-        [helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 1, *SIZE])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, *size])],
+        [helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 1, *size])],
         constants,
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)

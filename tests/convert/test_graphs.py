@@ -18,7 +18,7 @@ from tests.networks import reference
 
 OPERATORS = {
     *("Add", "Mul", "MatMul", "Conv", "Relu", "Gelu", "Sigmoid", "Softmax", "LayerNormalization"),
-    *("MaxPool", "GlobalAveragePool", "GridSample", "Resize"),
+    *("MaxPool", "GlobalAveragePool", "GridSample", "Resize", "Clip", "InstanceNormalization"),
     *("Concat", "Pad", "Reshape", "Slice", "Transpose"),
 }
 
@@ -69,7 +69,7 @@ def test_the_builder_knows_the_shapes_of_nested_u_networks(architecture: str) ->
     assert {name: shape for name, shape in network.shapes.items() if name != "input"} == inferred_shapes(network)
 
 
-@pytest.mark.parametrize("architecture", ["u2net", "u2net_cloth_seg", "isnet", "birefnet_swin_v1_t"])
+@pytest.mark.parametrize("architecture", ["u2net", "u2net_cloth_seg", "isnet", "modnet", "birefnet_swin_v1_t"])
 def test_nodes_run_on_every_backend(architecture: str) -> None:
     """Few buffers a node, known operators, integers only where they say a shape, an axis or a bound."""
     network = unweighted(architecture, (320, 320))
@@ -83,7 +83,7 @@ def test_nodes_run_on_every_backend(architecture: str) -> None:
     assert [(opset.domain, opset.version) for opset in network.model.opset_import] == [("", 20)]
 
 
-@pytest.mark.parametrize("architecture", ["u2netp", "isnet", "birefnet_swin_v1_t"])
+@pytest.mark.parametrize("architecture", ["u2netp", "isnet", "modnet", "birefnet_swin_v1_t"])
 def test_nothing_is_left_to_fold(architecture: str) -> None:
     """Every node depends on the photo, and is needed for the output."""
     network = unweighted(architecture, (224, 256))
@@ -110,12 +110,14 @@ def test_masks_and_weights_are_stored_once(full_size: LeanNetwork) -> None:
         ("u2net", ()),
         ("isnet", ("side2", "side3", "side4", "side5", "side6")),
         ("birefnet_swin_v1_t", ("conv_ms_spvn", "gdt_convs_pred")),
+        ("modnet", ("lr_branch.conv_lr.", "hr_branch.conv_hr.", "backbone.model")),
     ],
 )
 @pytest.mark.usefixtures("shared")
 def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, ...]) -> None:
     """Every other tensor goes into the graph."""
     from liftout.convert.lean.birefnet import birefnet
+    from liftout.convert.lean.modnet import modnet
     from liftout.convert.lean.nested_u import isnet, u2net
     from liftout.convert.weights import Weights
 
@@ -125,7 +127,7 @@ def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, 
     if known.backbone:
         birefnet(graph, photo, weights, known.backbone, "cgw")
     else:
-        (isnet if architecture == "isnet" else u2net)(graph, photo, weights)
+        {"isnet": isnet, "modnet": modnet}.get(architecture, u2net)(graph, photo, weights)
     assert all(any(part in name for part in unused) for name in weights.left)
     assert {part for part in unused for name in weights.left if part in name} == set(unused)
 

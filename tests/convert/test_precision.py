@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +22,15 @@ from PIL import Image
 from liftout import Remover
 from liftout.agreement import BARS, compare
 from liftout.convert import convert_model
-from liftout.convert.precision import int8, photos
+from liftout.convert.precision import photos
 from liftout.engines import NetworkFile, run_once
 from liftout.errors import BelowBar, CheckpointMismatch, CheckpointUnreadable, ModelMissing, UsageError
 from liftout.models import packs
 from liftout.models.add import add_folder
 from liftout.models.catalog import find
-from liftout.models.resolve import locate
+from liftout.models.resolve import ResolvedModel, locate
+from liftout.processor import processor
+from tests.convert import choosing
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
 real = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"no real weights in {WEIGHTS}")
@@ -35,6 +41,30 @@ POCKET = "pocket"
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIFTOUT_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def few_photos(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
+    """A folder to calibrate on where it does not matter on what: four photos calibrate, one measures."""
+    folder = tmp_path_factory.mktemp("few")
+    for path in sorted(examples.glob("*.jpg")):
+        with Image.open(path) as photo:
+            photo.thumbnail((256, 256))
+            photo.save(folder / path.name)
+    return folder
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Callable[..., Path]:
+    """A function that converts a network of twelve layers, two of which cannot be in int8; it takes what `convert_model` takes."""
+    choosing.write_network(tmp_path / "small.onnx")
+    (tmp_path / "photos").mkdir()
+    for number in range(8):
+        Image.fromarray(choosing.photo(number)).save(tmp_path / "photos" / f"{number}.png")
+    spec = dataclasses.replace(find("u2netp").with_size(choosing.SIZE), name="small")
+    network = NetworkFile(name="small", path=tmp_path / "small.onnx", size=choosing.SIZE)
+    source = ResolvedModel(spec=spec, file=network, source="onnx")
+    return functools.partial(convert_model, spec, source, calibrate=tmp_path / "photos")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +82,10 @@ def test_int8_pack_is_smaller_agrees_and_says_so(pocket_int8: Path) -> None:
     assert told["iou_at_128"] >= BARS["int8"].iou
     assert told["below_bar"] is False
     assert told["worst"]["photo"].endswith(".jpg")
+    assert told["worst"]["mean_difference"] >= told["worst_iou"]["mean_difference"]
+    assert told["worst"]["iou_at_128"] >= told["worst_iou"]["iou_at_128"]
+    assert told["bar"] == {"mean_difference": 0.02, "iou_at_128": 0.97, "bounds": "averages over the photos"}
+    assert told["processor"] == processor()
     with Image.open(pocket_int8 / "agreement.png") as picture:
         assert picture.width > 900
     types = {node.op_type for node in onnx.load(pack.network).graph.node}
@@ -79,19 +113,21 @@ def test_real_u2netp_meets_its_bar_on_other_photos(precision: str, tmp_path: Pat
     assert measure(second, first, full.spec, named).meets(BARS[precision])
 
 
-def test_what_falls_short_is_refused_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_falls_short_is_refused_unless_forced(
+    small: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from liftout.convert import model as conversion
 
     monkeypatch.setitem(conversion.BARS, "int8", type(BARS["int8"])(1e-9, 1.0))
     with pytest.raises(BelowBar, match="nothing was written") as caught:
-        convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path)
+        small(precision="int8", out_dir=tmp_path / "packs")
     assert "\n" not in str(caught.value)
-    assert list(tmp_path.glob("*int8*")) == []
-    forced = convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path, keep_below_bar=True)
+    assert list((tmp_path / "packs").iterdir()) == []
+    forced = small(precision="int8", out_dir=tmp_path / "packs", keep_below_bar=True)
     assert packs.read(forced).manifest.agreement["below_bar"] is True
 
 
-def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path) -> None:
+def test_command_line_makes_a_pack_that_cut_uses(few_photos: Path, tmp_path: Path, own_home: Path) -> None:
     def liftout(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "liftout", *arguments], capture_output=True, text=True, check=False
@@ -101,9 +137,12 @@ def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path)
     missing = liftout("cut", photo, "--precision", "int8", "-o", str(tmp_path / "a.png"))
     assert missing.returncode == 3
     assert "liftout convert pocket --precision int8" in missing.stderr
-    made = liftout("convert", POCKET, "--precision", "int8")
+    made = liftout("convert", POCKET, "--precision", "int8", "--calibrate", str(few_photos))
     assert made.returncode == 0, made.stderr
-    assert "mean difference" in made.stdout
+    assert "(average; at least 0.97)" in made.stdout
+    assert re.search(r"worst mean difference +0\.\d+, IoU [01]\.\d+: \w+\.jpg", made.stdout)
+    assert re.search(r"worst IoU +0\.\d+, IoU [01]\.\d+: \w+\.jpg", made.stdout)
+    assert processor() in made.stdout
     assert (own_home / "packs" / "pocket-int8").is_dir()
     cut = liftout("cut", photo, "--precision", "int8", "-o", str(tmp_path / "a.png"))
     assert cut.returncode == 0, cut.stderr
@@ -120,11 +159,10 @@ def test_command_line_makes_a_pack_that_cut_uses(tmp_path: Path, own_home: Path)
     assert "meets its bar" in verified.stdout
 
 
-def test_sensitive_layers_are_found_and_stay_in_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8, "_ENOUGH", 0.05)  # so that all layers at once are too many
-    folder = convert_model(find(POCKET), locate(POCKET), precision="int8", out_dir=tmp_path, keep_below_bar=True)
+def test_sensitive_layers_are_found_and_stay_in_float(small: Callable[..., Path], tmp_path: Path) -> None:
+    folder = small(precision="int8", out_dir=tmp_path / "packs", keep_below_bar=True)
     told = packs.read(folder).manifest.agreement
-    assert 0 < len(told["layers_in_float"]) < told["layers"]
+    assert (told["layers"], told["layers_in_float"]) == (12, ["conv5", "conv6"])  # the layers that cannot be in int8
 
 
 @real
@@ -153,8 +191,10 @@ def test_graph_of_unknown_architecture_says_that_it_cannot_be_leaner(tmp_path: P
         convert_model(find("silueta"), tmp_path / "silueta.onnx", out_dir=tmp_path)
 
 
-def test_huggingface_folder_goes_round(tmp_path: Path) -> None:
-    folder = convert_model(find(POCKET), locate(POCKET), layout="huggingface", out_dir=tmp_path)
+def test_huggingface_folder_goes_round(few_photos: Path, tmp_path: Path) -> None:
+    folder = convert_model(
+        find(POCKET), locate(POCKET), layout="huggingface", calibrate=few_photos, keep_below_bar=True, out_dir=tmp_path
+    )
     assert {path.name for path in (folder / "onnx").iterdir()} == {
         "model.onnx",
         "model_fp16.onnx",

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from liftout.engines import EngineOptions, choice
+from liftout.engines import choice
 from liftout.errors import DeviceUnavailable
+from liftout.options import RunOptions
 
 
 class Machine:
@@ -29,49 +30,49 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     yield Machine(monkeypatch)
 
 
-AUTO = EngineOptions()
+AUTO = RunOptions()
 
 
 def test_openvino_is_taken_where_it_is_installed(machine: Machine) -> None:
-    chosen = choice.choose("auto", AUTO)
+    chosen = choice.choose(AUTO)
     assert (chosen.engine, chosen.device, chosen.faster) == ("onnxruntime", "cpu", None)
     assert "liftout[openvino]" in chosen.reason
     machine.has(engines={"onnxruntime", "openvino"})
-    assert choice.choose("auto", AUTO).engine == "openvino"
-    assert choice.choose("auto", AUTO, small=True).engine == "onnxruntime"
+    assert choice.choose(AUTO).engine == "openvino"
+    assert choice.choose(AUTO, small=True).engine == "onnxruntime"
 
 
 def test_bf16_is_tried_only_where_the_processor_has_it_and_nothing_was_asked_for(machine: Machine) -> None:
     machine.has(engines={"onnxruntime", "openvino"})
-    assert choice.choose("auto", AUTO).faster is None
+    assert choice.choose(AUTO).faster is None
     machine.has(engines={"onnxruntime", "openvino"}, computes=("FP32", "BF16"))
-    assert choice.choose("auto", AUTO).faster == "bf16"
-    assert choice.choose("auto", EngineOptions(precision="fp32")).faster is None
-    assert choice.choose("auto", EngineOptions(precision="bf16")).engine == "openvino"
-    assert choice.choose("onnxruntime", AUTO).faster is None
-    assert choice.choose("openvino", AUTO).faster == "bf16"
+    assert choice.choose(AUTO).faster == "bf16"
+    assert choice.choose(RunOptions(precision="fp32")).faster is None
+    assert choice.choose(RunOptions(precision="bf16")).engine == "openvino"
+    assert choice.choose(RunOptions(engine="onnxruntime")).faster is None
+    assert choice.choose(RunOptions(engine="openvino")).faster == "bf16"
 
 
 def test_a_gpu_comes_first_and_one_that_was_asked_for_is_used_or_an_error(machine: Machine) -> None:
     machine.has(engines={"onnxruntime", "openvino", "torch"}, cuda="torch")
-    chosen = choice.choose("auto", AUTO)
+    chosen = choice.choose(AUTO)
     assert (chosen.engine, chosen.device, chosen.faster) == ("torch", "cuda", "fp16")
-    assert choice.choose("auto", EngineOptions(device="cpu")).engine == "openvino"
-    assert choice.choose("auto", EngineOptions(device="cuda:1")).device == "cuda:1"
+    assert choice.choose(RunOptions(device="cpu")).engine == "openvino"
+    assert choice.choose(RunOptions(device="cuda:1")).device == "cuda:1"
     machine.has(engines={"onnxruntime", "openvino"})
     for device in ("cuda", "cuda:0"):
-        with pytest.raises(DeviceUnavailable, match=f"no engine here can use {device}: "):
-            choice.choose("auto", EngineOptions(device=device))
+        with pytest.raises(DeviceUnavailable, match=f"device `{device}` cannot be used by any engine here: "):
+            choice.choose(RunOptions(device=device))
 
 
 def test_other_devices_go_to_the_engine_that_knows_them(machine: Machine) -> None:
     machine.has(engines={"onnxruntime", "openvino"})
-    assert choice.choose("auto", EngineOptions(device="npu")).engine == "openvino"
-    chosen = choice.choose("auto", EngineOptions(device="coreml"))
+    assert choice.choose(RunOptions(device="npu")).engine == "openvino"
+    chosen = choice.choose(RunOptions(device="coreml"))
     assert (chosen.engine, chosen.device) == ("onnxruntime", "coreml")
 
 
 def test_what_is_really_here_is_told_without_an_error() -> None:
-    chosen = choice.choose("auto", EngineOptions(device="cpu"))
+    chosen = choice.choose(RunOptions(device="cpu"))
     assert choice.installed(chosen.engine)
     assert choice.why_no_cuda()

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from liftout import graphs
-from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.engines import NetworkFile, open_network
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, UsageError
 from liftout.models.catalog import find
+from liftout.options import RunOptions
 
 
 @pytest.fixture
@@ -28,8 +29,8 @@ def tensor(examples: Path) -> np.ndarray:
 
 
 def test_openvino_in_fp32_agrees_with_onnxruntime(u2netp: NetworkFile, tensor: np.ndarray) -> None:
-    expected = open_network(u2netp, engine="onnxruntime").run(tensor)
-    network = open_network(u2netp, engine="openvino")
+    expected = open_network(u2netp, RunOptions(engine="onnxruntime")).run(tensor)
+    network = open_network(u2netp, RunOptions(engine="openvino"))
     assert (network.engine, network.device, network.precision) == ("openvino", "cpu", "fp32")
     assert np.abs(network.run(tensor) - expected).max() < 1e-3
 
@@ -37,7 +38,7 @@ def test_openvino_in_fp32_agrees_with_onnxruntime(u2netp: NetworkFile, tensor: n
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_a_device_that_is_not_there_is_an_error_never_a_silent_cpu_run(u2netp: NetworkFile, engine: str) -> None:
     with pytest.raises(DeviceUnavailable, match="cuda"):
-        open_network(u2netp, engine=engine, options=EngineOptions(device="cuda"))
+        open_network(u2netp, RunOptions(engine=engine, device="cuda"))
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
@@ -45,16 +46,16 @@ def test_files_that_are_not_networks_are_refused(engine: str, tmp_path: Path) ->
     page = tmp_path / "page.onnx"
     page.write_text("<html>404</html>")
     with pytest.raises(NetworkRejected, match="page"):
-        open_network(NetworkFile(name="page", path=page, size=(8, 8)), engine=engine)
+        open_network(NetworkFile(name="page", path=page, size=(8, 8)), RunOptions(engine=engine))
     with pytest.raises(ModelMissing, match="gone"):
-        open_network(NetworkFile(name="gone", path=tmp_path / "gone.onnx", size=(8, 8)), engine=engine)
+        open_network(NetworkFile(name="gone", path=tmp_path / "gone.onnx", size=(8, 8)), RunOptions(engine=engine))
 
 
 def test_unknown_engines_and_precisions_are_named(u2netp: NetworkFile) -> None:
     with pytest.raises(UsageError, match="tensorrt"):
-        open_network(u2netp, engine="tensorrt")
+        open_network(u2netp, RunOptions(engine="tensorrt"))
     with pytest.raises(UsageError, match="int8"):
-        open_network(u2netp, engine="onnxruntime", options=EngineOptions(precision="int8"))
+        open_network(u2netp, RunOptions(engine="onnxruntime", precision="int8"))
 
 
 def test_several_outputs_without_an_index_are_refused(u2netp: NetworkFile) -> None:

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from liftout import Remover, loading
-from liftout.engines import EngineOptions, Network, NetworkFile, choice, precision_check
+from liftout.engines import Network, NetworkFile, choice, precision_check
 from liftout.engines.choice import Choice
 from liftout.engines.precision_check import PHOTOS, open_checked, verdict
 from liftout.errors import NetworkRejected
-from liftout.options import EngineName
+from liftout.options import EngineName, RunOptions
 
 ONE_LAYER = Path(__file__).parent.parent / "models" / "cache-0.1.0" / "home" / "packs" / "packed"
 
@@ -56,14 +56,14 @@ def to_alpha(_: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def checked(file: NetworkFile) -> Network:
-    return open_checked(file, CHOICE, EngineOptions(), to_alpha)
+    return open_checked(file, CHOICE, RunOptions(), to_alpha)
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, errors: dict[str, float]) -> list[Told]:
     networks: list[Told] = []
 
-    def open_network(_: NetworkFile, *, engine: str, options: EngineOptions) -> Told:
-        assert engine == "openvino"
+    def open_network(_: NetworkFile, options: RunOptions) -> Told:
+        assert options.engine == "openvino"
         if np.isnan(errors[options.precision]):
             raise NetworkRejected("told: no bf16 here")
         networks.append(Told(options.precision, errors[options.precision]))
@@ -177,8 +177,8 @@ def test_the_remover_checks_torch_on_real_photos(
     """torch computes bf16 on any processor, but so slowly that `auto` does not choose it: a network of one layer will do."""
     pytest.importorskip("torch")
 
-    def choose(engine: str, options: EngineOptions, **_: object) -> Choice:
-        return Choice(engine, "cpu", "bf16" if options.precision == "auto" else None, "test")
+    def choose(options: RunOptions, **_: object) -> Choice:
+        return Choice(options.engine, "cpu", "bf16" if options.precision == "auto" else None, "test")
 
     monkeypatch.setattr(loading, "choose", choose)
     checks_on_photos("torch", str(ONE_LAYER), examples, own_home)

@@ -11,8 +11,9 @@ from onnx import TensorProto, helper
 
 from liftout import Remover
 from liftout.convert import build_network, write_network
-from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.engines import NetworkFile, open_network
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, UsageError
+from liftout.options import RunOptions
 from tests.networks import reference
 
 
@@ -30,11 +31,11 @@ def test_torch_agrees_with_onnxruntime(architecture: str, size: tuple[int, int],
     file = built(architecture, size, tmp_path)
     photo = reference.photo(architecture, *size)
     expected = open_network(file).run(photo)
-    network = open_network(file, engine="torch", options=EngineOptions(device="cpu"))
+    network = open_network(file, RunOptions(engine="torch", device="cpu"))
     assert (network.engine, network.device, network.precision) == ("torch", "cpu", "fp32")
     assert network.run(photo).shape == expected.shape
     assert np.abs(network.run(photo) - expected).max() < 1e-4
-    halved = open_network(file, engine="torch", options=EngineOptions(device="cpu", precision="bf16"))
+    halved = open_network(file, RunOptions(engine="torch", device="cpu", precision="bf16"))
     assert halved.precision == "bf16"
     assert 0 < np.abs(halved.run(photo) - expected).mean() < 0.02
     network.close()
@@ -61,18 +62,18 @@ def test_what_torch_cannot_do_is_said(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph), path)
     file = NetworkFile(name="odd", path=path, size=(8, 8))
     with pytest.raises(NetworkRejected, match="no operator Erf"):
-        open_network(file, engine="torch", options=EngineOptions(device="cpu"))
+        open_network(file, RunOptions(engine="torch", device="cpu"))
     with pytest.raises(UsageError, match="int8"):
-        open_network(file, engine="torch", options=EngineOptions(device="cpu", precision="int8"))
-    with pytest.raises(UsageError, match="fp16 on the cpu"):
-        open_network(file, engine="torch", options=EngineOptions(device="cpu", precision="fp16"))
+        open_network(file, RunOptions(engine="torch", device="cpu", precision="int8"))
+    with pytest.raises(UsageError, match="precision is fp16"):
+        open_network(file, RunOptions(engine="torch", device="cpu", precision="fp16"))
     with pytest.raises(DeviceUnavailable, match="npu"):
-        open_network(file, engine="torch", options=EngineOptions(device="npu"))
+        open_network(file, RunOptions(engine="torch", device="npu"))
     path.write_bytes(b"\x08 not a graph")
     with pytest.raises(NetworkRejected, match="odd"):
-        open_network(file, engine="torch", options=EngineOptions(device="cpu"))
+        open_network(file, RunOptions(engine="torch", device="cpu"))
     with pytest.raises(ModelMissing, match="gone"):
-        open_network(NetworkFile(name="gone", path=tmp_path / "gone", size=(8, 8)), engine="torch")
+        open_network(NetworkFile(name="gone", path=tmp_path / "gone", size=(8, 8)), RunOptions(engine="torch"))
 
 
 def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -80,7 +81,5 @@ def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(DeviceUnavailable, match="--device cpu"):
-        open_network(
-            NetworkFile(name="x", path=tmp_path, size=(8, 8)), engine="torch", options=EngineOptions(device="cuda")
-        )
+    with pytest.raises(DeviceUnavailable, match="device='cpu'"):
+        open_network(NetworkFile(name="x", path=tmp_path, size=(8, 8)), RunOptions(engine="torch", device="cuda"))

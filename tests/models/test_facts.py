@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from liftout.models.catalog import all_models, find
+from liftout.models.sources import parse
 from liftout.models.spec import ModelSpec
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -48,18 +49,25 @@ FACTS = {
     "birefnet-massive": ("birefnet_swin_v1_l", *birefnet()),
     "birefnet-matting": ("birefnet_swin_v1_l", *birefnet()),
     "birefnet-dynamic": ("birefnet_swin_v1_l", *birefnet()),
+    "birefnet-dynamic-matting": ("birefnet_swin_v1_l", *birefnet()),
+    "birefnet-lite-matting": ("birefnet_swin_v1_t", *birefnet()),
+    "lucida": ("birefnet_swin_v1_l", *birefnet()),
     "birefnet-hr": ("birefnet_swin_v1_l", *birefnet(2048, 2048)),
     "birefnet-hr-matting": ("birefnet_swin_v1_l", *birefnet(2048, 2048)),
     "birefnet-lite-2k": ("birefnet_swin_v1_t", *birefnet(1440, 2560)),
     "birefnet-512": ("birefnet_swin_v1_l", *birefnet(512, 512)),
     "toonout": ("birefnet_swin_v1_l", *birefnet()),
+    "modnet": ("modnet", (512, 512), "stretch", "bilinear-antialias", "none", "255", HALF_HALF, "none", "none", None),
 }
 
 OLD_PATCHES = [
     f"birefnet-{part}"
     for part in ("general", "general-lite", "portrait", "dis", "hrsod", "cod", "massive", "matting", "lite-2k")
 ]
-NEW_PATCHES = ["birefnet-hr", "birefnet-hr-matting", "birefnet-dynamic", "birefnet-512", "toonout"]
+NEW_PATCHES = [
+    "birefnet-hr", "birefnet-hr-matting", "birefnet-dynamic", "birefnet-dynamic-matting", "birefnet-lite-matting", "birefnet-512", "toonout",
+    "lucida",
+]  # fmt: skip
 
 RELEASED = {
     # ONNX files of the rembg release: bytes and md5 of its source
@@ -153,9 +161,13 @@ def test_published_graphs_have_their_size_and_hash(name):
 def test_full_hashes_are_those_of_the_hubs():
     hashes = {file.sha256 for spec in all_models().values() for file in spec.files if file.sha256}
     assert hashes >= {
+        "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
+        "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
         "8cafcf770b06757c4eaced21b1a88e57fd2b66de01b8045f35f01535ba742e0f",
         "5b486f08200f513f460da46dd701db5fbb47d79b4be4b708a19444bcd4e79958",
         "566ed80c3d95f87ada6864d4cbe2290a1c5eb1c7bb0b123e984f60f76b02c3a7",
+        "db0217e99b25e0c4f6f4dca2892ff1f7ea7aba38fb6ad84f93122a4024be536a",
+        "6003d2f758bdb4e4802a09e39167529bc2eef9288d5b8fa537331467cbc4759d",
         "58f621f00f5d756097615970a88a791584600dcf7c45b18a0a6267535a1ebd3c",
         "1ba1c8ff5a7bbfadc8d8d13fb11d7be793f91f23d9d466549e37a854f6668f99",
     }
@@ -171,7 +183,7 @@ def test_licences():
     told = {name: (spec.license.weights, spec.license.commercial) for name, spec in all_models().items()}
     assert told.pop("rmbg-1.4") == ("bria-rmbg-1.4", False)
     assert told.pop("rmbg-2.0") == ("CC-BY-NC-4.0", False)
-    assert told.pop("silueta") == ("unknown", False)
+    assert told.pop("silueta") == told.pop("lucida") == ("unknown", False)
     for name, (weights, commercial) in told.items():
         mit = name.startswith(("birefnet", "u2net_cloth_seg", "toonout"))
         assert (weights, commercial) == ("MIT" if mit else "Apache-2.0", True), name
@@ -195,6 +207,9 @@ def test_only_the_checkpoint_of_rmbg_2_is_gated():
         ("birefnet-dis", "size of the ONNX file"),
         ("birefnet-hr", "2048"),
         ("rmbg-1.4", "1.0, not 0.5"),
+        ("modnet", "aspect"),
+        ("lucida", "CAMO"),
+        ("birefnet-lite-matting", "patch order"),
     ],
 )
 def test_what_is_unresolved_is_said(name, word):
@@ -205,7 +220,13 @@ def test_every_file_can_be_had_from_somewhere():
     for name, spec in all_models().items():
         for file in spec.files:
             assert file.url or file.note, f"{name}: {file.name} has neither an address nor a word about why"
-            assert all(address.startswith("https://") for address in file.url)
+            assert all(parse(source).kind != "url" for source in file.url)
+
+
+def test_models_whose_files_are_in_packages_can_be_had_from_a_registry():
+    sources = {name: [file.url for file in find(name).files if file.role == "onnx"] for name in ("u2net", "u2netp")}
+    assert [parse(source).kind for source in sources["u2net"][0]] == ["github", "pypi"]
+    assert [parse(source).kind for source in sources["u2netp"][0]] == ["github", "pypi"]
 
 
 def test_specs_survive_being_written_and_read():

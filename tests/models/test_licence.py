@@ -8,6 +8,7 @@ from liftout import Remover
 from liftout.errors import LicenseNotAccepted
 from liftout.models.catalog import find
 from liftout.models.licence import consent
+from liftout.remedies import AcceptLicense
 
 RESTRICTED = ("rmbg-1.4", "rmbg-2.0")
 
@@ -26,14 +27,15 @@ def test_others_name_the_licence_its_address_and_the_option(name):
     message = str(raised.value)
     assert spec.license.weights in message
     assert "https://huggingface.co/briaai/RMBG-" in message
-    assert f"--accept-license {name}" in message
+    assert "accept_license=True" in message
+    assert raised.value.remedy == AcceptLicense(name)
     assert "\n" not in message
 
 
 def test_a_model_of_unknown_licence_asks_once_and_says_so(own_home):
     with pytest.raises(LicenseNotAccepted, match=r"^silueta: licence unknown; ") as raised:
         Remover("silueta")
-    assert "--accept-license silueta" in str(raised.value)
+    assert raised.value.remedy == AcceptLicense("silueta")
     consent(find("silueta"), accept=True)
     consent(find("silueta"))
 
@@ -75,5 +77,5 @@ def test_the_environment_accepts_models_and_licences(value, monkeypatch):
 
 
 def test_a_remover_asks_too():
-    with pytest.raises(LicenseNotAccepted, match=r"accept-license rmbg-1.4"):
+    with pytest.raises(LicenseNotAccepted, match=r"rmbg-1\.4: .*accept_license"):
         Remover("rmbg-1.4")

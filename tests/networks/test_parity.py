@@ -17,6 +17,7 @@ STORED = {
     "u2netp": ["320x320", "192x256"],
     "u2net_cloth_seg": ["320x320", "192x256"],
     "isnet": ["1024x1024", "256x320"],
+    "modnet": ["192x128", "96x160"],
     "birefnet_swin_v1_t": ["256x256", "256x256_patches_wgc", "320x448", "320x448_patches_wgc"],
     "birefnet_swin_v1_l": ["256x256", "256x256_patches_wgc", "320x448", "320x448_patches_wgc"],
 }
@@ -29,7 +30,8 @@ CASES = [
 
 
 def test_every_stored_output_of_the_authors_is_compared() -> None:
-    there = {path.stem: set(reference.golden(path.stem)) for path in (reference.FOLDER / "golden").glob("*.npz")}
+    files = [path for folder in (reference.FOLDER, reference.OWN) for path in (folder / "golden").glob("*.npz")]
+    there = {path.stem: set(reference.golden(path.stem)) for path in files}
     assert there == {architecture: set(stored) for architecture, stored in STORED.items()}
 
 

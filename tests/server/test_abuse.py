@@ -32,9 +32,12 @@ BOUNDARY = b"abuse"
 
 OPERATIONS = [
     ("POST", "/v1/cutouts"),
+    ("GET", "/v1/cutouts"),
     ("POST", "/api/remove"),
     ("GET", "/api/remove"),
     ("POST", "/v1.0/removebg"),
+    ("GET", "/v1.0/account"),
+    ("POST", "/v1.0/improve"),
     ("GET", "/v1/models"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),

@@ -62,19 +62,24 @@ def test_without_a_key_of_the_file_nothing_is_done(
 def test_a_changed_file_is_read_by_itself_and_a_lost_one_lets_nobody_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("liftout.server.keys.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("liftout.server.keys.CHECK_INTERVAL", 0.0)
     path = tmp_path / "keys"
     path.write_text(f"a {FIRST}\n", encoding="utf-8")
     keys = ApiKeys(path)
-    assert (keys.name_of(FIRST), keys.name_of(SECOND), keys.name_of("")) == ("a", None, None)
+
+    def name_of(key: str) -> str | None:
+        entry = keys.find(key)
+        return entry.name if entry else None
+
+    assert (name_of(FIRST), name_of(SECOND), name_of("")) == ("a", None, None)
     path.write_text(f"a {FIRST}\nb {SECOND} # new\n", encoding="utf-8")
-    assert keys.name_of(SECOND) == "b"
+    assert name_of(SECOND) == "b"
     path.write_text("short\n", encoding="utf-8")
-    assert keys.name_of(SECOND) == "b"
+    assert name_of(SECOND) == "b"
     path.unlink()
-    assert keys.name_of(SECOND) is None
+    assert name_of(SECOND) is None
     path.write_text(f"{SECOND}\n", encoding="utf-8")
-    assert keys.name_of(SECOND) == "key-1"
+    assert name_of(SECOND) == "key-1"
 
 
 @pytest.mark.parametrize("text", ["short", "name short", "a b c-0123456789012345", "\xff"])

@@ -6,12 +6,18 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import trustme
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 def curl_lines() -> list[str]:
     lines = []
-    for page in ("README.md", "docs/server.md"):
+    for page in ("README.md", "docs/server.md", "docs/remove-bg.md"):
         for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL):
             lines += [line for line in block.splitlines() if line.startswith("curl ")]
     return lines
@@ -95,3 +101,63 @@ def test_the_steps_of_the_dockerfile_give_a_server_that_works(tmp_path: Path, ex
     finally:
         process.terminate()
         assert process.wait(60) == 0
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
+def test_the_nginx_file_puts_tls_in_front(launch: Callable[..., Any], tmp_path: Path, cat: bytes) -> None:
+    server = launch("--allow-host", "cut.example", "--trust-proxy", "127.0.0.1", "--rate", "2")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("cut.example")
+    certificate.private_key_pem.write_to_path(tmp_path / "privkey.pem")
+    for pem in certificate.cert_chain_pems:
+        pem.write_to_path(tmp_path / "fullchain.pem", append=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    site = (ROOT / "packaging/nginx.conf").read_text(encoding="utf-8")
+    for stated, used in (
+        ("443", f"127.0.0.1:{port}"),
+        ("/etc/ssl/cut.example", str(tmp_path)),
+        ("7000", str(server.port)),
+    ):
+        assert stated in site
+        site = site.replace(stated, used)
+    paths = "".join(
+        f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = f"daemon off; pid {tmp_path}/pid; events {{}} http {{ access_log off; {paths}\n{site}}}"
+    (tmp_path / "nginx.conf").write_text(main, encoding="utf-8")
+    command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        trust = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+        with httpx.Client(verify=trust, trust_env=False, timeout=60) as client:
+
+            def post() -> httpx.Response:
+                extensions = {"sni_hostname": "cut.example"}
+                return client.post(
+                    f"https://127.0.0.1:{port}/v1.0/removebg",
+                    files={"image_file": cat}, headers={"Host": "cut.example"}, extensions=extensions,
+                )  # fmt: skip
+
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    answer = post()
+                    break
+                except httpx.ConnectError:
+                    assert time.monotonic() < deadline, (tmp_path / "error.log").read_text(encoding="utf-8")
+                    time.sleep(0.1)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+            assert [post().status_code, post().status_code] == [200, 429]
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="needs caddy")
+def test_caddy_understands_its_file() -> None:
+    command = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(ROOT / "packaging/Caddyfile")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr

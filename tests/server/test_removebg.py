@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import shutil
-import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +16,7 @@ from PIL import Image
 
 from liftout import Remover
 from liftout.images import decode
+from liftout.server.keyfile import add_key, parse_rate
 
 PATH = "/v1.0/removebg"
 
@@ -238,7 +236,73 @@ def test_errors_have_the_shape_of_remove_bg(
     assert answer.status_code == 400
     (error,) = answer.json()["errors"]
     assert error["title"]
+    assert error["detail"]
     assert error["field"] == field
+    code = {"bg_image_url": "multiple_bg_sources", "image_url": "multiple_sources"}.get(field, f"invalid_{field}")
+    assert error["code"] == code
+
+
+def test_photos_that_cannot_be_had_or_read_have_the_codes_of_remove_bg(client: httpx.Client, cat: bytes) -> None:
+    def code(**request: object) -> str:
+        answer = client.post(PATH, **request)
+        assert answer.status_code == 400
+        return answer.json()["errors"][0]["code"]
+
+    assert code() == "missing_source"
+    assert code(files={"image_file": b"no photo"}) == "failed_to_read_image"
+    assert code(json={"image_file_b64": "%%%"}) == "failed_to_read_image"
+    assert code(json={"image_url": "http://192.0.2.1/cat.jpg"}) == "failed_image_download"
+    assert code(json={"image_url": "cat.jpg"}) == "invalid_image_url"
+    assert code(files={"image_file": cat}, data={"bg_image_url": "http://192.0.2.1/"}) == "failed_bg_download"
+    assert code(files={"image_file": b"x" * 51_000_000}) == "file_too_large"
+    black = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(black, "PNG")
+    assert code(files={"image_file": black.getvalue()}) == "unknown_foreground"
+    wide = io.BytesIO()
+    Image.new("L", (8000, 7000)).save(wide, "PNG")
+    assert code(files={"image_file": wide.getvalue()}) == "resolution_too_high"
+
+
+def test_keys_have_their_own_limits_and_an_account(launch: Callable[..., object], tmp_path: Path, cat: bytes) -> None:
+    file = tmp_path / "keys"
+    shop, other = add_key(file, "shop", rate=parse_rate("3/hour")), add_key(file, "other")
+    assert shop not in file.read_text(encoding="utf-8")
+    server = launch("--api-key-file", str(file))
+
+    def account(key: str | None) -> httpx.Response:
+        return httpx.get(f"{server.url}/v1.0/account", headers={"X-Api-Key": key} if key else {}, timeout=60)
+
+    cut = httpx.post(f"{server.url}{PATH}", files={"image_file": cat}, headers={"X-Api-Key": shop}, timeout=60)
+    assert (cut.status_code, cut.headers["x-ratelimit-limit"], cut.headers["x-ratelimit-remaining"]) == (200, "3", "2")
+    attributes = account(shop).json()["data"]["attributes"]
+    assert attributes["credits"].keys() == {"total", "subscription", "payg", "enterprise"}
+    assert attributes["credits"]["total"] > 0
+    assert attributes["api"]["sizes"] == "all"
+    assert attributes["liftout"] == {"key": "shop", "rate": "3/hour", "requests": 2}
+    assert account(shop).status_code == 200
+    refused = account(shop)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) > 1000
+    assert refused.json()["errors"][0]["title"] == "Rate limit exceeded"
+    assert "x-ratelimit-limit" not in account(other).headers
+    assert 'liftout_key_requests_total{key="shop"} 3.0' in (
+        httpx.get(f"{server.url}/metrics", headers={"X-Api-Key": other}).text
+    )
+    (missing,), (wrong,) = account(None).json()["errors"], account("wrong").json()["errors"]
+    assert (missing["title"], missing["code"]) == ("Missing API Key", "auth_failed")
+    assert (wrong["title"], wrong["code"]) == ("Invalid API Key", "auth_failed")
+
+
+def test_submissions_for_improvement_are_accepted_or_off(
+    client: httpx.Client, launch: Callable[..., object], cat: bytes
+) -> None:
+    data = {"tag": "batch", "image_filename": "cat.jpg"}
+    accepted = client.post("/v1.0/improve", files={"image_file": cat}, data=data)
+    assert (accepted.status_code, len(accepted.json()["id"])) == (200, 36)
+    assert client.post("/v1.0/improve", data=data).json()["errors"][0]["code"] == "missing_source"
+    server = launch("--improve", "off")
+    off = httpx.post(f"{server.url}/v1.0/improve", files={"image_file": cat})
+    assert (off.status_code, off.json()["errors"][0]["code"]) == (400, "improve_off")
 
 
 def test_a_background_that_is_no_picture_is_named(client: httpx.Client, cat: bytes) -> None:
@@ -249,45 +313,3 @@ def test_a_background_that_is_no_picture_is_named(client: httpx.Client, cat: byt
 def test_parameters_without_meaning_here_are_taken(client: httpx.Client, cat: bytes) -> None:
     given = {"type_level": "latest", "semitransparency": "true", "add_shadow": "true", "shadow_type": "drop"}
     assert client.post(PATH, files={"image_file": cat}, data=given).status_code == 200
-
-
-NODE = """
-const { removeBackgroundFromImageFile, removeBackgroundFromImageUrl } = require("remove.bg");
-(async () => {
-  const cut = await removeBackgroundFromImageFile(
-    { path: process.argv[2], apiKey: "KEY", size: "auto", crop: true, scale: "50%", outputFile: "out.png" });
-  let errors = null;
-  try { await removeBackgroundFromImageUrl({ url: "http://192.0.2.1/x.jpg", apiKey: "KEY" }); } catch (e) { errors = e; }
-  console.log(JSON.stringify({ width: cut.resultWidth, type: cut.detectedType, errors }));
-})().catch((error) => { console.error(error); process.exit(1); });
-"""
-
-
-@pytest.mark.long
-@pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm and its registry")
-def test_the_node_package_for_remove_bg_works_when_its_address_is_changed(
-    server: object, examples: Path, tmp_path: Path
-) -> None:
-    subprocess.run(
-        ["npm", "install", "--silent", "--no-audit", "--no-fund", "remove.bg@1.3.0"],
-        cwd=tmp_path,
-        check=True,
-        timeout=300,
-    )
-    package = tmp_path / "node_modules/remove.bg/dist/index.js"
-    source = package.read_text(encoding="utf-8")
-    assert source.count("https://api.remove.bg") == 1
-    package.write_text(source.replace("https://api.remove.bg", server.url), encoding="utf-8")
-    (tmp_path / "run.js").write_text(NODE, encoding="utf-8")
-    ended = subprocess.run(
-        ["node", "run.js", str(examples / "cat.jpg")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    found = json.loads(ended.stdout.splitlines()[-1])
-    assert (found["width"], found["type"]) == ("451", "other")
-    assert "does not fetch" in found["errors"][0]["title"]
-    assert opened((tmp_path / "out.png").read_bytes()).size == (451, 300)

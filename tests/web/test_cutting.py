@@ -140,7 +140,7 @@ def test_fifty_photos_keep_the_heap_flat_and_leak_no_addresses(
     visit: Callable[..., Visit], put_photo: Callable[[str, bytes], str], examples: Path
 ) -> None:
     stream = io.BytesIO()
-    Image.open(examples / "coffee.jpg").resize((640, 480)).save(stream, "JPEG")
+    Image.open(examples / "coffee.jpg").resize((480, 360)).save(stream, "JPEG")
     result = visit().run(
         """
         let addresses = 0;

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from liftout.errors import UsageError
+from liftout.remedies import Advice
 
 _TRUE = {"1", "true", "yes", "on", "y", "t"}
 _FALSE = {"0", "false", "no", "off", "n", "f"}
@@ -20,11 +21,14 @@ _LONGEST = 60
 
 
 class ParameterError(UsageError):
-    """A parameter is wrong. field: its name, as the caller wrote it."""
+    """A parameter is wrong."""
 
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field = field
+    def __init__(self, field: str, problem: str, remedy: Advice = "") -> None:
+        """field: the parameter's name, as the caller wrote it. problem: follows the name. remedy: what it must be."""
+        super().__init__(problem, field=field, remedy=remedy)
+
+    def __reduce__(self) -> tuple[type[ParameterError], tuple[str, str, Advice]]:
+        return ParameterError, (self.field, self.problem, self.remedy)
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -36,7 +40,7 @@ def boolean(name: str, value: Any) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise ParameterError(name, f"{name} is {shown(value)}; it must be true or false")
+    raise ParameterError(name, f"is {shown(value)}", "it must be true or false")
 
 
 def whole(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
@@ -46,20 +50,20 @@ def whole(name: str, value: Any, low: int | None = None, high: int | None = None
     if isinstance(value, bool) or not (
         isinstance(value, int) or (isinstance(value, str) and _WHOLE.fullmatch(value.strip()))
     ):
-        raise ParameterError(name, f"{name} is {shown(value)}; it must be a whole number")
+        raise ParameterError(name, f"is {shown(value)}", "it must be a whole number")
     number = int(value)
     if abs(number) >= 10**12:
-        raise ParameterError(name, f"{name} is {shown(number)}; that is too large a number")
+        raise ParameterError(name, f"is {shown(number)}, which is too large a number")
     if (low is not None and number < low) or (high is not None and number > high):
         limits = f"from {low} to {high}" if high is not None else f"at least {low}"
-        raise ParameterError(name, f"{name} is {shown(number)}; it must be {limits}")
+        raise ParameterError(name, f"is {shown(number)}", f"it must be {limits}")
     return number
 
 
 def text(name: str, value: Any) -> str:
     """Text. Raises ParameterError."""
     if not isinstance(value, str):
-        raise ParameterError(name, f"{name} is {shown(value)}; it must be text")
+        raise ParameterError(name, f"is {shown(value)}", "it must be text")
     return value
 
 
@@ -67,7 +71,7 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     """One of several words. Raises ParameterError."""
     words = list(allowed)
     if value not in words:
-        raise ParameterError(name, f"{name} is {shown(value)}; it must be one of {', '.join(words)}")
+        raise ParameterError(name, f"is {shown(value)}", f"it must be one of {', '.join(words)}")
     return str(value)
 
 

@@ -41,6 +41,8 @@ PARAMETERS = {
     "bgc": "bgcolor",
 }
 """Parameters over HTTP, and the argument that each is."""
+PROMPTS = ("sam_prompt", "sam_model", "sam_quant")
+"""Arguments of rembg's model sam, which is not here."""
 EXTRAS = "extras"
 """The parameter that holds further arguments, as a JSON object."""
 
@@ -72,9 +74,9 @@ class Arguments:
         for name in _NUMBERS:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
-                raise UsageError(f"{name} is {value!r}; it must be a whole number of 0 or more")
+                raise UsageError(f"is {value!r}", field=name, remedy="it must be a whole number of 0 or more")
         if self.vitmatte_model is not None and not isinstance(self.vitmatte_model, str):
-            raise UsageError(f"vitmatte_model is {self.vitmatte_model!r}; it must be a name")
+            raise UsageError(f"is {self.vitmatte_model!r}", field="vitmatte_model", remedy="it must be a name")
         if self.bgcolor is not None:
             _rgba(self.bgcolor)
 
@@ -131,14 +133,14 @@ def model_name(name: str) -> str:
     return _MODELS.get(name, name) or DEFAULT_MODEL
 
 
-def parse(given: Mapping[str, Any]) -> Arguments:
+def parse(arguments: Mapping[str, Any]) -> Arguments:
     """Arguments from parameters over HTTP: text of queries and forms, or values of JSON; empty ones do not count.
 
     Raises ParameterError that names the parameter.
     """
     names = {argument: parameter for parameter, argument in PARAMETERS.items()}
-    values = {name: value for name, value in given.items() if name in PARAMETERS}
-    values |= {names[argument]: value for argument, value in _extras(given.get(EXTRAS)).items()}
+    values = {name: value for name, value in arguments.items() if name in PARAMETERS}
+    values |= {names[argument]: value for argument, value in _extras(arguments.get(EXTRAS)).items()}
     parsed = {PARAMETERS[name]: _parsed(name, value) for name, value in values.items() if value not in (None, "")}
     return Arguments(**parsed)
 
@@ -156,7 +158,7 @@ def _parsed(name: str, value: Any) -> Any:
 def _parsed_colour(value: Any) -> tuple[int, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list) or len(parts) not in (3, 4):
-        raise ParameterError("bgc", "bgc must be four levels from 0 to 255, as in 255,255,255,255")
+        raise ParameterError("bgc", "must be four levels from 0 to 255, as in 255,255,255,255")
     return tuple(whole("bgc", level, 0, 255) for level in parts)
 
 
@@ -168,11 +170,17 @@ def _extras(value: Any) -> dict[str, Any]:
     except (ValueError, RecursionError):
         extras = None
     if not isinstance(extras, dict):
-        raise ParameterError(EXTRAS, "extras is not a JSON object")
+        raise ParameterError(EXTRAS, "is not a JSON object")
     known = [argument for argument in PARAMETERS.values() if argument != "model_name"]
     for name in extras:
+        if name in PROMPTS:
+            raise ParameterError(
+                EXTRAS, f"extras: {name} is not supported here; leave it out, the model finds the subject"
+            )
         if name not in known:
-            raise ParameterError(EXTRAS, f"extras: {name[:40]!r} is not taken here; there are {', '.join(known)}")
+            raise ParameterError(
+                EXTRAS, f"holds {name[:40]!r}, which is not accepted here", f"there are {', '.join(known)}"
+            )
     return extras
 
 
@@ -181,6 +189,6 @@ def _rgba(bgcolor: Sequence[int]) -> tuple[int, int, int, int]:
     if len(levels) not in (3, 4) or not all(
         isinstance(level, int | np.integer) and 0 <= level <= 255 for level in levels
     ):
-        raise UsageError(f"bgcolor is {bgcolor!r}; it must be (r, g, b, a), each from 0 to 255")
+        raise UsageError(f"is {bgcolor!r}", field="bgcolor", remedy="it must be (r, g, b, a), each from 0 to 255")
     red, green, blue, opacity = (int(level) for level in (*levels, 255)[:4])
     return red, green, blue, opacity

@@ -73,7 +73,7 @@ class Claim:
             self._refuse_beside_another()
             with self._lock:
                 if self._ended.is_set():
-                    raise Released(f"{self._target.url}: the batch was stopped before it began")
+                    raise Released("the batch was stopped before it began", subject=self._target.url)
                 self._write()
                 if not self._others():
                     self._thread = threading.Thread(target=self._renew, daemon=True)
@@ -83,7 +83,7 @@ class Claim:
                 self._target.remove(self._path)
             self._ended.wait(random.uniform(0.1, 1.5))  # noqa: S311 - no secret
         raise OutputError(
-            f"{self._target.url}: several batches are starting for this target at once; start one of them"
+            "several batches are starting for this target at once", subject=self._target.url, remedy="start one of them"
         )
 
     def release(self) -> None:
@@ -107,8 +107,10 @@ class Claim:
                 if self._ended.is_set():
                     return
                 raise OutputError(
-                    f"{self._target.url}: another batch is writing to this target (process {owner.get('pid')} on "
-                    f"{owner.get('host')}, since {owner.get('started')}); wait for it to end, or choose another target"
+                    f"another batch is writing to this target (process {owner.get('pid')} on {owner.get('host')}, since "
+                    f"{owner.get('started')})",
+                    subject=self._target.url,
+                    remedy="wait for it to end, or choose another target",
                 )
             self._target.remove(f"{_RUNNING}/{name}")
 

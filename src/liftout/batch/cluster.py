@@ -20,9 +20,11 @@ from liftout import graphs
 from liftout.batch.capacity import ray_resources
 from liftout.batch.cutter import Cutter
 from liftout.batch.job import Item, Job, Outcome
+from liftout.batch.local import CRASH_ADVICE
 from liftout.batch.payload import Payload, pack_payload, unpack_payload
 from liftout.batch.prefetch import Prefetch
 from liftout.errors import EngineError, ExtraMissing, LiftoutError, UsageError
+from liftout.remedies import InstallExtra, UseOption
 
 WINDOW = 50_000
 """Photos in one dataset: few enough for the driver's memory, enough that waiting for the last one costs little."""
@@ -42,11 +44,15 @@ def run_on_ray(
     kept an actor from loading the model.
     """
     if not shared:
-        raise UsageError("memory:// is visible to this process only; give folders or buckets that all workers can see")
+        raise UsageError(
+            "is visible to this process only",
+            subject="memory://",
+            remedy="give folders or buckets that all workers can see",
+        )
     try:
         import ray
     except ImportError:
-        raise ExtraMissing("--on ray needs Ray; run `pip install 'liftout[ray]'`") from None
+        raise ExtraMissing("`ray` needs Ray", field="on", remedy=InstallExtra("ray")) from None
     with _connection(ray), _ray_data_settings():
         payload = ray.put(pack_payload(job))
         pool = _ActorPool(job, payload, workers or _most_actors(ray, job))
@@ -70,8 +76,8 @@ class _ActorPool:
         if stopping():
             return
         for path, item in remaining.items():
-            error = f"{path}: the worker crashed on this photo; the file may be damaged or memory too small"
-            yield Outcome(path=path, output=item.output, status="failed", error=error, kind="WorkerDied", tries=2)
+            crash = EngineError("the worker crashed on this photo", subject=path, remedy=CRASH_ADVICE)
+            yield Outcome(path=path, output=item.output, status="failed", failure=crash, kind="WorkerDied", tries=2)
 
     def _map(self, items: list[Item], batch: int, stopping: Callable[[], bool]) -> Iterator[Outcome]:
         import ray.data
@@ -180,7 +186,7 @@ def _most_actors(ray: Any, job: Job) -> int:
             for key, amount in needed.items()
             if amount
         )
-        raise UsageError(f"the Ray cluster has no room for one worker of {job.run.model}, which needs {amounts}")
+        raise UsageError(f"the Ray cluster has no room for one worker, which needs {amounts}", subject=job.run.model)
     return int(min(counts))
 
 
@@ -194,7 +200,9 @@ def _connection(ray: Any) -> Iterator[None]:
         ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
     except Exception as error:  # noqa: BLE001 - Ray raises a bare Exception where a node does not come up in time
         reason = " ".join(str(error).split())[:300]
-        raise EngineError(f"Ray cannot be started or reached: {reason}; check RAY_ADDRESS, or use --on local") from None
+        raise EngineError(
+            f"Ray cannot be started or reached: {reason}", remedy=("check RAY_ADDRESS", UseOption("on", "local"))
+        ) from None
     try:
         yield
     finally:

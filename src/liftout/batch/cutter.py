@@ -18,8 +18,8 @@ from PIL import Image
 
 from liftout.batch import journal
 from liftout.batch.job import Item, Job, Outcome
-from liftout.batch.storage import Storage
-from liftout.errors import InputError, LiftoutError
+from liftout.batch.storage import Storage, one_line
+from liftout.errors import InputError, LiftoutError, OutputError
 from liftout.remover import Remover
 from liftout.render import render
 
@@ -66,16 +66,7 @@ class Cutter:
         self.job = job
         self._source, self._target = Storage(job.source), Storage(job.target)
         self._large_pixels, self._lock = large_pixels, FileLock(lock) if lock else None
-        run = job.run
-        self._remover = Remover(
-            run.model,
-            engine=run.engine,
-            device=run.device,
-            precision=run.precision,
-            threads=run.threads or threads,
-            edges=run.edges,
-            max_pixels=run.max_pixels,
-        )
+        self._remover = Remover.from_options(replace(job.run, threads=job.run.threads or threads))
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def read(self, item: Item) -> Source:
@@ -129,7 +120,9 @@ class Cutter:
         if picture.outcome.status == "failed":
             return picture.outcome
         started = time.perf_counter()
-        _, tries, error = self._with_retries(lambda: journal.commit(self._target, item, picture.content))
+        _, tries, error = self._with_retries(
+            lambda: journal.commit(self._target, item, picture.content, source=self._source.place)
+        )
         outcome = replace(
             picture.outcome, write_seconds=time.perf_counter() - started, tries=picture.outcome.tries + tries - 1
         )
@@ -183,11 +176,13 @@ def _pixels(content: bytes) -> int:
 
 
 def _failure(outcome: Outcome, error: Exception, act: str) -> Outcome:
-    """The outcome as a failure, with one line that says what could not be done and why."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
-    line = text if isinstance(error, InputError) else f"{outcome.path}: {act}: {text[:300]}"
-    if isinstance(error, LiftoutError) and line.startswith(f"{outcome.path}: {outcome.path}:"):
-        line = line.removeprefix(f"{outcome.path}: ")
-    return replace(outcome, status="failed", error=line, kind=type(error).__name__)
+    """The outcome as a failure that says what could not be done and why."""
+    kind = type(error).__name__
+    if isinstance(error, InputError):
+        return replace(outcome, status="failed", failure=error, kind=kind)
+    if isinstance(error, LiftoutError):
+        why, remedy = error.problem if error.subject == outcome.path else error.what(), error.remedy
+    else:
+        why, remedy = (error.strerror if isinstance(error, OSError) else None) or one_line(error), ""
+    failure = OutputError(f"{act}: {why}", subject=outcome.path, remedy=remedy)
+    return replace(outcome, status="failed", failure=failure, kind=kind)

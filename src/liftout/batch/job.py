@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from liftout.compose.background import parse_blur, parse_colour
 from liftout.engines.choice import computes
+from liftout.errors import LiftoutError
 from liftout.images import FORMATS
 from liftout.models.resolve import is_path, locate
 from liftout.options import ResultOptions, RunOptions
+from liftout.remedies import PYTHON, Terms
 
 Status = Literal["done", "failed"]
 
@@ -32,7 +34,7 @@ class Job:
     result: ResultOptions = field(default_factory=ResultOptions)
     run: RunOptions = field(default_factory=RunOptions)
     overwrite: bool = False
-    """Replace files in the target that no batch made, and results that were made with other options."""
+    """Replace files in the target that no batch made, and results that were made with other options or from another source."""
     retries: int = 2
     """How often a photo is retried after a failure of storage, network or a worker."""
 
@@ -65,10 +67,10 @@ class Outcome:
     path: str
     output: str
     status: Status
-    error: str = ""
-    """One line for a person."""
+    failure: LiftoutError | None = None
+    """Why it failed."""
     kind: str = ""
-    """Name of the error's class."""
+    """Name of the exception's class, where it failed."""
     tries: int = 1
     bytes_in: int = 0
     bytes_out: int = 0
@@ -82,10 +84,17 @@ class Outcome:
     worker: str = ""
     """Host and process that did it."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """One line of the report as JSON; empty fields are left out."""
-        fields = {"input": self.path, **dataclasses.asdict(self)}
-        del fields["path"]
+    @property
+    def error(self) -> str:
+        """Why it failed, as one line; empty where it did not."""
+        return " ".join(str(self.failure or "").split())
+
+    def to_dict(self, terms: Terms = PYTHON) -> dict[str, Any]:
+        """One line of the report as JSON; empty fields are left out. terms: how errors are said."""
+        fields: dict[str, Any] = {"input": self.path, **vars(self)}
+        del fields["path"], fields["failure"]
+        if self.failure is not None:
+            fields |= {"error": self.failure.line(terms), "kind": self.kind or type(self.failure).__name__}
         rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in fields.items()}
         return {key: value for key, value in rounded.items() if value not in ("", None)}
 

@@ -7,9 +7,11 @@ one record, whose name says everything:
 
 The output key is a hash of the output's path; the input key is a hash of the photo's path and signature and the job's identity;
 `bytes` is the output's size. An output is done when it has such a record and the size that the record says. The content of a
-record is JSON for people: input, output and size.
+record is JSON: source, input, output and size.
 
-`.liftout/options.json` holds the options that the target's results are made with, so that a run with other options is noticed.
+`.liftout/options.json` holds the options that the target's results are made with, so that a run with other options is noticed, and
+`.liftout/sources.json` where their photos came from. Only where that is more than one place the content of records is read: it says
+which of them a result is from.
 
 The record of a new output is written before the output, so that after a crash at any moment an output without a record was not
 made by a batch. Where an output is replaced, the old record is removed last.
@@ -28,6 +30,7 @@ from liftout.batch.storage import OWN, Storage
 
 _DONE = f"{OWN}/done"
 _OPTIONS = f"{OWN}/options.json"
+_SOURCES = f"{OWN}/sources.json"
 _NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{32})-(\d+)")
 
 
@@ -85,16 +88,39 @@ def record_options(target: Storage, options: dict[str, Any]) -> None:
     target.write(_OPTIONS, (json.dumps(options, indent=1, sort_keys=True) + "\n").encode())
 
 
-def commit(target: Storage, item: Item, content: bytes) -> None:
+def recorded_sources(target: Storage) -> list[str]:
+    """The places (`Storage.place`) that the photos of the target's results came from, as far as they are recorded."""
+    try:
+        sources = json.loads(target.read(_SOURCES))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return []
+    return [source for source in sources if isinstance(source, str)] if isinstance(sources, list) else []
+
+
+def record_sources(target: Storage, sources: list[str]) -> None:
+    """Record the places that the photos of the target's results came from."""
+    target.write(_SOURCES, (json.dumps(sources, indent=1) + "\n").encode())
+
+
+def origin(target: Storage, record: Record) -> tuple[str, str]:
+    """The photo's path and the place of its source that a record tells; empty where it does not."""
+    try:
+        facts = json.loads(target.read(record.path))
+    except (FileNotFoundError, ValueError):
+        return "", ""
+    return str(facts.get("input", "")), str(facts.get("source", ""))
+
+
+def commit(target: Storage, item: Item, content: bytes, *, source: str) -> None:
     """Write an output and its record, so that a crash between any two steps leaves no wrong record.
 
-    Raises OSError, or what the target's store raises.
+    source: the place (`Storage.place`) of the photo's source. Raises OSError, or what the target's store raises.
     """
     record = f"{item.record}-{len(content)}"
     if item.old_bytes == len(content):
         # The old output has the size that the new record will say; it must not be taken for the new output.
         target.remove(item.output)
-    facts = {"input": item.path, "output": item.output, "bytes": len(content)}
+    facts = {"source": source, "input": item.path, "output": item.output, "bytes": len(content)}
     target.write(record, json.dumps(facts).encode())
     target.write(item.output, content)
     for old in item.old_records:

@@ -29,12 +29,14 @@ from liftout.batch.cutter import Cutter, Picture, Source
 from liftout.batch.job import Item, Job, Outcome
 from liftout.batch.prefetch import Prefetch
 from liftout.errors import EngineError, LiftoutError
+from liftout.remedies import UseOption
 
 DEPTH = 4
 """Photos assigned to a worker: one being cut, one or two read ahead, the others being written."""
 _SPAWN = multiprocessing.get_context("spawn")
 _TICK = 0.2
 _FAILED_STARTS = 3
+CRASH_ADVICE = "the file may be damaged or memory too small"
 
 
 def run_locally(
@@ -182,7 +184,11 @@ class _WorkerPool:
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
-                raise EngineError(f"workers crash while they load {self._job.run.model} ({reason}); try --workers 1")
+                raise EngineError(
+                    f"workers crash while they load it ({reason})",
+                    subject=self._job.run.model,
+                    remedy=UseOption("workers", 1),
+                )
         suspect = worker.cutting
         for path, item in worker.assigned.items():
             if suspect not in (path, None):
@@ -197,8 +203,9 @@ class _WorkerPool:
                 path=path,
                 output=item.output,
                 status="failed",
-                error=f"{path}: the worker crashed on this photo {times} ({reason}); "
-                "the file may be damaged or memory too small",
+                failure=EngineError(
+                    f"the worker crashed on this photo {times} ({reason})", subject=path, remedy=CRASH_ADVICE
+                ),
                 kind="WorkerDied",
                 tries=crashes,
             )
@@ -229,7 +236,7 @@ def _work(connection: Connection, job: Job, capacity: Capacity, lock: Path) -> N
         _send(connection, threading.Lock(), "error", error)
         return
     except Exception as error:  # noqa: BLE001 - the parent raises it
-        _send(connection, threading.Lock(), "error", EngineError(f"{job.run.model}: cannot be loaded: {error!r}"))
+        _send(connection, threading.Lock(), "error", EngineError(f"cannot be loaded: {error!r}", subject=job.run.model))
         return
     sending, parent_gone = threading.Lock(), threading.Event()
     _send(connection, sending, "ready", None)
@@ -250,11 +257,11 @@ def _work(connection: Connection, job: Job, capacity: Capacity, lock: Path) -> N
 
         threading.Thread(target=receive, daemon=True).start()
         while (entry := reads.get()) is not None and not parent_gone.is_set():
-            item, read = entry
-            source = read.result()
+            item, download = entry
+            source = download.result()
             _send(connection, sending, "cutting", item.path)
             picture = cutter.cut(item, source)
-            del read, source, entry
+            del download, source, entry
             writers.submit(write, item, picture)
             del picture
 

@@ -81,8 +81,9 @@ def unpack_payload(job: Job, payload: Payload) -> Job:
         os.environ.pop("LIFTOUT_CATALOG", None)
     if not _is_same(job, payload):
         raise ModelFileCorrupt(
-            f"{job.run.model}: this worker has a different model of this name than the batch was planned with; "
-            "install the same version of liftout on all machines"
+            "this worker has a different model of this name than the batch was planned with",
+            subject=job.run.model,
+            remedy="install the same version of liftout on all machines",
         )
     return job
 

@@ -15,6 +15,8 @@ from pathlib import PurePosixPath
 from liftout.batch import journal
 from liftout.batch.job import Item, Job, Outcome
 from liftout.batch.storage import Entry, Storage, inside
+from liftout.errors import OutputExists
+from liftout.remedies import UseOption
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".jp2")
 """Suffixes of photos, where no pattern is given."""
@@ -47,6 +49,8 @@ class Planner:
         self._patterns = patterns
         self._target_in_source = inside(source, target)
         self.progress = PlanProgress()
+        self.sources: list[str] = []
+        """Where the target's results came from, as far as it is recorded."""
         self.before_first: Callable[[], None] | None = None
         """Called before the first item is given out. Its folder is then compared again, because another batch may have written to
         it until then."""
@@ -128,8 +132,19 @@ class Planner:
         ):
             return None
         if old_bytes is not None and not old_records and not self._job.overwrite:
-            error = f"{path}: {output} exists in the target and was not made by a batch; give --overwrite to replace it"
-            return Outcome(path=path, output=output, status="failed", error=error, kind="OutputExists")
+            exists = OutputExists(
+                f"{output} exists in the target and was not made by a batch",
+                subject=path,
+                remedy=UseOption("overwrite", True),
+            )
+            return Outcome(path=path, output=output, status="failed", failure=exists)
+        if old_bytes is not None and not self._job.overwrite and (other := self._other_source(old_records, old_bytes)):
+            collision = OutputExists(
+                f"{output} was made from {other}",
+                subject=path,
+                remedy=("choose another target", UseOption("overwrite", True)),
+            )
+            return Outcome(path=path, output=output, status="failed", failure=collision)
         return Item(
             path=path,
             output=output,
@@ -138,6 +153,18 @@ class Planner:
             old_records=tuple(record.path for record in old_records),
             old_bytes=old_bytes,
         )
+
+    def _other_source(self, records: list[journal.Record], size: int) -> str:
+        """What an output of so many bytes was made from, where that is a photo of another source."""
+        own = self._source.place
+        if set(self.sources) <= {own}:
+            return ""
+        for record in records:
+            if record.bytes == size:
+                photo, source = journal.origin(self._target, record)
+                if source not in ("", own):
+                    return f"{photo} of {source}"
+        return ""
 
 
 def output_names(names: Iterable[str], suffix: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import IO, Self
 from liftout.batch.job import Outcome
 from liftout.batch.storage import Storage
 from liftout.errors import OutputError
+from liftout.remedies import PYTHON, Terms
 
 
 class Report:
@@ -20,9 +21,10 @@ class Report:
         report.add(outcome)
     """
 
-    def __init__(self, where: str | IO[str]) -> None:
-        """where: a path, an fsspec URL, or an open text stream. Raises OutputError where it cannot be written."""
+    def __init__(self, where: str | IO[str], terms: Terms = PYTHON) -> None:
+        """where: a path, an fsspec URL, or an open text stream. terms: how errors are said. Raises OutputError where it cannot be written."""
         self._exit = ExitStack()
+        self._terms = terms
         self._upload: tuple[Storage, str] | None = None
         if not isinstance(where, str):
             self._stream = where
@@ -36,11 +38,11 @@ class Report:
             Path(where).parent.mkdir(parents=True, exist_ok=True)
             self._stream = self._exit.enter_context(Path(where).open("w", encoding="utf-8"))  # noqa: SIM115
         except OSError as error:
-            raise OutputError(f"{where}: cannot be written: {error.strerror}") from None
+            raise OutputError(f"cannot be written: {error.strerror}", subject=where) from None
 
     def add(self, outcome: Outcome) -> None:
         """Write one line."""
-        self._stream.write(json.dumps(outcome.to_dict()) + "\n")
+        self._stream.write(json.dumps(outcome.to_dict(self._terms)) + "\n")
         if self._upload is None:
             self._stream.flush()
 

@@ -21,6 +21,7 @@ from liftout.engines.choice import computes
 from liftout.errors import LiftoutError, OutputError, UsageError
 from liftout.loading import converter
 from liftout.models.resolve import resolve
+from liftout.remedies import CutPhotos, UseOption
 
 Executor = Literal["local", "ray"]
 _TICK = 0.2
@@ -75,15 +76,18 @@ class Batch:
         check_apart(source, target)
         if not source.is_folder():
             if source.is_file():
-                raise UsageError(f"{job.source} is a file; `liftout cut` works on files, `batch` on folders")
-            raise UsageError(f"{job.source}: no such folder")
+                raise UsageError("is a file", subject=job.source, remedy=CutPhotos())
+            raise UsageError("no such folder", subject=job.source)
         if watch and (source.on_disk is None or on != "local"):
-            raise UsageError(f"--watch needs a folder of this machine and --on local, not {job.source} on {on}")
+            raise UsageError(
+                f"needs a folder of this machine and local workers, not {job.source} on {on}", field="watch"
+            )
         resolve(job.run.model, job.run.precision, computes, load_converter=converter())
         self._choices, self._notify = choices(job), notify
         _check_options(target, self._choices, overwrite=job.overwrite)
         self._source, self._target, self._watching = source, target, watch
         self._planner = Planner(job, source, target, identity(job), patterns)
+        self._planner.sources = _recorded_sources(target)
         self._stop = threading.Event()
         self.summary = Summary()
 
@@ -129,8 +133,9 @@ class Batch:
             raise prefetch.error
         if claim.lost:
             raise OutputError(
-                f"{self._job.target}: another batch took over this target, because this one did not respond for "
-                f"{STALE_SECONDS:.0f} s; run the same command again when the other one has ended"
+                f"another batch took over this target, because this one did not respond for {STALE_SECONDS:.0f} s",
+                subject=self._job.target,
+                remedy="run the same command again when the other one has ended",
             )
 
     def stop(self) -> None:
@@ -144,10 +149,13 @@ class Batch:
             _check_options(self._target, self._choices, overwrite=self._job.overwrite)
             if journal.recorded_options(self._target) != self._choices:
                 journal.record_options(self._target, self._choices)
+            self._planner.sources = journal.recorded_sources(self._target)
+            if self._source.place not in self._planner.sources:
+                journal.record_sources(self._target, [*self._planner.sources, self._source.place])
         except LiftoutError:
             raise
         except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
-            raise OutputError(f"{self._target.url}: cannot be written: {one_line(error)}") from None
+            raise OutputError(f"cannot be written: {one_line(error)}", subject=self._target.url) from None
 
     def _count_planned(self) -> None:
         planned = self.progress
@@ -189,7 +197,7 @@ def _check_options(target: Storage, chosen: dict[str, Any], *, overwrite: bool) 
     try:
         before = journal.recorded_options(target)
     except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
-        raise OutputError(f"{target.url}: cannot be read: {one_line(error)}") from None
+        raise OutputError(f"cannot be read: {one_line(error)}", subject=target.url) from None
     if before is None or overwrite:
         return
     different = {name for name in before.keys() | chosen.keys() if before.get(name) != chosen.get(name)}
@@ -203,9 +211,17 @@ def _check_options(target: Storage, chosen: dict[str, Any], *, overwrite: bool) 
             for name in sorted(different - {"background_sha256"})
         )
         raise UsageError(
-            f"{target.url} holds results made with other options ({changes}); choose another target, or give --overwrite to "
-            "replace them"
+            f"holds results made with other options ({changes})",
+            subject=target.url,
+            remedy=("choose another target", UseOption("overwrite", True)),
         )
+
+
+def _recorded_sources(target: Storage) -> list[str]:
+    try:
+        return journal.recorded_sources(target)
+    except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
+        raise OutputError(f"{target.url}: cannot be read: {one_line(error)}") from None
 
 
 def run_batch(

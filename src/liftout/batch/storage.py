@@ -16,6 +16,7 @@ from typing import Any
 
 from liftout.errors import ExtraMissing, OutputError, UsageError
 from liftout.files import is_alive, make_folder, sync_folder
+from liftout.remedies import InstallExtra
 
 OWN = ".liftout"
 """Folder in the target for the journal, claims and files being written."""
@@ -60,6 +61,13 @@ class Storage:
     def on_disk(self) -> Path | None:
         """The folder, where the storage is one on this machine's disk."""
         return Path(self._root) if "file" in self.kinds else None
+
+    @property
+    def place(self) -> str:
+        """Where it is, whatever the current folder: an absolute path, or the URL."""
+        if self.on_disk is not None:
+            return str(self.on_disk)
+        return self.url.rstrip("/") if "://" in self.url else str(Path(self.url).expanduser().resolve())
 
     @property
     def in_this_process(self) -> bool:
@@ -186,13 +194,17 @@ def check_apart(source: Storage, target: Storage) -> None:
     """Raise UsageError where outputs could replace inputs, or would be inputs of the next run."""
     if not target.writable:
         raise UsageError(
-            f"{target.url}: cannot be a target, because files cannot be written there one by one; give a folder or a bucket"
+            "cannot be a target, because files cannot be written there one by one",
+            subject=target.url,
+            remedy="give a folder or a bucket",
         )
     if source.kinds != target.kinds:
         return
     ours, theirs = (storage._root.rstrip("/") + "/" for storage in (source, target))
     if ours == theirs or ours.startswith(theirs):
-        raise UsageError(f"{source.url} is inside {target.url}: results could replace photos; choose another target")
+        raise UsageError(
+            f"is inside {target.url}: results could replace photos", subject=source.url, remedy="choose another target"
+        )
 
 
 def inside(source: Storage, target: Storage) -> str | None:
@@ -209,7 +221,9 @@ def open_storage(url: str) -> Storage:
     try:
         storage.is_folder()
     except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
-        raise OutputError(f"{url}: cannot be reached: {one_line(error)}; check the URL and the credentials") from None
+        raise OutputError(
+            f"cannot be reached: {one_line(error)}", subject=url, remedy="check the URL and the credentials"
+        ) from None
     return storage
 
 
@@ -217,7 +231,7 @@ def _connect(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise ExtraMissing("folders and buckets need fsspec; run `pip install 'liftout[batch]'`") from None
+        raise ExtraMissing("folders and buckets need fsspec", remedy=InstallExtra("batch")) from None
     original = url
     if "::" not in url and url.lower().endswith(".zip") and "://" not in url and Path(url).is_file():
         url = f"zip://::{url}"
@@ -228,12 +242,16 @@ def _connect(url: str) -> tuple[Any, str]:
     except ImportError as error:
         protocol = url.split("://", 1)[0].rsplit("::", 1)[-1]
         package = _PACKAGES.get(protocol)
-        needs = f"the package {package}; run `pip install {package}`" if package else f"a package: {one_line(error)}"
-        raise ExtraMissing(f"{original}: {protocol}:// needs {needs}") from None
+        needs = f"the package {package}" if package else f"a package: {one_line(error)}"
+        raise ExtraMissing(
+            f"{protocol}:// needs {needs}", subject=original, remedy=f"run `pip install {package}`" if package else ""
+        ) from None
     except ValueError as error:
-        raise UsageError(f"{original}: {one_line(error)}; give a folder or a URL such as s3://bucket/photos") from None
+        raise UsageError(
+            one_line(error), subject=original, remedy="give a folder or a URL such as s3://bucket/photos"
+        ) from None
     except FileNotFoundError:
-        raise UsageError(f"{original}: no such file") from None
+        raise UsageError("no such file", subject=original) from None
     return fs, root if isinstance(root, str) else str(root)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from liftout.errors import ExtraMissing
+from liftout.remedies import InstallExtra
 
 SETTLE_SECONDS = 1.0
 """A file counts as complete when its size and time of change have been the same for this long."""
@@ -22,7 +23,7 @@ class FolderWatch:
         try:
             from watchfiles import watch
         except ImportError:
-            raise ExtraMissing("--watch needs watchfiles; run `pip install 'liftout[batch]'`") from None
+            raise ExtraMissing("needs watchfiles", field="watch", remedy=InstallExtra("batch")) from None
         self._folder = folder
         self._stopped = threading.Event()
         self._changed: dict[Path, tuple[float, tuple[int, int]]] = {}

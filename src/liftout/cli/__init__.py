@@ -19,6 +19,7 @@ import click
 
 from liftout import __version__
 from liftout.cli.terminal import printable
+from liftout.cli.terms import error_line
 from liftout.errors import EngineError, LiftoutError, ModelUnavailable, UsageError
 from liftout.files import clear_abandoned
 from liftout.home import home
@@ -27,9 +28,10 @@ COMMANDS = {
     "cut": "Cut the subject out of photos.",
     "convert": "Convert a model's checkpoint to a fast network, or make a network smaller.",
     "batch": "Cut out folders and buckets of photos, on this machine or a cluster.",
-    "models": "List, show, download, remove, verify and add models.",
+    "models": "List, compare, choose, download, remove and add models.",
     "site": "Write a static site that cuts out photos in the browser.",
     "serve": "Serve the page and the HTTP API.",
+    "keys": "Add, list and remove API keys of the server.",
     "bench": "Measure the speed of a model on this machine.",
     "doctor": "Show what is installed and what would run.",
 }
@@ -99,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     except LiftoutError as error:
         if "--debug" in arguments:
             raise
-        click.echo(printable(f"liftout: {error}"), err=True)
+        click.echo(error_line(error), err=True)
         status = exit_status(error)
     except BrokenPipeError:
         sys.stderr.close()

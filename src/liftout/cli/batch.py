@@ -14,10 +14,12 @@ import click
 from liftout.cli import fetching, params
 from liftout.cli.progress import photo_progress
 from liftout.cli.terminal import printable
+from liftout.cli.terms import COMMANDS, error_line
 from liftout.errors import UsageError
 from liftout.options import ResultOptions, RunOptions
 
 if TYPE_CHECKING:
+    from liftout.batch.job import Outcome
     from liftout.batch.run import Batch, Summary
 
 INTERRUPTED = 130
@@ -71,7 +73,7 @@ INTERRUPTED = 130
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace files in DST that were not made by a batch, or were made with other options.",
+    help="Replace files in DST that were not made by a batch, or were made with other options or from another source.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -104,10 +106,10 @@ def batch(
     from liftout.batch.run import Batch
 
     if as_json and report is not None:
-        raise UsageError("--json prints the report and --report writes it to a file; give one of them")
+        raise UsageError("--json prints the report and --report writes it to a file", remedy="give one of them")
     result: ResultOptions = params.read(ResultOptions, values)
     run: RunOptions = params.read(RunOptions, values)
-    fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json, precision=run.precision)
+    run = fetching.settled(run, accept_license=accept_license, quiet=quiet or as_json)
     job = Job(source=source, target=target, result=result, run=run, overwrite=overwrite, retries=retries)
     planned = Batch(
         job,
@@ -134,7 +136,7 @@ def _dry_run(planned: Batch, *, quiet: bool) -> int:
             click.echo(printable(f"{item.path} -> {item.output}"))
         else:
             failed += 1
-            click.echo(printable(f"liftout: {item.error}"), err=True)
+            click.echo(_failure(item), err=True)
     if not quiet:
         done_before = planned.summary.done_before
         click.echo(f"{to_do} to do, {done_before} done before, {failed} that would fail; nothing was written", err=True)
@@ -145,7 +147,7 @@ def _run(planned: Batch, report: Any, *, quiet: bool) -> int:
     from liftout.batch.report import Report
 
     with ExitStack() as stack:
-        lines = stack.enter_context(Report(report)) if report is not None else None
+        lines = stack.enter_context(Report(report, COMMANDS)) if report is not None else None
         interrupted = stack.enter_context(_interruptible(planned))
         on_one_terminal = report is sys.stdout and sys.stdout.isatty()
         printer = stack.enter_context(photo_progress(quiet=quiet or on_one_terminal))
@@ -153,7 +155,7 @@ def _run(planned: Batch, report: Any, *, quiet: bool) -> int:
             if lines is not None:
                 lines.add(outcome)
             if outcome.status == "failed":
-                printer.err(f"liftout: {outcome.error}")
+                printer.err(_failure(outcome))
             printer.advance(total=planned.progress.pending, complete=planned.progress.complete)
     summary = planned.summary
     summary.interrupted = bool(interrupted)
@@ -162,6 +164,10 @@ def _run(planned: Batch, report: Any, *, quiet: bool) -> int:
     if summary.interrupted:
         return INTERRUPTED
     return 1 if summary.failed else 0
+
+
+def _failure(outcome: Outcome) -> str:
+    return error_line(outcome.failure) if outcome.failure else ""
 
 
 def _sentence(summary: Summary) -> str:

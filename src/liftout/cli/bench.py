@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from liftout.cli import fetching, params
-from liftout.cores import usable_cores
+from liftout.machine import usable_cores
+from liftout.models.resolve import is_purpose
 from liftout.options import RunOptions
 
 if TYPE_CHECKING:
-    from liftout.measure import Combination, Figures
+    from liftout.measure import Figures
     from liftout.models.resolve import ResolvedModel
 
 _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB")
@@ -40,7 +41,7 @@ _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB"
     default=5,
     show_default=True,
     metavar="N",
-    help="How often each photo is cut; figures are medians.",
+    help="Runs per photo; figures are medians.",
 )
 @fetching.accept_license_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -66,42 +67,42 @@ def bench(
 
     options: RunOptions = params.read(RunOptions, values)
     resolved = fetching.have(options.model, accept_license=accept_license, quiet=quiet or as_json)
+    if is_purpose(options.model):
+        options = dataclasses.replace(options, model=resolved.spec.name)
     for photo in (*images, *photos):
         decode(photo)  # raises once what is wrong with it, instead of once for each row
-    automatic, reason = measure.automatic(resolved)
-    rows: list[tuple[Combination, Figures | str]] = []
+    automatic, reason = measure.automatic(resolved, options)
+    rows: list[tuple[RunOptions, Figures | str]] = []
     with _photos_or_sample((*images, *photos)) as measured:
         if not as_json:
             size = " x ".join(str(side) for side in resolved.spec.input.size)
             names = ", ".join(photo.name for photo in (*images, *photos)) or "a generated photo of 2 megapixels"
             click.echo(f"{resolved.spec.name} ({resolved.source}, {size}), {names}, {usable_cores()} cores")
             click.echo(_line(_HEADER))
-        for combination in measure.combinations(options.model):
-            figures = measure.run(
-                combination, options.model, measured, repeats=repeats, edges=options.edges, threads=options.threads
-            )
+        for combination in measure.combinations(options):
+            figures = measure.run(combination, measured, repeats=repeats)
             rows.append((combination, figures))
             if not as_json:
                 click.echo(_row(combination, figures) + ("  <- auto" if combination == automatic else ""))
     if as_json:
         click.echo(json.dumps(_report(resolved, rows, automatic, reason), indent=2, ensure_ascii=False))
     else:
-        click.echo(f"auto uses {automatic}: {reason}")
+        click.echo(f"auto uses {measure.label(automatic)}: {reason}")
     return 0 if any(not isinstance(figures, str) for _, figures in rows) else 1
 
 
 def _report(
-    resolved: ResolvedModel, rows: list[tuple[Combination, Figures | str]], automatic: Combination, reason: str
+    resolved: ResolvedModel, rows: list[tuple[RunOptions, Figures | str]], automatic: RunOptions, reason: str
 ) -> dict[str, Any]:
     return {
         "model": resolved.spec.name,
         "source": resolved.source,
         "size": list(resolved.spec.input.size),
         "cores": usable_cores(),
-        "auto": {**dataclasses.asdict(automatic), "reason": reason},
+        "auto": {**_shown(automatic), "reason": reason},
         "rows": [
             {
-                **dataclasses.asdict(combination),
+                **_shown(combination),
                 "auto": combination == automatic,
                 **({"error": figures} if isinstance(figures, str) else dataclasses.asdict(figures)),
             }
@@ -110,13 +111,19 @@ def _report(
     }
 
 
-def _row(combination: Combination, figures: Figures | str) -> str:
+def _shown(combination: RunOptions) -> dict[str, str]:
+    return {name: getattr(combination, name) for name in ("engine", "device", "precision")}
+
+
+def _row(combination: RunOptions, figures: Figures | str) -> str:
+    from liftout.measure import label
+
     if isinstance(figures, str):
-        return f"{combination!s:20}  {figures}"
+        return f"{label(combination):20}  {figures}"
     peak = f"{figures.peak_bytes / 1e6:.0f}" if figures.peak_bytes else "?"
     return _line(
         (
-            str(combination),
+            label(combination),
             f"{figures.load_seconds:.2f}",
             f"{1000 * figures.network_seconds:.0f}",
             f"{figures.photo_seconds:.2f}",

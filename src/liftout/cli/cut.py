@@ -18,6 +18,7 @@ import click
 from liftout.cli import fetching, params
 from liftout.cli.progress import photo_progress
 from liftout.cli.terminal import Printer, encodable
+from liftout.cli.terms import COMMANDS, error_line
 from liftout.errors import (
     EngineError,
     ExtraMissing,
@@ -28,6 +29,7 @@ from liftout.errors import (
     UsageError,
 )
 from liftout.options import ResultOptions, RunOptions
+from liftout.remedies import UseOption
 
 if TYPE_CHECKING:
     from liftout.cutout import Cutout
@@ -76,26 +78,18 @@ def cut(
     run: RunOptions = params.read(RunOptions, values)
     jobs = list(_plan(images, output, result))
     if as_json and any(job.target is None for job in jobs):
-        raise UsageError("--json and the picture would both go to standard output; give -o FILE")
+        raise UsageError("--json and the picture would both go to standard output", remedy="give -o FILE")
     from liftout.remover import Remover
 
-    fetching.have(run.model, accept_license=accept_license, quiet=quiet or as_json, precision=run.precision)
+    run = fetching.settled(run, accept_license=accept_license, quiet=quiet or as_json)
     status = 0
     with (
-        Remover(
-            run.model,
-            engine=run.engine,
-            device=run.device,
-            precision=run.precision,
-            threads=run.threads,
-            edges=run.edges,
-            max_pixels=run.max_pixels,
-        ) as remover,
+        Remover.from_options(run) as remover,
         photo_progress(total=len(jobs), quiet=quiet or as_json or len(jobs) < 2) as printer,
     ):
         started = time.perf_counter()
-        written: dict[Path, str] = {}
-        refusal = functools.partial(_refusal, result=result, written=written, overwrite=overwrite)
+        targets: dict[Path, str] = {}
+        refusal = functools.partial(_refusal, result=result, targets=targets, overwrite=overwrite)
         for job, cutout in _cutouts(remover, jobs, refusal):
             try:
                 if isinstance(cutout, LiftoutError):
@@ -105,11 +99,11 @@ def cut(
                 if debug:
                     raise
                 status = max(status, 3 if isinstance(error, ExtraMissing) else 1)
-                report = {"input": job.source, "error": str(error)}
-                printer.err(f"liftout: {error}")
+                report = {"input": job.source, "error": error.line(COMMANDS)}
+                printer.err(error_line(error))
             else:
                 if job.target is not None:
-                    written[job.target] = job.source
+                    targets[job.target] = job.source
                 report |= {"model": remover.spec.name, "seconds": round(time.perf_counter() - started, 3)}
                 _announce(report, job, printer, quiet=quiet or as_json)
             started = time.perf_counter()
@@ -127,7 +121,7 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
     if images.count(STREAM) > 1:
         raise UsageError("standard input (-) can be read only once")
     if output == STREAM and many:
-        raise UsageError(f"{len(images)} photos cannot all be written to standard output; give -o DIR")
+        raise UsageError(f"{len(images)} photos cannot all be written to standard output", remedy="give -o DIR")
     folder: Path | None = None
     file: Path | None = None
     if output is not None and output != STREAM:
@@ -136,7 +130,7 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
             folder = path
         elif many:
             raise UsageError(
-                f"{len(images)} photos cannot all be written to {output}; give -o DIR (a name that ends in /)"
+                f"{len(images)} photos cannot all be written to {output}", remedy="give -o DIR (a name that ends in /)"
             )
         else:
             file = path
@@ -158,7 +152,7 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
             stem = "stdin" if source == STREAM else Path(source).stem
             target = (folder or Path(source).parent) / f"{stem}{ending}"
         if target is None and sys.stdout.isatty():
-            raise UsageError("standard output is a terminal; give -o FILE or redirect it")
+            raise UsageError("standard output is a terminal", remedy="give -o FILE or redirect it")
         shared = target is not None and first_source.setdefault(target, source) != source
         yield _Job(source, target, shared)
 
@@ -167,7 +161,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: the folder cannot be created: {error.strerror}") from None
+        raise UsageError(f"the folder cannot be created: {error.strerror}", subject=folder) from None
 
 
 def _cutouts(
@@ -207,20 +201,24 @@ def _alone(remover: Remover, job: _Job) -> Cutout | LiftoutError:
         return error
 
 
-def _refusal(job: _Job, result: ResultOptions, written: dict[Path, str], *, overwrite: bool) -> OutputError | None:
+def _refusal(job: _Job, result: ResultOptions, targets: dict[Path, str], *, overwrite: bool) -> OutputError | None:
     """The reason not to open a photo, if there is one. written: source by result, of the photos of this call that are done."""
     if job.target is None or not job.target.exists():
         return None
     if job.source != STREAM and _same_file(Path(job.source), job.target):
-        return OutputError(f"{job.source}: the result would replace the photo itself; give another -o")
+        return OutputError("the result would replace the photo itself", subject=job.source, remedy="give another -o")
     if result.background is not None and _same_file(Path(result.background), job.target):
-        return OutputError(f"{job.source}: the result would replace the background {job.target}; give another -o")
-    if job.shared and job.target in written:
+        return OutputError(
+            f"the result would replace the background {job.target}", subject=job.source, remedy="give another -o"
+        )
+    if job.shared and job.target in targets:
         return OutputExists(
-            f"{job.source}: {job.target} is already the result of {written[job.target]}; give another -o"
+            f"{job.target} is already the result of {targets[job.target]}", subject=job.source, remedy="give another -o"
         )
     if not overwrite:
-        return OutputExists(f"{job.target} already exists; give --overwrite to replace it, or another -o")
+        return OutputExists(
+            "already exists", subject=job.target, remedy=(UseOption("overwrite", True), "give another -o")
+        )
     return None
 
 

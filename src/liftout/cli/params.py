@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from liftout.options import about, choices, kind
+from liftout.options import DEFAULT_MODEL, about, choices, kind
+
+MODEL_HELP = (
+    "Name of a model (`liftout models list` shows all), or what it is for: best, people, products, anime, hair, fast. "
+    "`liftout models use` and LIFTOUT_MODEL set the default."
+)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -36,6 +42,10 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
     description, value_type, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
     names = [f"--{field.name.replace('_', '-')}", *([f"-{description.short}"] if description.short else [])]
     settings: dict[str, Any] = {"help": description.help, "default": field.default}
+    if field.name == "model":
+        from liftout.models.purposes import default_model
+
+        settings |= {"help": MODEL_HELP, "default": functools.partial(default_model, DEFAULT_MODEL), "show_default": field.default}
     if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
     if allowed is not None:
@@ -46,4 +56,5 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
         settings["type"] = value_type
     if description.metavar:
         settings["metavar"] = description.metavar
-    return click.option(*names, show_default=field.default is not None, **settings)
+    settings.setdefault("show_default", field.default is not None)
+    return click.option(*names, **settings)

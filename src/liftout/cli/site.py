@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from liftout.cli import fetching
+from liftout.models.catalog import all_models
 from liftout.options import DEFAULT_MODEL
 
 
@@ -53,6 +54,9 @@ def site(
             click.echo(f"{path}: {size / 1e6:.1f} MB", err=True)
     if quiet:
         return
+    left = [spec.name for spec in all_models().values() if spec.added and spec.name not in names]
+    if left:
+        click.echo(f"models that you added are not published unless you name them: {', '.join(left)}", err=True)
     click.echo(
         f"{folder} is ready; serve it with the headers Cross-Origin-Opener-Policy: same-origin and "
         "Cross-Origin-Embedder-Policy: require-corp, so that the network can use all cores "

@@ -16,9 +16,12 @@ Follows rembg 2.0.86 in names, arguments, defaults and types of results. Where i
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
+import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, overload
 
@@ -33,8 +36,9 @@ from liftout.cutout import Cutout
 from liftout.errors import UnknownModel, UsageError
 from liftout.models.catalog import find
 from liftout.models.resolve import is_path, locate
-from liftout.options import Edges
-from liftout.remover import Remover
+from liftout.options import Edges, RunOptions
+from liftout.remedies import AddModel, ListModels
+from liftout.remover import Remover, models
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -51,22 +55,15 @@ _DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 class Session:
     """A loaded model, as `new_session` gives it. Safe to use from several threads."""
 
-    def __init__(
-        self,
-        model_name: str,
-        remover: Remover,
-        *,
-        device: str,
-        threads: int | None,
-        providers: Sequence[Any] | None = None,
-        sess_opts: Any = None,
-    ) -> None:
-        self.model_name = model_name
-        self._remover = remover
-        self._options = {"device": device, "threads": threads}
+    def __init__(self, options: RunOptions, *, providers: Sequence[Any] | None = None, sess_opts: Any = None) -> None:
+        self.model_name = options.model
+        self._options = options
         self._inner = (providers or ["CPUExecutionProvider"], sess_opts)
-        self._clothes: dict[str, Remover] = {}
+        self._uses = ExitStack()
+        weakref.finalize(self, self._uses.close)
+        self._removers: dict[str, Remover] = {}
         self._lock = threading.Lock()
+        self._remover = self._loaded(options.model)
 
     @cached_property
     def inner_session(self) -> onnxruntime.InferenceSession:
@@ -90,11 +87,20 @@ class Session:
         if clothes is None or clothes == "attire":
             return self._remover
         if self.model_name != CLOTHES_MODEL:
-            raise UsageError(f"cc={clothes!r} is for the model {CLOTHES_MODEL}; this session runs {self.model_name}")
+            raise UsageError(
+                f"is {clothes!r}, which is for the model {CLOTHES_MODEL}; this session runs {self.model_name}",
+                field="cc",
+                remedy="leave it out",
+            )
+        return self._loaded(f"{CLOTHES_MODEL}-{clothes}")
+
+    def _loaded(self, model: str) -> Remover:
+        """A model, which stays loaded as long as this session."""
         with self._lock:
-            if clothes not in self._clothes:
-                self._clothes[clothes] = Remover(f"{CLOTHES_MODEL}-{clothes}", **self._options)  # type: ignore[arg-type]
-            return self._clothes[clothes]
+            if model not in self._removers:
+                using = models.using(dataclasses.replace(self._options, model=model))
+                self._removers[model] = self._uses.enter_context(using)
+            return self._removers[model]
 
     def __repr__(self) -> str:
         return f"<Session of {self.model_name}>"
@@ -110,17 +116,15 @@ def new_session(
     Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
     """
     if model_name in _CUSTOM_MODELS:
-        raise UsageError(
-            f"{model_name}: add your file once with `liftout models add NAME --onnx FILE --like MODEL`, then give NAME here"
-        )
+        raise UsageError("takes no file here", subject=model_name, remedy=(AddModel(), "give its name here"))
     if model_name in _MISSING_MODELS:
-        raise UnknownModel(f"{model_name} is not among liftout's models; `liftout models list` shows them")
+        raise UnknownModel("is not among liftout's models", subject=model_name, remedy=ListModels())
     name = adapter.model_name(model_name)
     device, threads = _device(providers), _threads(sess_opts)
     if not is_path(name):
         take_downloaded(model_name, find(name))
-    remover = Remover(name, device=device, threads=threads)
-    return Session(name, remover, device=device, threads=threads, providers=providers, sess_opts=sess_opts)
+    options = RunOptions(model=name, device=device, threads=threads)
+    return Session(options, providers=providers, sess_opts=sess_opts)
 
 
 @overload
@@ -162,7 +166,7 @@ def remove(
     data: encoded bytes, a path or a binary file (gives PNG bytes), a Pillow image (gives one), or an array (gives one). only_mask: the alpha
     as a grey picture. post_process_mask: a hard, smoothed edge. bgcolor: (r, g, b) or (r, g, b, a), put behind the subject.
     cc, cloth_category: upper, lower, full or attire, for u2net_cloth_seg. model_name, providers, sess_opts: as for
-    `new_session`, where no session is given; that session is kept for the next call.
+    `new_session`, where no session is given; the last two models stay loaded.
     Raises TypeError for an argument that is not known, and liftout's errors.
     """
     arguments = Arguments(
@@ -180,9 +184,11 @@ def remove(
         putalpha=putalpha,
     )
     if session is None:
-        session = _last_session(model_name, providers, sess_opts)
+        session = new_session(model_name, sess_opts, providers=providers)  # its model stays loaded for the next call
     elif not isinstance(session, Session):
-        raise UsageError(f"session is {session!r}; it must come from liftout.compat.rembg.new_session")
+        raise UsageError(
+            f"is {session!r}", field="session", remedy="it must come from liftout.compat.rembg.new_session"
+        )
     result = adapter.result(session.cut(data, arguments.edges or "auto", cc or cloth_category), arguments)
     if not force_return_bytes and isinstance(data, np.ndarray):
         return result.levels
@@ -191,39 +197,28 @@ def remove(
     return result.png()
 
 
-_last: dict[tuple[object, ...], Session] = {}
-_last_lock = threading.Lock()
-
-
-def _last_session(model_name: str, providers: Sequence[Any] | None, sess_opts: object | None) -> Session:
-    """The session of the last call without one, if it is of the same model: rembg loads it for each photo anew."""
-    key = (model_name, _device(providers), _threads(sess_opts))
-    with _last_lock:
-        if key not in _last:
-            session = new_session(model_name, providers=providers, sess_opts=sess_opts)
-            _last.clear()
-            _last[key] = session
-        return _last[key]
-
-
 def _device(providers: Sequence[Any] | None) -> str:
     if not providers:
         return "auto"
     if isinstance(providers, str):
-        raise UsageError(f"providers is {providers!r}; it must be a list, such as ['CPUExecutionProvider']")
+        raise UsageError(
+            f"is {providers!r}", field="providers", remedy="it must be a list, such as ['CPUExecutionProvider']"
+        )
     first = providers[0][0] if isinstance(providers[0], tuple) else providers[0]
     if first not in _DEVICES:
-        raise UsageError(f"providers: {first!r} cannot be chosen; there are {', '.join(_DEVICES)}")
+        raise UsageError(f"{first!r} cannot be chosen", field="providers", remedy=f"there are {', '.join(_DEVICES)}")
     return _DEVICES[first]
 
 
 def _threads(sess_opts: object | None) -> int | None:
     if sess_opts is not None and not hasattr(sess_opts, "intra_op_num_threads"):
         raise UsageError(
-            f"sess_opts is {sess_opts!r}; it must be onnxruntime.SessionOptions, and providers are given by name: providers=[...]"
+            f"is {sess_opts!r}",
+            field="sess_opts",
+            remedy="it must be onnxruntime.SessionOptions, and providers are given by name: providers=[...]",
         )
-    asked = getattr(sess_opts, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "")
+    threads = getattr(sess_opts, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "")
     try:
-        return int(asked) if asked else None
+        return int(threads) if threads else None
     except ValueError:
         return None

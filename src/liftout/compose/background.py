@@ -79,9 +79,26 @@ def read_background(background: Background, scene: Scene, size: tuple[int, int],
             return scene.blurred(size, radius)
         if not Path(background).is_file():
             raise UsageError(
-                f"background `{background}` is neither a colour nor a file; try white, '#1e90ff', blur or photo.jpg"
+                f"`{background}` is neither a colour nor a file",
+                field="background",
+                remedy="try white, '#1e90ff', blur or photo.jpg",
             )
     return from_srgb(covering(decode(background), size), icc)
+
+
+def opaque(background: Background | None, format_name: str) -> Background:
+    """A background for a file format without transparency: white where there is none. Raises UsageError for a transparent one."""
+    if background is None:
+        return "white"
+    if isinstance(background, tuple) and len(background) == 4:
+        if background[3] != 255:
+            raise UsageError(
+                f"{background!r} is transparent, and {format_name} has no transparency",
+                field="background",
+                remedy="choose png",
+            )
+        return background[:3]
+    return background
 
 
 def in_colour_space(colour: Colour, icc: bytes | None) -> UInt8:
@@ -93,7 +110,7 @@ def in_colour_space(colour: Colour, icc: bytes | None) -> UInt8:
 def checked_colour(colour: tuple[int, ...], where: str) -> Colour:
     """(r, g, b), as it is. where: what the message calls it. Raises UsageError where it is none."""
     if len(colour) != 3:
-        raise UsageError(f"{where} is {colour!r}; a colour as a tuple must be (r, g, b)")
+        raise UsageError(f"is {colour!r}", field=where, remedy="a colour as a tuple must be (r, g, b)")
     check_levels(colour, where)
     return colour
 
@@ -101,7 +118,7 @@ def checked_colour(colour: tuple[int, ...], where: str) -> Colour:
 def check_levels(colour: tuple[int, ...], where: str) -> None:
     """Raise UsageError where a level of a colour is none of 0..255. where: what the message calls it."""
     if not all(isinstance(level, int | np.integer) and 0 <= level <= 255 for level in colour):
-        raise UsageError(f"{where} is {colour!r}; each level must be from 0 to 255")
+        raise UsageError(f"is {colour!r}", field=where, remedy="each level must be from 0 to 255")
 
 
 def parse_colour(text: str) -> tuple[int, int, int] | None:
@@ -114,7 +131,9 @@ def parse_colour(text: str) -> tuple[int, int, int] | None:
     except ValueError:
         return None
     if len(levels) == 4 and levels[3] != 255:
-        raise UsageError(f"background `{text}` is transparent; give an opaque colour, or no background")
+        raise UsageError(
+            f"`{text}` is transparent", field="background", remedy="give an opaque colour, or no background"
+        )
     return levels[:3]
 
 
@@ -133,7 +152,7 @@ def parse_blur(text: str) -> float | None:
     except ValueError:
         value = math.nan
     if not 0 < value <= 10_000:
-        raise UsageError(f"background `{text}`: the radius must be a number of pixels above 0, as in blur:20")
+        raise UsageError(f"`{text}`: the radius must be a number of pixels above 0, as in blur:20", field="background")
     return value
 
 

@@ -72,3 +72,9 @@ def over_layer(
         total[strip] = np.rint(both * 255)
     result[total == 0] = 0
     return result, total
+
+
+def over_white(colour: tuple[int, int, int, int]) -> tuple[int, int, int]:
+    """A colour (r, g, b, a), each 0..255, blended over white: (r, g, b)."""
+    red, green, blue = (round(255 + (level - 255) * colour[3] / 255) for level in colour[:3])
+    return red, green, blue

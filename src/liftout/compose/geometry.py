@@ -8,11 +8,14 @@ transparent pixels never reach an edge.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from liftout.images import Photo
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
@@ -31,6 +34,26 @@ def part(plane: Levels, box: Box) -> Levels:
     first_row, first_column = max(-top, 0), max(-left, 0)
     whole[first_row : first_row + inside.shape[0], first_column : first_column + inside.shape[1]] = inside
     return whole
+
+
+def part_of_photo(photo: Photo, box: Box) -> Photo:
+    """The part of a photo in a box, empty where the box reaches beyond the photo."""
+    return replace(
+        photo,
+        pixels=part(photo.pixels, box),
+        pixels16=None if photo.pixels16 is None else part(photo.pixels16, box),
+        alpha=None if photo.alpha is None else part(photo.alpha, box),
+    )
+
+
+def resized_photo(photo: Photo, size: tuple[int, int]) -> Photo:
+    """A photo at another size."""
+    return replace(
+        photo,
+        pixels=resized(photo.pixels, size),
+        pixels16=None if photo.pixels16 is None else resized(photo.pixels16, size),
+        alpha=None if photo.alpha is None else resized_alpha(photo.alpha, size),
+    )
 
 
 def inside(alpha: UInt8, box: Box) -> UInt8:

@@ -35,7 +35,10 @@ _GRAPH_INITIALIZER_TAG = bytes([5 << 3 | 2])
 
 
 def write_network(network: LeanNetwork, folder: Path, progress: Progress | None = None) -> list[Path]:
-    """`network.onnx` in `folder`, and `weights.bin` beside it unless the weights are small. Returns the files."""
+    """`network.onnx` in `folder`, and `weights.bin` beside it unless the weights are small. Returns the files.
+
+    progress: called with the phase `write`, bytes written and bytes in all. Raises OSError; a file appears whole or not at all.
+    """
     graph_path = folder / NETWORK
     if network.weight_bytes <= INSIDE_BYTES:
         write_single_file(network, graph_path, progress)
@@ -65,7 +68,7 @@ def write_network(network: LeanNetwork, folder: Path, progress: Progress | None 
 
 
 def write_single_file(network: LeanNetwork, path: Path, progress: Progress | None = None) -> None:
-    """The whole network as one .onnx file."""
+    """Write the whole network as one .onnx file. Raises OSError; the file appears whole or not at all."""
     headers = {
         name: _described(TensorProto(), name, array).SerializeToString() + b"\x4a" + _varint(array.nbytes)
         for name, array in network.weights.items()

@@ -35,6 +35,8 @@ PIECE_BYTES = 16_000_000
 """Tensors that would be larger are made in pieces where an operator allows it, so that a network fits where memory is
 short. Smaller pieces save little more and cost nodes; speed does not depend on it."""
 
+_BOUNDS = (np.array(0, np.float32), np.array(6, np.float32))
+
 _MOST_INPUTS = 7
 """A WebGPU stage binds at least eight storage buffers: seven inputs and an output."""
 
@@ -89,6 +91,7 @@ class Graph:
         self._names: set[str] = set()
         self._shapes: dict[str, Shape] = {}
         self._scope: list[str] = []
+        self._units: dict[int, tuple[Float32Array, Float32Array]] = {}
 
     def input(self, name: str, shape: Shape) -> Value:
         """The graph's input."""
@@ -99,7 +102,7 @@ class Graph:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Nodes and constants made inside carry `name` in front, so that the graph shows whose part they are."""
+        """Names of nodes and constants made inside begin with `name`, so that the graph shows which part of the network they belong to."""
         self._scope.append(name)
         try:
             yield
@@ -118,10 +121,13 @@ class Graph:
             [self._declared(name, result.shape)],
             [
                 *[
-                    helper.make_tensor(held, TensorProto.INT64, [len(ints)], ints)
-                    for ints, held in self._integers.items()
+                    helper.make_tensor(constant, TensorProto.INT64, [len(ints)], ints)
+                    for ints, constant in self._integers.items()
                 ],
-                *[helper.make_tensor(held, TensorProto.FLOAT, [4], [1, 1, *to]) for to, held in self._factors.items()],
+                *[
+                    helper.make_tensor(constant, TensorProto.FLOAT, [4], [1, 1, *to])
+                    for to, constant in self._factors.items()
+                ],
             ],
         )
         opset = [helper.make_opsetid("", OPSET)]
@@ -139,11 +145,12 @@ class Graph:
         stride: int = 1,
         padding: int = 0,
         dilation: int = 1,
+        groups: int = 1,
     ) -> Value:
-        """Convolution; weight [outputs, inputs, k, k]."""
+        """Convolution; weight [outputs, inputs / groups, k, k]."""
         n, channels, height, width = x.shape
         outputs, inputs, kernel, _ = weight.shape
-        _require(inputs == channels, "Conv", x.shape, weight.shape)
+        _require(inputs * groups == channels, "Conv", x.shape, weight.shape)
         shape = (
             n,
             outputs,
@@ -159,6 +166,7 @@ class Graph:
             strides=[stride, stride],
             pads=[padding] * 4,
             dilations=[dilation, dilation],
+            **({"group": groups} if groups > 1 else {}),
         )
 
     def halve(self, x: Value) -> Value:
@@ -166,6 +174,15 @@ class Graph:
         n, channels, height, width = x.shape
         shape = (n, channels, -(-height // 2), -(-width // 2))
         return self._node("MaxPool", [x.name], shape, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+
+    def instance_norm(self, x: Value) -> Value:
+        """Each channel of each photo less its mean, over its deviation; epsilon 1e-5."""
+        channels = x.shape[1]
+        if channels not in self._units:
+            self._units[channels] = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        scale, shift = self._units[channels]
+        constants = [self.constant(scale, "one"), self.constant(shift, "zero")]
+        return self._node("InstanceNormalization", [x.name, *constants], x.shape, epsilon=1e-5)
 
     def mean_of_map(self, x: Value) -> Value:
         """[N, C, H, W] -> [N, C, 1, 1]."""
@@ -225,6 +242,10 @@ class Graph:
     def relu(self, x: Value) -> Value:
         """max(x, 0)."""
         return self._node("Relu", [x.name], x.shape)
+
+    def relu6(self, x: Value) -> Value:
+        """min(max(x, 0), 6)."""
+        return self._node("Clip", [x.name, *(self.constant(bound, "bound") for bound in _BOUNDS)], x.shape)
 
     def gelu(self, x: Value) -> Value:
         """x times the normal distribution function of x, not its tanh approximation."""

@@ -27,8 +27,8 @@ from liftout.models.catalog import find
 from liftout.models.hashes import Expectation, Fingerprint
 from liftout.models.resolve import ResolvedModel
 from liftout.models.spec import ModelSpec
-from liftout.networks import ARCHITECTURES, read_checkpoint
 from liftout.progress import Progress
+from liftout.remedies import UseOption
 
 Layout = Literal["pack", "onnx", "huggingface"]
 PackPrecision = Literal["fp32", "fp16", "int8"]
@@ -66,8 +66,9 @@ def convert_model(
     size = size or spec.input.size
     if isinstance(checkpoint, Path) and not _rebuildable(spec):
         raise ModelMissing(
-            f"{spec.name} is published as an ONNX file only and its architecture is not known; it cannot be made leaner: use "
-            "it as it is, or reduce it with --precision"
+            "is published as an ONNX file only and its architecture is not known, so that it cannot be made leaner",
+            subject=spec.name,
+            remedy=("use it as it is", UseOption("precision", "fp16")),
         )
     if layout == "huggingface":
         huggingface.check(spec)
@@ -88,7 +89,7 @@ def convert_model(
         _require_free(target, overwrite=False)
         raise
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"cannot be written: {error.strerror or error}", subject=target) from None
     return target
 
 
@@ -139,12 +140,15 @@ def _from_graph(job: _Job, resolved: ResolvedModel, target: Path, layout: Layout
     spec, file = resolved.spec, resolved.file
     if job.size != spec.input.size:
         raise UsageError(
-            f"{spec.name} is a graph for {spec.input.size[0]}x{spec.input.size[1]} only; --size needs its checkpoint"
+            f"is a graph for {spec.input.size[0]}x{spec.input.size[1]} only",
+            subject=spec.name,
+            remedy="another size needs its checkpoint",
         )
     if job.precision == "fp32" and layout != "huggingface":
         raise ModelMissing(
-            f"{spec.name} is a graph already and cannot be made leaner without its checkpoint; "
-            "reduce it with --precision fp16 or int8, or use it as it is"
+            "is a graph already and cannot be made leaner without its checkpoint",
+            subject=spec.name,
+            remedy=(UseOption("precision", "fp16"), "use it as it is"),
         )
     if layout == "huggingface":
         copy = work / packs.NETWORK
@@ -181,17 +185,18 @@ def _reduce_into(
     assert job.precision != "fp32"
     assert job.photos is not None
     agreement, facts = reduce_network(source, job.precision, spec, folder, job.photos, progress=job.progress)
-    short = _shortfall(spec.name, job.precision, agreement)
+    short = _shortfall(job.precision, agreement)
     if short and not job.keep_below_bar:
         raise BelowBar(
-            f"{short}; nothing was written. Calibrate on photos like yours (--calibrate DIR), or take --precision fp16; "
-            "--force keeps it all the same"
+            f"{short}; nothing was written",
+            subject=spec.name,
+            remedy=(UseOption("calibrate"), UseOption("precision", "fp16"), UseOption("keep_below_bar", True)),
         )
     if job.precision == "int8":
         spec = dataclasses.replace(spec, output=dataclasses.replace(spec.output, index=None))
     reduced = NetworkFile(name=spec.name, path=folder / packs.NETWORK, size=spec.input.size, output=spec.output.index)
     report.draw(folder / PICTURE, source, reduced, spec, job.photos.measuring)
-    recorded = {**agreement.to_dict(), "measured_on": job.photos.source, **facts, "below_bar": short is not None}
+    record = {**agreement.to_dict(), "measured_on": job.photos.source, **facts, "below_bar": short is not None}
     packs.write_manifest(
         folder,
         packs.Manifest(
@@ -200,7 +205,7 @@ def _reduce_into(
             files=(),
             batch=job.batch,
             peak_bytes=peak,
-            agreement=recorded,
+            agreement=record,
             made_from=made_from,
         ),
     )
@@ -213,21 +218,21 @@ def _write_huggingface(job: _Job, spec: ModelSpec, source: Path, target: Path) -
     with packs.writing(target, overwrite=job.overwrite) as fresh:
         (fresh / "onnx").mkdir()
         agreements: dict[str, Any] = {}
-        made: list[str] = []
+        precisions: list[str] = []
         for precision, name in huggingface.GRAPHS.items():
             if precision == "fp32":
                 _as_single_file(source, fresh / "onnx" / name)
-                made.append(precision)
+                precisions.append(precision)
                 continue
             kind: Reduced = "fp16" if precision == "fp16" else "int8"
             with tempfile.TemporaryDirectory(dir=fresh) as folder:
                 agreement, facts = reduce_network(file, kind, spec, Path(folder), job.photos, progress=job.progress)
-                short = _shortfall(spec.name, kind, agreement)
+                short = _shortfall(kind, agreement)
                 agreements[precision] = {**agreement.to_dict(), **facts, "below_bar": short is not None}
                 if short is None or job.keep_below_bar:
                     _as_single_file(Path(folder) / packs.NETWORK, fresh / "onnx" / name)
-                    made.append(precision)
-        huggingface.write_configs(fresh, spec, made)
+                    precisions.append(precision)
+        huggingface.write_configs(fresh, spec, precisions)
         text = {"agreement": agreements, "measured_on": job.photos.source}
         (fresh / "agreement.json").write_text(report.as_json(text), encoding="utf-8")
 
@@ -241,14 +246,14 @@ def _as_single_file(source: Path, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _shortfall(name: str, precision: str, agreement: Agreement) -> str | None:
+def _shortfall(precision: str, agreement: Agreement) -> str | None:
     """One line where the bar is missed."""
     bar = BARS[precision]
     if agreement.meets(bar):
         return None
     return (
-        f"{name}: {precision} differs from fp32 by {agreement.difference:.4f} on average (at most {bar.mean} allowed), "
-        f"IoU {agreement.iou:.4f} (at least {bar.iou})"
+        f"{precision} differs from fp32 by {agreement.difference:.4f} on average (at most {bar.mean} allowed), "
+        f"average IoU {agreement.iou:.4f} (at least {bar.iou})"
     )
 
 
@@ -273,16 +278,20 @@ def _output_name(spec: ModelSpec, size: tuple[int, int], batch: int | None, layo
 
 def _require_free(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not overwrite:
-        raise OutputExists(f"{target} is there already; give --force to replace it, or another -o")
+        raise OutputExists(
+            "already exists", subject=target, remedy=(UseOption("overwrite", True), UseOption("out_dir"))
+        )
 
 
 def _rebuildable(spec: ModelSpec) -> bool:
+    from liftout.networks import ARCHITECTURES  # PyTorch, which a graph that keeps its form does without
 
     return spec.architecture in ARCHITECTURES
 
 
 def _build(job: _Job, checkpoint: Path, *, sigmoid: bool) -> LeanNetwork:
     from liftout.convert.network import build_network
+    from liftout.networks import read_checkpoint
 
     spec = job.spec
     try:
@@ -297,10 +306,10 @@ def _build(job: _Job, checkpoint: Path, *, sigmoid: bool) -> LeanNetwork:
             progress=job.progress,
         )
     except (CheckpointMismatch, UsageError) as error:
-        raise type(error)(f"{spec.name}: {error}") from None
+        raise type(error)(error.what(), subject=spec.name, remedy=error.remedy) from None
 
 
 def _made_from(checkpoint: Path, *more_tools: str) -> dict[str, Any]:
-    found = Fingerprint.of(checkpoint, Expectation())
+    fingerprint = Fingerprint.of(checkpoint, Expectation())
     tools = {"liftout": __version__, **{name: version(name) for name in (*more_tools, "onnx", "onnxruntime")}}
-    return {"checkpoint": checkpoint.name, "bytes": found.bytes, "sha256": found.sha256, "tools": tools}
+    return {"checkpoint": checkpoint.name, "bytes": fingerprint.bytes, "sha256": fingerprint.sha256, "tools": tools}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from liftout.convert.graph import Graph, LeanNetwork
 from liftout.convert.lean.birefnet import birefnet
+from liftout.convert.lean.modnet import modnet
 from liftout.convert.lean.nested_u import isnet, u2net
 from liftout.convert.weights import Weights
 from liftout.errors import UsageError
@@ -39,14 +40,16 @@ def build_network(
     if min(size) < known.multiple_of or height % known.multiple_of or width % known.multiple_of:
         raise UsageError(f"{architecture} takes sizes that are multiples of {known.multiple_of}, not {height}x{width}")
     if batch is not None and batch < 1:
-        raise UsageError(f"a batch of {batch} is empty; give 1 or more")
+        raise UsageError(f"of {batch} is empty", field="batch", remedy="give 1 or more")
     if batch is None and known.backbone:
-        raise UsageError(f"{architecture} needs a fixed batch; give one")
+        raise UsageError(f"{architecture} needs a fixed batch", remedy="give one")
     weights = Weights(fit_state(known, state), progress)
     graph = Graph(dynamic_batch=batch is None)
     photo = graph.input(INPUT_NAME, (batch or 1, 3, height, width))
     if known.backbone:
         y = birefnet(graph, photo, weights, known.backbone, patch_order)
+    elif known.family == "modnet":
+        y = modnet(graph, photo, weights)
     elif known.family == "isnet":
         y = isnet(graph, photo, weights)
     else:

@@ -1,33 +1,23 @@
 """Engines run a network: tensor in, tensor out. Nothing here knows pixels.
 
-An engine is one class with the shape of `Engine`, listed in `_ENGINES`. `open_network` loads one; `liftout.engines.choice` says which `auto` is.
+An engine is one class with the shape of `Network`, listed in `_ENGINES`. `open_network` loads one; `liftout.engines.choice` says which `auto` is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from liftout.errors import UsageError
 from liftout.models.resolve import NetworkFile
-from liftout.options import Precision
+from liftout.options import RunOptions
 
-__all__ = ["EngineOptions", "Float32", "Network", "NetworkFile", "open_network", "run_once"]
+__all__ = ["Float32", "Network", "NetworkFile", "open_network", "run_once"]
 
 Float32 = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineOptions:
-    """What the caller chose; `auto` and None leave it to the engine."""
-
-    device: str = "auto"
-    precision: Precision = "auto"
-    threads: int | None = None
+DEFAULT = RunOptions()
 
 
 class Network(Protocol):
@@ -52,15 +42,13 @@ class Network(Protocol):
         """Give its memory back; `run` may not be called afterwards."""
 
 
-def open_network(file: NetworkFile, *, engine: str = "onnxruntime", options: EngineOptions | None = None) -> Network:
-    """Load a network with the engine of this name.
+def open_network(file: NetworkFile, options: RunOptions = DEFAULT) -> Network:
+    """Load a network.
 
-    Raises UsageError for an unknown engine, ExtraMissing where it is not installed, DeviceUnavailable where the device is
+    options: engine (`auto` is ONNX Runtime here), device, precision and threads. Raises ExtraMissing where it is not installed, DeviceUnavailable where the device is
     not there, NetworkRejected where it refuses the graph.
     """
-    if engine not in _ENGINES:
-        raise UsageError(f"no engine is called `{engine}`; there are auto, {', '.join(_ENGINES)}")
-    return _ENGINES[engine](file, options or EngineOptions())
+    return _ENGINES[options.engine](file, options)
 
 
 def run_once(file: NetworkFile, tensor: Float32) -> Float32:
@@ -78,25 +66,26 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text
 
 
-def _onnxruntime(file: NetworkFile, options: EngineOptions) -> Network:
+def _onnxruntime(file: NetworkFile, options: RunOptions) -> Network:
     from liftout.engines.onnxruntime import OnnxRuntimeNetwork
 
     return OnnxRuntimeNetwork(file, options)
 
 
-def _openvino(file: NetworkFile, options: EngineOptions) -> Network:
+def _openvino(file: NetworkFile, options: RunOptions) -> Network:
     from liftout.engines.openvino import OpenVinoNetwork
 
     return OpenVinoNetwork(file, options)
 
 
-def _torch(file: NetworkFile, options: EngineOptions) -> Network:
+def _torch(file: NetworkFile, options: RunOptions) -> Network:
     from liftout.engines.torch import TorchNetwork
 
     return TorchNetwork(file, options)
 
 
-_ENGINES: dict[str, Callable[[NetworkFile, EngineOptions], Network]] = {
+_ENGINES: dict[str, Callable[[NetworkFile, RunOptions], Network]] = {
+    "auto": _onnxruntime,
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "torch": _torch,

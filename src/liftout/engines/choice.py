@@ -13,32 +13,33 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
-from liftout.engines import EngineOptions
 from liftout.errors import DeviceUnavailable
-from liftout.options import Precision
+from liftout.options import EngineName, Precision, RunOptions
+from liftout.remedies import UseOption
 
 
 @dataclass(frozen=True)
 class Choice:
     """engine, device: as `open_network` takes them. faster: a precision that this engine computes faster here than fp32, if its
-    alphas agree; None where there is none or the caller chose a precision. reason: for people."""
+    alphas agree; None where there is none or the caller chose a precision. reason: why, as a phrase."""
 
-    engine: str
+    engine: EngineName
     device: str
     faster: Precision | None
     reason: str
 
 
-def choose(engine: str, options: EngineOptions, *, small: bool = False) -> Choice:
-    """What runs for this request. small: whether the network is the built-in one, which gains nothing from another engine than the one that is loaded anyway.
+def choose(options: RunOptions, *, small: bool = False) -> Choice:
+    """What runs for this request. small: whether the network is the built-in one, which gains nothing from an engine other than ONNX Runtime, which is loaded anyway.
 
     Raises DeviceUnavailable where a GPU is asked for and no engine here can use one.
     """
-    if engine == "auto":
+    if options.engine == "auto":
         engine, device, reason = _engine(options, small=small)
     else:
-        device, reason = options.device, "as asked"
+        engine, device, reason = options.engine, options.device, "as asked"
     faster: Precision | None = None
     if options.precision == "auto" and device in ("auto", "cpu"):
         if engine == "openvino" and "BF16" in openvino_capabilities():
@@ -48,22 +49,24 @@ def choose(engine: str, options: EngineOptions, *, small: bool = False) -> Choic
     return Choice(engine, device, faster, reason)
 
 
-def _engine(options: EngineOptions, *, small: bool) -> tuple[str, str, str]:
-    device, wanted = options.device, options.precision
+def _engine(options: RunOptions, *, small: bool) -> tuple[EngineName, str, str]:
+    device, precision = options.device, options.precision
     if device in ("auto", "cuda") or device.startswith("cuda:"):
         gpu = cuda_engine() if device != "auto" or has_nvidia() else None
         if gpu:
             return gpu, "cuda" if device == "auto" else device, f"{gpu} can use the CUDA device"
         if device != "auto":
             raise DeviceUnavailable(
-                f"no engine here can use {device}: {why_no_cuda()}; use --device cpu, or install what is missing"
+                f"`{device}` cannot be used by any engine here: {why_no_cuda()}",
+                field="device",
+                remedy=(UseOption("device", "cpu"), "install what is missing"),
             )
     if device not in ("auto", "cpu"):
         if device in ("gpu", "npu") and installed("openvino"):
             return "openvino", device, f"openvino serves the device {device}"
         return "onnxruntime", device, f"onnxruntime is asked for the device {device}"
-    if wanted in ("bf16", "fp16") and installed("openvino"):
-        return "openvino", "cpu", f"openvino computes in {wanted}"
+    if precision in ("bf16", "fp16") and installed("openvino"):
+        return "openvino", "cpu", f"openvino computes in {precision}"
     if not installed("openvino"):
         return (
             "onnxruntime",
@@ -112,7 +115,7 @@ def has_nvidia() -> bool:
 
 
 @functools.cache
-def cuda_engine() -> str | None:
+def cuda_engine() -> Literal["onnxruntime", "torch"] | None:
     """The engine that can use a CUDA device, or None."""
     import onnxruntime
 
@@ -127,7 +130,7 @@ def cuda_engine() -> str | None:
 
 
 def why_no_cuda() -> str:
-    """One phrase for people."""
+    """Why no CUDA device can be used here, as a phrase."""
     if platform.system() == "Darwin":
         return "Macs have no CUDA"
     if not has_nvidia():

@@ -8,9 +8,11 @@ from typing import cast
 import numpy as np
 import onnxruntime
 
-from liftout.cores import usable_cores
-from liftout.engines import EngineOptions, Float32, NetworkFile, is_out_of_memory
+from liftout.engines import Float32, NetworkFile, is_out_of_memory
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.machine import usable_cores
+from liftout.options import RunOptions
+from liftout.remedies import PullModel, UseOption
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -29,12 +31,13 @@ class OnnxRuntimeNetwork:
 
     engine = "onnxruntime"
 
-    def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
+    def __init__(self, file: NetworkFile, options: RunOptions) -> None:
         provider = _provider(options.device)
         if options.precision not in ("auto", "fp32"):
             raise UsageError(
-                f"onnxruntime computes in what the graph holds, not in {options.precision}; use --precision fp32, or "
-                f"--engine openvino (pip install 'liftout[openvino]')"
+                f"is {options.precision}, but onnxruntime computes in what the graph holds",
+                field="precision",
+                remedy=(UseOption("precision", "fp32"), UseOption("engine", "openvino")),
             )
         self.device = "cpu" if options.device == "auto" else options.device
         self.precision = file.reduced or "fp32"
@@ -45,7 +48,7 @@ class OnnxRuntimeNetwork:
     def run(self, tensor: Float32) -> Float32:
         """See `Network.run`. Raises OutOfMemory, or NetworkRejected with what ONNX Runtime says."""
         if self._session is None:
-            raise UsageError(f"{self._file.name}: the network has been closed")
+            raise UsageError("the network has been closed", subject=self._file.name)
         try:
             (prediction,) = self._session.run([self._output], {self._input: tensor})
         except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no narrower base
@@ -55,8 +58,9 @@ class OnnxRuntimeNetwork:
             prediction = prediction[:, None]
         if prediction.ndim != 4:
             raise NetworkRejected(
-                f"{self._file.name}: output `{self._output}` has shape {list(prediction.shape)}, not [N, C, h, w]; "
-                "choose another output of the file"
+                f"output `{self._output}` has shape {list(prediction.shape)}, not [N, C, h, w]",
+                subject=self._file.name,
+                remedy="choose another output of the file",
             )
         return cast("Float32", prediction)
 
@@ -65,9 +69,9 @@ class OnnxRuntimeNetwork:
         self._session = None
 
 
-def _open(file: NetworkFile, options: EngineOptions, provider: str) -> onnxruntime.InferenceSession:
+def _open(file: NetworkFile, options: RunOptions, provider: str) -> onnxruntime.InferenceSession:
     if not file.path.is_file():
-        raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
+        raise ModelMissing(f"{file.path} is not there", subject=file.name, remedy=PullModel(file.name))
     session = onnxruntime.SessionOptions()
     session.log_severity_level = 4  # errors are raised; at 3 they are printed as well
     session.intra_op_num_threads = options.threads or usable_cores()  # itself it counts those of the machine
@@ -78,16 +82,17 @@ def _open(file: NetworkFile, options: EngineOptions, provider: str) -> onnxrunti
     session.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
     try:
-        opened = onnxruntime.InferenceSession(os.fspath(file.path), session, providers=providers)
+        inference = onnxruntime.InferenceSession(os.fspath(file.path), session, providers=providers)
     except Exception as error:  # noqa: BLE001
         raise _failure(file, error, "load") from None
-    if opened.get_providers()[0] != provider:
+    if inference.get_providers()[0] != provider:
         # ONNX Runtime says so in a log line and goes on with the CPU.
         raise DeviceUnavailable(
-            f"{file.name}: onnxruntime has {provider} but cannot use it on this machine; check its driver and libraries "
-            "(`liftout doctor`), or use --device cpu"
+            f"onnxruntime has {provider} but cannot use it on this machine",
+            subject=file.name,
+            remedy=("check its driver and libraries", UseOption("device", "cpu")),
         )
-    return opened
+    return inference
 
 
 def _provider(device: str) -> str:
@@ -95,11 +100,15 @@ def _provider(device: str) -> str:
     name = device.split(":")[0]
     provider = PROVIDERS.get("cpu" if name == "auto" else name)
     if provider is None:
-        raise DeviceUnavailable(f"onnxruntime knows no device `{device}`; there are {', '.join(PROVIDERS)}")
+        raise DeviceUnavailable(
+            f"`{device}` is unknown to onnxruntime", field="device", remedy=f"there are {', '.join(PROVIDERS)}"
+        )
     if provider not in onnxruntime.get_available_providers():
         have = ", ".join(key for key, value in PROVIDERS.items() if value in onnxruntime.get_available_providers())
         raise DeviceUnavailable(
-            f"this onnxruntime cannot run on {device}: it is built without {provider} and runs on {have}; use --device cpu, or install the build that has it"
+            f"`{device}` needs {provider}, which this onnxruntime is built without; it runs on {have}",
+            field="device",
+            remedy=(UseOption("device", "cpu"), "install the build that has it"),
         )
     return provider
 
@@ -110,26 +119,32 @@ def _signature(session: onnxruntime.InferenceSession, file: NetworkFile) -> tupl
     if len(inputs) != 1:
         names = ", ".join(item.name for item in inputs)
         raise NetworkRejected(
-            f"{file.name}: the file has {len(inputs)} inputs ({names}); a network here takes one photo tensor"
+            f"the file has {len(inputs)} inputs ({names})",
+            subject=file.name,
+            remedy="a network here takes one photo tensor",
         )
     shape = inputs[0].shape
-    wanted = (None, 3, height, width)
+    expected_shape = (None, 3, height, width)
     fits = len(shape) == 4 and all(
-        want is None or not isinstance(have, int) or have == want for have, want in zip(shape, wanted, strict=True)
+        want is None or not isinstance(have, int) or have == want
+        for have, want in zip(shape, expected_shape, strict=True)
     )
     if inputs[0].type != "tensor(float)" or not fits:
         raise NetworkRejected(
-            f"{file.name}: the input `{inputs[0].name}` is {inputs[0].type} {shape}, "
-            f"not float32 [N, 3, {height}, {width}] as its catalogue entry says"
+            f"the input `{inputs[0].name}` is {inputs[0].type} {shape}, not float32 [N, 3, {height}, {width}] as "
+            "its catalogue entry says",
+            subject=file.name,
         )
     if file.output is None and len(outputs) != 1:
         names = ", ".join(f"{i} {item.name}" for i, item in enumerate(outputs))
         raise NetworkRejected(
-            f"{file.name}: the file has {len(outputs)} outputs ({names}) and the catalogue entry names none; set output.index"
+            f"the file has {len(outputs)} outputs ({names}) and the catalogue entry names none",
+            subject=file.name,
+            remedy="set output.index",
         )
     index = file.output or 0
     if index >= len(outputs):
-        raise NetworkRejected(f"{file.name}: output {index} is asked for, the file has {len(outputs)}")
+        raise NetworkRejected(f"output {index} is asked for, the file has {len(outputs)}", subject=file.name)
     return inputs[0].name, outputs[index].name
 
 
@@ -137,6 +152,6 @@ def _failure(file: NetworkFile, error: Exception, act: str) -> Exception:
     text = " ".join(str(error).split())
     if is_out_of_memory(error):
         return OutOfMemory(
-            f"{file.name}: not enough memory to {act} it; choose a smaller model or size, or free memory"
+            f"not enough memory to {act} it", subject=file.name, remedy="choose a smaller model or size, or free memory"
         )
-    return NetworkRejected(f"{file.name}: onnxruntime cannot {act} it: {text[:300]}")
+    return NetworkRejected(f"onnxruntime cannot {act} it: {text[:300]}", subject=file.name)

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from liftout.engines import EngineOptions, Float32, NetworkFile
+from liftout.engines import Float32, NetworkFile
 from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, UsageError
+from liftout.options import RunOptions
+from liftout.remedies import InstallExtra, PullModel, UseOption
 
 try:
     import openvino
 except ImportError:
-    raise ExtraMissing('the engine openvino is not installed; run pip install "liftout[openvino]"') from None
+    raise ExtraMissing("openvino is not installed", field="engine", remedy=InstallExtra("openvino")) from None
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _DEVICES = {"auto": "CPU", "cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
@@ -27,9 +29,9 @@ class OpenVinoNetwork:
 
     engine = "openvino"
 
-    def __init__(self, file: NetworkFile, options: EngineOptions) -> None:
-        computed = "fp32" if options.precision == "auto" else options.precision
-        self.precision: str = file.reduced or computed
+    def __init__(self, file: NetworkFile, options: RunOptions) -> None:
+        compute_precision = "fp32" if options.precision == "auto" else options.precision
+        self.precision: str = file.reduced or compute_precision
         self.device = "cpu" if options.device == "auto" else options.device
         self._file = file
         core = openvino.Core()
@@ -37,14 +39,20 @@ class OpenVinoNetwork:
         if target is None or target not in {name.split(".")[0] for name in core.available_devices}:
             have = ", ".join(sorted({name.split(".")[0].lower() for name in core.available_devices}))
             raise DeviceUnavailable(
-                f"openvino finds no device `{options.device}` here, only {have}; choose one of them"
+                f"`{options.device}` is not there; openvino finds only {have}",
+                field="device",
+                remedy="choose one of them",
             )
-        hint = _HINTS.get(computed)
+        hint = _HINTS.get(compute_precision)
         offered = core.get_property(target, "OPTIMIZATION_CAPABILITIES")
         if hint is None or (hint != "f32" and {"bf16": "BF16", "f16": "FP16"}[hint] not in offered):
-            raise UsageError(f"openvino on this {self.device} does not compute in {computed}; use --precision fp32")
+            raise UsageError(
+                f"is {compute_precision}, in which openvino does not compute on this {self.device}",
+                field="precision",
+                remedy=UseOption("precision", "fp32"),
+            )
         if not file.path.is_file():
-            raise ModelMissing(f"{file.name}: {file.path} is not there; run `liftout models pull {file.name}`")
+            raise ModelMissing(f"{file.path} is not there", subject=file.name, remedy=PullModel(file.name))
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if options.threads:
             settings["INFERENCE_NUM_THREADS"] = options.threads
@@ -55,19 +63,19 @@ class OpenVinoNetwork:
             self._compiled: Any = core.compile_model(model, target, settings)
         except RuntimeError as error:
             raise NetworkRejected(
-                f"{file.name}: openvino cannot load it: {' '.join(str(error).split())[:300]}"
+                f"openvino cannot load it: {' '.join(str(error).split())[:300]}", subject=file.name
             ) from None
 
     def run(self, tensor: Float32) -> Float32:
         """See `Network.run`."""
         if self._compiled is None:
-            raise UsageError(f"{self._file.name}: the network has been closed")
+            raise UsageError("the network has been closed", subject=self._file.name)
         request = self._compiled.create_infer_request()  # one for each call: requests are not shared between threads
         try:
             request.infer([tensor])
         except RuntimeError as error:
             raise NetworkRejected(
-                f"{self._file.name}: openvino cannot run it: {' '.join(str(error).split())[:300]}"
+                f"openvino cannot run it: {' '.join(str(error).split())[:300]}", subject=self._file.name
             ) from None
         prediction = np.array(request.get_output_tensor(self._output).data, np.float32)
         return prediction[:, None] if prediction.ndim == 3 else prediction
@@ -80,13 +88,17 @@ class OpenVinoNetwork:
 def _signature(model: Any, file: NetworkFile) -> int:
     if len(model.inputs) != 1:
         raise NetworkRejected(
-            f"{file.name}: the file has {len(model.inputs)} inputs; a network here takes one photo tensor"
+            f"the file has {len(model.inputs)} inputs",
+            subject=file.name,
+            remedy="a network here takes one photo tensor",
         )
     if file.output is None and len(model.outputs) != 1:
         raise NetworkRejected(
-            f"{file.name}: the file has {len(model.outputs)} outputs and the catalogue entry names none; set output.index"
+            f"the file has {len(model.outputs)} outputs and the catalogue entry names none",
+            subject=file.name,
+            remedy="set output.index",
         )
     index = file.output or 0
     if index >= len(model.outputs):
-        raise NetworkRejected(f"{file.name}: output {index} is asked for, the file has {len(model.outputs)}")
+        raise NetworkRejected(f"output {index} is asked for, the file has {len(model.outputs)}", subject=file.name)
     return index

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from liftout.agreement import BARS, UInt8, compare
-from liftout.engines import EngineOptions, Float32, Network, NetworkFile, open_network
+from liftout.engines import Float32, Network, NetworkFile, open_network
 from liftout.engines.choice import Choice
 from liftout.errors import LiftoutError
 from liftout.home import home, read_record, write_record
-from liftout.options import Precision
+from liftout.options import Precision, RunOptions
 
 PHOTOS = 3
 """How many photos must agree, over all runs of liftout together."""
@@ -36,7 +36,7 @@ ToAlpha = Callable[[Float32, Float32], UInt8]
 _logger = logging.getLogger("liftout")
 
 
-def open_checked(file: NetworkFile, choice: Choice, options: EngineOptions, to_alpha: ToAlpha) -> Network:
+def open_checked(file: NetworkFile, choice: Choice, options: RunOptions, to_alpha: ToAlpha) -> Network:
     """The network that `choice` names; with a faster precision whose agreement is unknown, one that checks it as photos come.
 
     options: threads, and the precision where `choice` has no faster one. Raises what `open_network` raises.
@@ -44,8 +44,8 @@ def open_checked(file: NetworkFile, choice: Choice, options: EngineOptions, to_a
     faster = choice.faster
 
     def opened(precision: Precision) -> Network:
-        own = dataclasses.replace(options, device=choice.device, precision=precision)
-        return open_network(file, engine=choice.engine, options=own)
+        own = dataclasses.replace(options, engine=choice.engine, device=choice.device, precision=precision)
+        return open_network(file, own)
 
     if faster is None:
         return opened(options.precision)
@@ -151,8 +151,8 @@ class _Record:
 
     def add(self, photo: str, difference: float, iou: float) -> bool | None:
         """Record a photo's agreement; returns whether the precision agrees, or None where more photos are needed."""
-        kept = read_record(_RECORDS, self.model, self.key).get("photos", {})
-        photos = {**kept, photo: [round(difference, 6), round(iou, 6)]}
+        recorded_photos = read_record(_RECORDS, self.model, self.key).get("photos", {})
+        photos = {**recorded_photos, photo: [round(difference, 6), round(iou, 6)]}
         record: dict[str, Any] = {"engine": self.engine, "precision": self.precision, "photos": photos}
         agrees = None
         if len(photos) >= PHOTOS:

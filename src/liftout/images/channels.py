@@ -49,11 +49,11 @@ def split_channels(planes: npt.NDArray[Any], icc: bytes | None, transparent: obj
     )
 
 
-def channels_of(image: Image.Image, called: str) -> Channels:
-    """Channels of a loaded Pillow image of any mode. Raises ImageUnreadable where its levels mean nothing."""
+def channels_of(image: Image.Image, name: str) -> Channels:
+    """Channels of a loaded Pillow image of any mode. Raises ImageUnreadable where the range of its levels is unknown."""
     icc, transparent = image.info.get("icc_profile") or None, image.info.get("transparency")
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        grey = _grey_levels(np.asarray(image), called)
+        grey = _grey_levels(np.asarray(image), name)
         return split_channels(grey[..., None], icc, transparent if grey.dtype == np.uint16 else None)
     if image.mode == "1":
         image = image.convert("L")
@@ -86,13 +86,15 @@ def _from_grey(grey: npt.NDArray[Any], alpha: UInt8 | None, icc: bytes | None) -
     return Channels(pixels=pixels, alpha=alpha, pixels16=np.repeat(levels[..., None], 3, axis=2))
 
 
-def _grey_levels(levels: npt.NDArray[Any], called: str) -> npt.NDArray[Any]:
+def _grey_levels(levels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     """uint8 or uint16 greys from 16-bit, 32-bit or float ones."""
     if levels.dtype.itemsize == 2 and levels.dtype.kind == "u":
         return levels.astype(np.uint16)
     if not np.isfinite(levels).all() or levels.min() < 0 or levels.max() > 65535:
         raise ImageUnreadable(
-            f"{called}: grey levels from {levels.min():g} to {levels.max():g}; save it with 8 or 16 bits"
+            f"has grey levels from {levels.min():g} to {levels.max():g}, of unknown range",
+            subject=name,
+            remedy="save it with 8 or 16 bits",
         )
     if levels.dtype.kind == "f":
         top = 1.0 if levels.max() <= 1 else 255.0 if levels.max() <= 255 else 65535.0

@@ -77,8 +77,8 @@ def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         if mode == "RGB":
             steps = np.linspace(0, 255, 9).astype(np.uint8)
             cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(27, 27, 3)
-            moved = np.asarray(ImageCms.applyTransform(Image.fromarray(cube), transform)).astype(int)
-            if np.abs(moved - cube).max() <= _SAME:
+            converted = np.asarray(ImageCms.applyTransform(Image.fromarray(cube), transform)).astype(int)
+            if np.abs(converted - cube).max() <= _SAME:
                 return None
     except (OSError, ImageCms.PyCMSError):
         return None

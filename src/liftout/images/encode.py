@@ -16,6 +16,7 @@ from liftout.images.levels import to_8_bit
 from liftout.images.metadata import written_exif
 from liftout.images.png import encode_png
 from liftout.images.tiff import encode_tiff
+from liftout.remedies import UseOption
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -55,10 +56,10 @@ _JPEG_SEGMENT = 65_500
 def format_of(name: str) -> Format:
     """The format with this name (`png`, `jpg`, ...) or of this file name. Raises UnknownFormat."""
     text = name.lower()
-    found = _SUFFIXES.get(f".{text}") or _SUFFIXES.get(PurePath(text).suffix)
-    if found is None:
-        raise UnknownFormat(f"`{name}` names no format that can be written; there are {', '.join(FORMATS)}")
-    return FORMATS[found]
+    key = _SUFFIXES.get(f".{text}") or _SUFFIXES.get(PurePath(text).suffix)
+    if key is None:
+        raise UnknownFormat(f"`{name}` is not a format that can be written", remedy=f"there are {', '.join(FORMATS)}")
+    return FORMATS[key]
 
 
 def encode(
@@ -88,12 +89,14 @@ def encode(
         )
     except (OSError, ValueError, SystemError, OverflowError) as error:
         raise OutputError(
-            f"{kind.name} cannot hold this {width} x {height} picture ({error}); use --format png"
+            f"cannot hold this {width} x {height} picture ({error})",
+            subject=kind.name,
+            remedy=UseOption("format", "png"),
         ) from None
 
 
-def _encode_with_pillow(pixels: UInt8, kind: Format, quality: int | None, kept: dict[str, Any]) -> bytes:
-    options: dict[str, Any] = {key: value for key, value in kept.items() if value is not None}
+def _encode_with_pillow(pixels: UInt8, kind: Format, quality: int | None, metadata: dict[str, Any]) -> bytes:
+    options: dict[str, Any] = {key: value for key, value in metadata.items() if value is not None}
     options["quality"] = quality or kind.quality
     if kind.name == "webp":
         options["method"] = 2

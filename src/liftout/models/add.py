@@ -13,14 +13,18 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import tomli_w
 
 from liftout.errors import NetworkRejected, UsageError
 from liftout.files import write_whole
 from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
+from liftout.models.licence import stated
 from liftout.models.resolve import NetworkFile
 from liftout.models.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
+from liftout.models.stored import stored_precision
+from liftout.remedies import UseOption
 
 Float32 = npt.NDArray[np.float32]
 
@@ -37,21 +41,32 @@ def add_onnx(
     like: str,
     run: Run,
     output_index: int | None = None,
+    license: str | None = None,  # noqa: A002
     overwrite: bool = False,
 ) -> ModelSpec:
     """Copy an ONNX file into the cache and enter it into the user's catalogue.
 
-    run: how to run a network once (`liftout.engines.run_once`); the file is run on noise. Its input must be float32
+    license: SPDX name of what its weights are under; unknown by default, whatever `like` is under. run: how to run a network once (`liftout.engines.run_once`); the file is run on noise. Its input must be float32
     [N, 3, h, w] of `like`'s size, its prediction a map with values that fit `like`'s activation.
     Raises UsageError for a bad name, UnknownModel, NetworkRejected.
     """
     free_name(name, overwrite=overwrite)
     if not onnx_file.is_file():
-        raise UsageError(f"{onnx_file}: no such file")
+        raise UsageError("no such file", subject=onnx_file)
     parent = find(like)
     output = dataclasses.replace(parent.output, index=parent.output.index if output_index is None else output_index)
     summary = f"Added by you: {onnx_file.name}, like {like}"
-    spec = dataclasses.replace(parent, name=name, summary=summary, output=output, added=True)
+    spec = dataclasses.replace(
+        parent,
+        name=name,
+        summary=summary,
+        output=output,
+        added=True,
+        license=stated(license),
+        notes=(),
+        paper="",
+        origin="",
+    )
     file = NetworkFile(name=name, path=onnx_file, size=spec.input.size, output=output.index)
     _check(name, run(file, _noise(spec.input.size)), spec)
 
@@ -59,13 +74,15 @@ def add_onnx(
 
 
 def free_name(name: str, *, overwrite: bool) -> None:
-    """Raise UsageError where no model may be added under this name."""
+    """Raise UsageError where the name is malformed or taken."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"`{name}` cannot be a model's name; use lower-case letters, digits, `.`, `_` and `-`")
+        raise UsageError(
+            f"`{name}` cannot be a model's name", remedy="use lower-case letters, digits, `.`, `_` and `-`"
+        )
     entry = _entry(name)
     if name in all_models() and not (overwrite and entry.is_file()):
-        hint = "give --overwrite to replace it" if entry.is_file() else "choose another name"
-        raise UsageError(f"a model called `{name}` is in the catalogue already; {hint}")
+        remedy = UseOption("overwrite", True) if entry.is_file() else "choose another name"
+        raise UsageError("a model of this name is in the catalogue already", subject=name, remedy=remedy)
 
 
 def _entry(name: str) -> Path:
@@ -78,7 +95,13 @@ def _enter(spec: ModelSpec, graph: Path) -> ModelSpec:
         shutil.copyfile(graph, fresh / packs.NETWORK)
         _copy_external_data(graph, fresh)
         described = packs.describe(fresh / packs.NETWORK, packs.NETWORK)
-    file = FileSpec(role="onnx", name=packs.NETWORK, bytes=described.bytes, sha256=described.sha256)
+    file = FileSpec(
+        role="onnx",
+        name=packs.NETWORK,
+        bytes=described.bytes,
+        sha256=described.sha256,
+        precision=stored_precision(graph),
+    )
     spec = dataclasses.replace(spec, files=(file,))
     entry = _entry(spec.name)
     entry.parent.mkdir(parents=True, exist_ok=True)
@@ -87,14 +110,21 @@ def _enter(spec: ModelSpec, graph: Path) -> ModelSpec:
 
 
 def add_folder(
-    name: str, folder: Path, *, run: Run, precision: str | None = None, overwrite: bool = False
+    name: str,
+    folder: Path,
+    *,
+    run: Run,
+    precision: str | None = None,
+    license: str | None = None,  # noqa: A002
+    overwrite: bool = False,
 ) -> ModelSpec:
     """Enter a folder in the layout of transformers.js: `config.json`, `preprocessor_config.json`, `onnx/model*.onnx`.
 
     A folder that liftout wrote carries its own facts. Of another one the size, mean and deviation are read; the prediction is
     the first output, a probability or logits by the look of its values, as transformers.js decides it too.
+    license: as for `add_onnx`; a folder that liftout wrote states its own.
     run: as for `add_onnx`. precision: which of its graphs to take, `fp32`, `fp16` or `int8`; by default the best that is there.
-    Raises UsageError where the folder is no such folder, NetworkRejected.
+    Raises UsageError where the folder has another layout, NetworkRejected.
     """
     facts = {file: _json(folder / file) for file in ("config.json", "preprocessor_config.json")}
     graph = _graph(folder, precision)
@@ -111,6 +141,7 @@ def add_folder(
         files_of="",
         summary=f"Added by you: {graph.name} of {folder.resolve().name}",
         added=True,
+        license=stated(license) if license or own is None else spec.license,
     )
     file = NetworkFile(name=name, path=graph, size=spec.input.size, output=spec.output.index or 0)
     prediction = run(file, _noise(spec.input.size))
@@ -129,38 +160,45 @@ _GRAPHS = {
 
 def _graph(folder: Path, precision: str | None) -> Path:
     """The graph of a folder for a precision, or the best one."""
-    wanted = [precision] if precision else list(_GRAPHS)
+    kinds = [precision] if precision else list(_GRAPHS)
     for place in (folder / "onnx", folder):
-        for kind in wanted:
+        for kind in kinds:
             for file in _GRAPHS[kind]:
                 if (place / file).is_file():
                     return place / file
     what = f"for {precision} " if precision else ""
-    raise UsageError(f"{folder} holds no graph {what}(onnx/model.onnx or its fp16 or quantized form); check the folder")
+    raise UsageError(
+        f"holds no graph {what}(onnx/model.onnx or its fp16 or quantized form)",
+        subject=folder,
+        remedy="check the folder",
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"{path.parent} holds no {path.name}; give a folder that transformers.js loads") from None
+        raise UsageError(
+            f"holds no {path.name}", subject=path.parent, remedy="give a folder that transformers.js loads"
+        ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}; fetch it again") from None
+        raise UsageError(str(error), subject=path, remedy="fetch it again") from None
     if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected a JSON object; fetch it again")
+        raise UsageError("expected a JSON object", subject=path, remedy="fetch it again")
     return content
 
 
 def _read_spec(name: str, config: dict[str, Any], preprocessor: dict[str, Any], folder: Path) -> ModelSpec:
-    """What a folder of somebody else's says, in our words. Raises UsageError for what our pipeline does not do."""
+    """The spec of a folder that another tool wrote. Raises UsageError for steps that the pipeline does not have."""
     size = preprocessor.get("size", {})
     if isinstance(size, int):
         size = {"height": size, "width": size}
     height, width = size.get("height"), size.get("width")
     if not isinstance(height, int) or not isinstance(width, int):
         raise UsageError(
-            f"{folder}: preprocessor_config.json names no fixed height and width ({size}); "
-            "use `liftout models add NAME --onnx FILE --like NAME`"
+            f"preprocessor_config.json names no fixed height and width ({size})",
+            subject=folder,
+            remedy="add its ONNX file by the name of a model that it is like",
         )
     factor = float(preprocessor.get("rescale_factor", 1 / 255)) if preprocessor.get("do_rescale", True) else 1.0
     normalized = preprocessor.get("do_normalize", True)
@@ -195,20 +233,24 @@ def _check(name: str, prediction: Float32, spec: ModelSpec) -> None:
     if spec.output.activation == "argmax":
         if channels <= max(spec.output.classes, default=0):
             raise NetworkRejected(
-                f"{name}: the prediction has {channels} channels, fewer than the classes of the model it is like"
+                f"the prediction has {channels} channels, fewer than the classes of the model it is like", subject=name
             )
     elif channels != 1:
         raise NetworkRejected(
-            f"{name}: the prediction has shape {list(prediction.shape)}; one channel is needed, "
-            "so choose another output with --output-index"
+            f"the prediction has shape {list(prediction.shape)}, not one channel",
+            subject=name,
+            remedy=UseOption("output_index"),
         )
     low, high = float(prediction.min()), float(prediction.max())
     if not np.isfinite([low, high]).all():
-        raise NetworkRejected(f"{name}: the prediction holds values that are not numbers; the file is damaged")
+        raise NetworkRejected(
+            "the prediction holds values that are not numbers", subject=name, remedy="the file is damaged"
+        )
     if spec.output.activation == "none" and _are_logits(prediction):
         raise NetworkRejected(
-            f"{name}: values from {low:.2g} to {high:.2g} are logits, but the model it is like ends in a sigmoid; "
-            "choose a model with activation sigmoid, such as a birefnet"
+            f"values from {low:.2g} to {high:.2g} are logits, but the model it is like ends in a sigmoid",
+            subject=name,
+            remedy="choose a model with activation sigmoid, such as a birefnet",
         )
 
 
@@ -223,25 +265,6 @@ def _copy_external_data(onnx_file: Path, folder: Path) -> None:
 
 
 def _toml(spec: ModelSpec) -> str:
-    """A catalogue entry as TOML (the standard library reads TOML but does not write it)."""
-    tables = spec.to_dict()
-    name = tables.pop("name")
-    files = tables.pop("files", [])
-    lines = [f'["{name}"]']
-    lines += [f"{key} = {_value(value)}" for key, value in tables.items()]
-    for item in files:
-        lines += ["", f'[["{name}".files]]', *(f"{key} = {_value(value)}" for key, value in item.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
-    if isinstance(value, list):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
-    return repr(value)
+    """A catalogue entry as TOML."""
+    facts = spec.to_dict()
+    return tomli_w.dumps({facts.pop("name"): facts})

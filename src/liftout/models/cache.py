@@ -40,7 +40,7 @@ def expectation(spec: ModelSpec, file: FileSpec) -> Expectation:
 
 
 def pin(spec: ModelSpec, file: FileSpec, *, sha256: str, size: int, source: str) -> None:
-    """Record what a file of unknown hash is; a record that is there stays."""
+    """Record size and hash of a file that the catalogue has no hash for; an existing record stays."""
     if not expectation(spec, file).pinned:
         fact = {"sha256": sha256, "bytes": size, "source": source}
         write_record("pins", spec.stored_as, file.name, record=fact)
@@ -80,7 +80,7 @@ def remove(spec: ModelSpec) -> int:
     targets = [folder for folder in targets if folder.is_dir()]
     if not targets and not entry.is_file():
         built_in = "; it is built in and stays" if packs.built_in(spec.name) else ""
-        raise ModelMissing(f"{spec.name}: nothing of it is in the cache{built_in}")
+        raise ModelMissing(f"nothing of it is in the cache{built_in}", subject=spec.name)
     freed = 0
     for folder in targets:
         for path in folder.rglob("*"):
@@ -100,9 +100,9 @@ def _packed_name(folder: Path) -> str:
 
 
 def locked(model: str, part: str) -> AbstractContextManager[object]:
-    """The lock of a part of a model (a file, its pack), held until the end of the block; waits for the process that has it.
+    """Lock a file or the pack of a model until the end of the block; waits for the process that holds the lock.
 
-    A process that dies gives it back. Raises ModelMissing where the cache cannot be written.
+    The lock of a process that dies is released. Raises ModelMissing where the cache cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -117,5 +117,7 @@ def locked(model: str, part: str) -> AbstractContextManager[object]:
             return lock.acquire(poll_interval=0.1)
     except OSError as error:
         raise ModelMissing(
-            f"{model}: {folder} cannot be written ({error.strerror or error}); set LIFTOUT_HOME to a folder that can"
+            f"{folder} cannot be written ({error.strerror or error})",
+            subject=model,
+            remedy="set LIFTOUT_HOME to a folder that can",
         ) from None

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 from liftout.errors import LicenseNotAccepted
 from liftout.home import read_record, write_record
-from liftout.models.spec import ModelSpec
+from liftout.models.spec import LicenseSpec, ModelSpec
+from liftout.remedies import AcceptLicense
 
 
 def consent(spec: ModelSpec, *, accept: bool | Collection[str] = False) -> None:
@@ -28,7 +29,7 @@ def consent(spec: ModelSpec, *, accept: bool | Collection[str] = False) -> None:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         write_record("consents", spec.name, record={"license": spec.license.weights, "accepted": when})
         return
-    raise LicenseNotAccepted(f"{_problem(spec)}; if you accept that, give `--accept-license {spec.name}` once")
+    raise LicenseNotAccepted(_problem(spec), subject=spec.name, remedy=AcceptLicense(spec.name))
 
 
 def asks(spec: ModelSpec) -> bool:
@@ -42,11 +43,27 @@ def is_unknown(spec: ModelSpec) -> bool:
     return spec.license.weights == "unknown" and not spec.license.commercial
 
 
+def stated(name: str | None) -> LicenseSpec:
+    """The licence that a user states for a model of theirs, by its SPDX name; unknown where they state none.
+
+    Whether it allows commercial use is known for the common free licences; of others it is taken not to.
+    """
+    if name is None or not name.strip():
+        return LicenseSpec()
+    free = name.strip().lower().startswith(_FREE) and "-nc" not in name.lower()
+    return LicenseSpec(code=name.strip(), weights=name.strip(), commercial=free)
+
+
+_FREE = (
+    "0bsd", "agpl-", "apache-", "bsd-", "bsl-1", "cc0-", "cc-by-", "gpl-", "isc", "lgpl-", "mit", "mpl-", "unlicense", "zlib",
+)  # fmt: skip
+
+
 def _problem(spec: ModelSpec) -> str:
     if is_unknown(spec):
-        return f"{spec.name}: licence unknown; its authors do not say whether its weights may be used commercially"
+        return "licence unknown; its authors do not say whether its weights may be used commercially"
     url = f" ({spec.license.url})" if spec.license.url else ""
-    return f"{spec.name}: the licence of its weights, {spec.license.weights}{url}, does not allow commercial use"
+    return f"the licence of its weights, {spec.license.weights}{url}, does not allow commercial use"
 
 
 def remembered(spec: ModelSpec) -> bool:
@@ -54,7 +71,7 @@ def remembered(spec: ModelSpec) -> bool:
     return read_record("consents", spec.name).get("license") == spec.license.weights
 
 
-def names(spec: ModelSpec, given: Collection[str]) -> bool:
+def names(spec: ModelSpec, accepted: Collection[str]) -> bool:
     """Whether the model or its licence is among these names, in any case."""
     own = {spec.name.lower(), spec.stored_as.lower(), spec.license.weights.lower()}
-    return any(name.strip().lower() in own for name in given)
+    return any(name.strip().lower() in own for name in accepted)

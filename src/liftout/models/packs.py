@@ -101,32 +101,36 @@ class Pack:
 def read(folder: Path) -> Pack:
     """Read a pack's manifest and check that its files are there with their sizes (`verify` reads them whole).
 
-    Raises ModelMissing where there is no manifest, ModelFileCorrupt where it or a file is not as it should be.
+    Raises ModelMissing where there is no manifest, ModelFileCorrupt where it or a file is damaged.
     """
     manifest = manifest_of(folder / MANIFEST)
     for item in manifest.files:
         target = folder / item.path
-        held = target.stat().st_size if target.is_file() else None
-        if held != item.bytes:
-            state = "is missing" if held is None else f"is {held} bytes, not {item.bytes}"
-            raise ModelFileCorrupt(f"{manifest.spec.name}: {item.path} {state}; get or make the pack in {folder} again")
+        size = target.stat().st_size if target.is_file() else None
+        if size != item.bytes:
+            state = "is missing" if size is None else f"is {size} bytes, not {item.bytes}"
+            raise ModelFileCorrupt(
+                f"{item.path} {state}", subject=manifest.spec.name, remedy=f"get or make the pack in {folder} again"
+            )
     return Pack(folder, manifest)
 
 
 def manifest_of(path: Path) -> Manifest:
     """What a manifest.json says; its files are not looked at.
 
-    Raises ModelMissing where there is none, ModelFileCorrupt where it is not as it should be.
+    Raises ModelMissing where there is none, ModelFileCorrupt where it is damaged.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelMissing(f"{path.parent} holds no {MANIFEST}; it is not a pack") from None
+        raise ModelMissing(f"holds no {MANIFEST}, so it is not a pack", subject=path.parent) from None
     except (ValueError, OSError) as error:
-        raise ModelFileCorrupt(f"{path}: {error}; remove the folder and make the pack again") from None
+        raise ModelFileCorrupt(str(error), subject=path, remedy="remove the folder and make the pack again") from None
     try:
         if raw["schema"] > SCHEMA:
-            raise ModelFileCorrupt(f"{path}: schema {raw['schema']} is newer than this liftout reads; upgrade liftout")
+            raise ModelFileCorrupt(
+                f"schema {raw['schema']} is newer than this liftout reads", subject=path, remedy="upgrade liftout"
+            )
         return Manifest(
             spec=ModelSpec.from_dict({**raw["model"], "name": raw["name"]}, where=str(path)),
             precision=raw["precision"],
@@ -137,28 +141,29 @@ def manifest_of(path: Path) -> Manifest:
             made_from=raw.get("made_from", {}),
         )
     except (KeyError, TypeError) as error:
-        raise ModelFileCorrupt(f"{path}: {error!r} is missing or wrong; make the pack again") from None
+        raise ModelFileCorrupt(f"{error!r} is missing or wrong", subject=path, remedy="make the pack again") from None
 
 
 def verify(pack: Pack) -> None:
     """Read every file and compare its sha256. Raises ModelFileCorrupt."""
     for item in pack.manifest.files:
-        found = describe(pack.folder / item.path, item.path)
-        if found.sha256 != item.sha256:
+        content = describe(pack.folder / item.path, item.path)
+        if content.sha256 != item.sha256:
             raise ModelFileCorrupt(
-                f"{pack.spec.name}: {item.path} has sha256 {found.sha256[:8]}..., not {item.sha256[:8]}...; "
-                f"get or make the pack in {pack.folder} again"
+                f"{item.path} has sha256 {content.sha256[:8]}..., not {item.sha256[:8]}...",
+                subject=pack.spec.name,
+                remedy=f"get or make the pack in {pack.folder} again",
             )
 
 
 @contextmanager
 def writing(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A fresh folder to write a pack into; it becomes `folder` when the block ends well, and vanishes when it does not.
+    """A new folder to write a pack into; it becomes `folder` when the block succeeds, and is removed when it fails.
 
     Raises FileExistsError where `folder` is there and `overwrite` is false.
     """
     if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} is there already")
+        raise FileExistsError(f"{folder} already exists")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder) as partial:
         yield partial
@@ -176,8 +181,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
     `manifest.files` is filled in here.
     """
-    held = tuple(describe(folder / name, name) for name in (NETWORK, WEIGHTS) if (folder / name).is_file())
-    text = json.dumps(dataclasses.replace(manifest, files=held).to_dict(), indent=2, ensure_ascii=False) + "\n"
+    files = tuple(describe(folder / name, name) for name in (NETWORK, WEIGHTS) if (folder / name).is_file())
+    text = json.dumps(dataclasses.replace(manifest, files=files).to_dict(), indent=2, ensure_ascii=False) + "\n"
     partial = folder / f"{MANIFEST}.partial"
     partial.write_text(text, encoding="utf-8")
     partial.replace(folder / MANIFEST)

@@ -13,16 +13,18 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from liftout.errors import ExtraMissing, ModelFileCorrupt, ModelMissing, ModelUnavailable
 from liftout.models import cache, packs, verify
 from liftout.models.catalog import find
-from liftout.models.download import addresses, fetch, offline
+from liftout.models.download import fetch, offline, sources_of
 from liftout.models.licence import consent
 from liftout.models.spec import FileSpec, ModelSpec
-from liftout.progress import Progress, unseen
+from liftout.progress import Notify, Progress, unseen
+from liftout.remedies import AddModel, ConvertModel, InstallExtra, PullModel
 
-REDUCED = ("fp16", "int8")
+REDUCED: tuple[Literal["fp16"], Literal["int8"]] = ("fp16", "int8")
 """Precisions that have packs of their own."""
 
 Capabilities = Callable[[str], bool]
@@ -33,9 +35,6 @@ Convert = Callable[[ModelSpec, Path, Progress], Path]
 
 LoadConverter = Callable[[], Convert]
 """Loads what conversion needs; called before a checkpoint is downloaded. Raises ExtraMissing where it cannot be loaded."""
-
-Notify = Callable[[str], None]
-"""Takes a line that a person should read."""
 
 _logger = logging.getLogger("liftout")
 _logger.addHandler(logging.NullHandler())
@@ -78,14 +77,15 @@ def resolve(
     *,
     accept_license: bool | Collection[str] = False,
     load_converter: LoadConverter | None = None,
+    source: str | None = None,
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> ResolvedModel:
     """The model, ready to be loaded.
 
-    model: a name of the catalogue, a path to the folder of a pack, or a catalogue entry. precision: what it is to run in.
+    model: a name of the catalogue, a purpose such as `best`, a path to the folder of a pack, or a catalogue entry. precision: what it is to run in.
     accept_license: consent to its licence, or names of models and licences that are accepted. load_converter: None where
-    checkpoints cannot be converted. notify: by default a warning of the logger `liftout`.
+    checkpoints cannot be converted. source: the only place to download from (`sources.chosen`). notify: by default a warning of the logger `liftout`.
 
     What is here is used, without network. Else the authors' checkpoint is downloaded and converted, else the published
     ONNX file is downloaded, after a line to `notify` that says what memory it takes.
@@ -95,6 +95,8 @@ def resolve(
         pack = _pack_in(Path(model))
         consent(pack.spec, accept=accept_license)
         return from_pack(pack, pack.spec, "pack")
+    if isinstance(model, str) and is_purpose(model):
+        return _resolve_purpose(model, precision, capabilities, accept_license, load_converter, progress, notify)
     spec = find(model) if isinstance(model, str) else model
     consent(spec, accept=accept_license)
     try:
@@ -102,7 +104,42 @@ def resolve(
     except ModelMissing:
         if needs_pack(precision, capabilities):
             raise
-        return _get(spec, load_converter, progress or unseen, notify or _logger.warning)
+        return _get(spec, load_converter, source, progress or unseen, notify or _logger.warning)
+
+
+def _resolve_purpose(
+    name: str,
+    precision: str,
+    capabilities: Capabilities,
+    accept_license: bool | Collection[str],
+    load_converter: LoadConverter | None,
+    progress: Progress | None,
+    notify: Notify | None,
+) -> ResolvedModel:
+    """The model that a purpose means; where it cannot be had, the next one."""
+    from liftout.models.purposes import choose
+
+    notify = notify or _logger.warning
+    unfit: list[str] = []
+    while True:
+        choice = choose(name, accept_license=accept_license, can_convert=load_converter is not None, unfit=unfit)
+        if choice.notable:
+            notify(choice.explanation)
+        try:
+            return resolve(
+                choice.spec,
+                precision,
+                capabilities,
+                accept_license=accept_license,
+                load_converter=load_converter,
+                progress=progress,
+                notify=notify,
+            )
+        except ModelMissing as error:
+            if choice.fetches is None:
+                raise
+            notify(f"{error}; taking the next one for {name}")
+            unfit.append(choice.spec.name)
 
 
 def pull(
@@ -110,23 +147,26 @@ def pull(
     *,
     accept_license: bool | Collection[str] = False,
     load_converter: LoadConverter | None = None,
+    source: str | None = None,
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> ResolvedModel:
-    """As `resolve`, but what is damaged is deleted and had anew instead of refused. Raises what `resolve` raises."""
+    """As `resolve`, but damaged files are deleted and downloaded again instead of refused. Raises what `resolve` raises."""
     consent(spec, accept=accept_license)
     notify = notify or _logger.warning
     damaged = [part for part in verify.check(spec, trust_stamp=True) if part.wrong]
-    if damaged and not any(addresses(spec, file) for file in spec.files):
+    if damaged and not any(sources_of(spec, file) for file in spec.files):
         raise ModelFileCorrupt(
-            f"{spec.name}: {damaged[0].label} is damaged and no address of it is known; add it again"
+            f"{damaged[0].label} is damaged and no URL of it is known", subject=spec.name, remedy="add it again"
         )
     if damaged and offline():
-        raise ModelFileCorrupt(f"{spec.name}: {damaged[0].label} is damaged and LIFTOUT_OFFLINE is set; unset it")
+        raise ModelFileCorrupt(
+            f"{damaged[0].label} is damaged and LIFTOUT_OFFLINE is set", subject=spec.name, remedy="unset it"
+        )
     for part in damaged:
         notify(f"{spec.name}: {part.label} is damaged and is deleted")
         verify.discard(part)
-    return resolve(spec, load_converter=load_converter, progress=progress, notify=notify)
+    return resolve(spec, load_converter=load_converter, source=source, progress=progress, notify=notify)
 
 
 def locate(model: str | ModelSpec, precision: str = "fp32", capabilities: Capabilities = fp32_only) -> ResolvedModel:
@@ -139,6 +179,10 @@ def locate(model: str | ModelSpec, precision: str = "fp32", capabilities: Capabi
     if isinstance(model, str) and is_path(model):
         pack = _pack_in(Path(model))
         return from_pack(pack, pack.spec, "pack")
+    if isinstance(model, str) and is_purpose(model):
+        from liftout.models.purposes import choose
+
+        model = choose(model, may_fetch=False).spec
     spec = find(model) if isinstance(model, str) else model
     if precision in REDUCED:
         try:
@@ -166,14 +210,16 @@ def _plain(spec: ModelSpec) -> ResolvedModel:
     for file in spec.files:
         if file.role == "onnx" and (path := cache.present(spec, file)):
             return from_onnx(path, spec, file)
-    raise ModelMissing(f"{spec.name} is not on this machine; run `liftout models pull {spec.name}`")
+    raise ModelMissing("is not on this machine", subject=spec.name, remedy=PullModel(spec.name))
 
 
 def _reduced(spec: ModelSpec, precision: str) -> ResolvedModel:
     folder = cache.pack_folder(spec, precision)
     if not (folder / packs.MANIFEST).is_file():
         raise ModelMissing(
-            f"{spec.name} is not here in {precision}; run `liftout convert {spec.stored_as} --precision {precision}` once"
+            f"is not here in {precision}",
+            subject=spec.name,
+            remedy=ConvertModel(spec.stored_as, precision),
         )
     pack = packs.read(folder)
     cache.check_pack(pack, model=spec.name)
@@ -187,13 +233,20 @@ def _pack_in(folder: Path) -> packs.Pack:
     return pack
 
 
+def is_purpose(name: str) -> bool:
+    """Whether a name is that of a purpose (`liftout.models.purposes`) and of no model."""
+    from liftout.models import purposes
+
+    return purposes.is_purpose(name)
+
+
 def is_path(model: str) -> bool:
     """Whether a model is meant by the folder of its pack, not by name."""
     return os.sep in model or "/" in model
 
 
 def presence(spec: ModelSpec) -> str | None:
-    """In which form the model is here by the look of it, sizes compared but nothing read: `built-in`, `pack`, `onnx`,
+    """In which form the model is on this machine, judged by file sizes alone: `built-in`, `pack`, `onnx`,
     `damaged`, or None.
     """
     if packs.built_in(spec.stored_as) is not None:
@@ -234,42 +287,65 @@ def from_onnx(path: Path, spec: ModelSpec, file: FileSpec) -> ResolvedModel:
         activation=file.activation or spec.output.activation,
         index=spec.output.index if file.index is None else file.index,
     )
-    network = NetworkFile(name=spec.name, path=path, size=spec.input.size, output=output.index)
+    network = NetworkFile(
+        name=spec.name,
+        path=path,
+        size=spec.input.size,
+        output=output.index,
+        reduced=file.precision if file.precision in REDUCED else None,
+    )
     return ResolvedModel(spec=replace(spec, output=output), file=network, source="onnx")
 
 
-def _get(spec: ModelSpec, load_converter: LoadConverter | None, progress: Progress, notify: Notify) -> ResolvedModel:
-    checkpoints = [file for file in spec.files if file.role == "checkpoint" and _reachable(spec, file)]
+def _get(
+    spec: ModelSpec, load_converter: LoadConverter | None, source: str | None, progress: Progress, notify: Notify
+) -> ResolvedModel:
+    def bring(file: FileSpec) -> Path:
+        return fetch(spec, file, source=source, progress=progress, notify=notify)
+
+    checkpoints = [file for file in spec.files if file.role == "checkpoint" and _reachable(spec, file, source)]
     graphs = [file for file in spec.files if file.role == "onnx"]
+    if source is not None:
+        graphs = [file for file in graphs if _reachable(spec, file, source)]
     if checkpoints and load_converter:
         try:
-            return _converted(spec, checkpoints, load_converter(), progress)
+            return _converted(spec, checkpoints, load_converter(), bring, progress)
         except ModelUnavailable as error:
             if not graphs:
                 raise
-            notify(f"{error}; using the published ONNX file instead")
+            notify(f"{error.what()}; using the published ONNX file instead")
     if graphs:
-        return _published(spec, graphs, progress, notify, can_convert=load_converter is not None)
+        return _published(spec, graphs, bring, notify, can_convert=load_converter is not None)
+    if source is not None and not checkpoints:
+        raise ModelMissing(
+            f"nothing of it is known at {source}", subject=spec.name, remedy="name another source, or none"
+        )
     if any(file.role == "checkpoint" for file in spec.files):
         if load_converter:
             raise ModelMissing(
-                f"{spec.name}: no plain address of its checkpoint is known; set LIFTOUT_MIRROR, or convert a copy: "
-                f"liftout convert {spec.name} --checkpoint FILE"
+                "no direct URL of its checkpoint is known",
+                subject=spec.name,
+                remedy=("set LIFTOUT_MIRROR", ConvertModel(spec.name, checkpoint=True)),
             )
         raise ExtraMissing(
-            f"{spec.name} is published as a checkpoint only, which must be converted; "
-            "install the extra that does it: pip install 'liftout[convert]'"
+            "is published as a checkpoint only, which must be converted",
+            subject=spec.name,
+            remedy=InstallExtra("convert"),
         )
-    raise ModelMissing(
-        f"{spec.name}: the catalogue names no file of it; `liftout models add` registers one of your own"
-    )
+    raise ModelMissing("the catalogue names no file of it", subject=spec.name, remedy=AddModel())
 
 
-def _reachable(spec: ModelSpec, file: FileSpec) -> bool:
-    return cache.path_of(spec, file).is_file() or bool(addresses(spec, file))
+def _reachable(spec: ModelSpec, file: FileSpec, source: str | None) -> bool:
+    return cache.path_of(spec, file).is_file() or bool(sources_of(spec, file, source))
 
 
-def _converted(spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, progress: Progress) -> ResolvedModel:
+Bring = Callable[[FileSpec], Path]
+"""Puts a file of the model into the cache."""
+
+
+def _converted(
+    spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, bring: Bring, progress: Progress
+) -> ResolvedModel:
     """The pack made of the first checkpoint that can be had."""
     failures: list[ModelUnavailable] = []
     with cache.locked(spec.stored_as, "pack"):
@@ -279,7 +355,7 @@ def _converted(spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, p
             pass
         for file in checkpoints:
             try:
-                checkpoint = fetch(spec, file, progress=progress)
+                checkpoint = bring(file)
             except ModelUnavailable as error:
                 failures.append(error)
                 continue
@@ -288,15 +364,15 @@ def _converted(spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, p
 
 
 def _published(
-    spec: ModelSpec, graphs: list[FileSpec], progress: Progress, notify: Notify, *, can_convert: bool
+    spec: ModelSpec, graphs: list[FileSpec], bring: Bring, notify: Notify, *, can_convert: bool
 ) -> ResolvedModel:
     """The first published graph that can be had."""
     failures: list[ModelUnavailable] = []
     for file in graphs:
         try:
-            if not offline() and addresses(spec, file):
+            if not offline() and sources_of(spec, file):
                 notify(_memory_notice(spec, file, can_convert=can_convert))
-            path = fetch(spec, file, progress=progress)
+            path = bring(file)
         except ModelUnavailable as error:
             failures.append(error)
             continue
@@ -309,7 +385,7 @@ def _memory_notice(spec: ModelSpec, file: FileSpec, *, can_convert: bool) -> str
     needs = (
         f"needs about {file.peak_bytes / 1e9:.1f} GB of memory"
         if file.peak_bytes
-        else "needs memory nobody has measured"
+        else "needs an unknown amount of memory"
     )
     size = f" ({file.bytes / 1e6:.0f} MB)" if file.bytes else ""
     convertible = any(other.role == "checkpoint" and other.url for other in spec.files)

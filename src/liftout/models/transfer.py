@@ -1,6 +1,6 @@
-"""One file from one address over HTTP, whole and right or not at all.
+"""Download one file from one URL: complete and verified, or not at all.
 
-What has arrived stays in a `.partial` file, so that a broken line, a stall or Ctrl-C costs only what was in flight: the
+What has arrived stays in a `.partial` file, so that a lost connection, a stall or Ctrl-C costs only what was in flight: the
 next attempt asks for the rest (Range) and checks that the server really sends that rest. The hashes run along.
 
 HTTP semantics: RFC 9110, sections 10.2.3 (Retry-After), 13.1.5 (If-Range), 14 (range requests).
@@ -27,12 +27,12 @@ from typing import BinaryIO
 import httpx
 
 from liftout import __version__
+from liftout.models import hub
 from liftout.models.hashes import Expectation, Fingerprint
 
 Bytes = Callable[[int, int | None], None]
 """Called with the bytes that are here and, where known, how many there will be."""
 
-HUB = "huggingface.co"
 _REDIRECTS = 10
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _ERROR_PAGES = ("text/html", "application/xhtml", "application/json", "application/xml", "text/xml")
@@ -43,11 +43,11 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Refused(Exception):
-    """This address will not give the file; the message says why, as the end of a sentence."""
+    """This URL does not give the file; the message says why, as the end of a sentence."""
 
 
 class OtherFile(Refused):
-    """This address holds another file."""
+    """This URL holds another file."""
 
 
 class WrongContent(OtherFile):
@@ -65,11 +65,11 @@ class BadSettings(Exception):
 class _Broken(Exception):
     """An attempt failed in a way that the next one may not."""
 
-    def __init__(self, reason: str, *, wait: float | None = None, weight: int = 1) -> None:
+    def __init__(self, reason: str, *, wait: float | None = None, reached: bool = True) -> None:
         super().__init__(reason)
         self.wait = wait
-        self.weight = weight
-        """How many attempts it counts for: a host that is not there will hardly appear in a moment."""
+        self.reached = reached
+        """Whether the host answered: one that is not there will hardly appear in a moment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +77,11 @@ class Patience:
     """How long to put up with a server, in seconds and attempts."""
 
     stall: float = 30.0
-    """Without a byte for this long, the line counts as broken."""
+    """Without a byte for this long, the connection counts as broken."""
     attempts: int = 5
     """Attempts in a row that bring less than 1 MiB; those that bring more do not count."""
+    calls: int = 3
+    """Attempts in a row to reach a host that does not answer at all; one is enough where another source may have the file."""
     first_wait: float = 0.5
     """Before the second attempt; doubled each time."""
     longest_wait: float = 60.0
@@ -113,19 +115,19 @@ def transfer(
     patience: Patience,
     progress: Bytes,
 ) -> Fingerprint:
-    """Bring the file at `address` into `partial`, going on from what is there. Returns its hashes.
+    """Download the file at `address` into `partial`, resuming from what is there. Returns its hashes.
 
-    Raises Refused, WrongContent, DiskFull; an interruption leaves `partial` to be gone on from.
+    Raises Refused, WrongContent, DiskFull; after an interruption, `partial` stays for the next attempt.
     """
     fruitless, furthest, wait = 0, _size(partial), patience.first_wait
-    attempts = 0
+    attempts = unreached = 0
     while True:
         attempts += 1
         resumed = _size(partial) > 0
         try:
-            found = _attempt(http, address, partial, expected, format=format, progress=progress)
-            progress(found.bytes, found.bytes)
-            return found
+            fingerprint = _attempt(http, address, partial, expected, format=format, progress=progress)
+            progress(fingerprint.bytes, fingerprint.bytes)
+            return fingerprint
         except WrongContent:
             discard(partial)
             if not resumed:
@@ -135,9 +137,10 @@ def transfer(
             reached = _size(partial)
             if reached >= furthest + _GAIN:
                 fruitless, furthest, wait = 0, reached, patience.first_wait
-            fruitless += broken.weight
-            if fruitless >= patience.attempts:
-                raise Refused(f"{broken} ({attempts} attempts)") from None
+            fruitless += 1
+            unreached = 0 if broken.reached else unreached + 1
+            if fruitless >= patience.attempts or unreached >= patience.calls:
+                raise Refused(f"{broken} ({attempts} attempt{'s' if attempts > 1 else ''})") from None
             if broken.wait is not None and broken.wait > patience.longest_wait:
                 raise Refused(f"{broken} and asks to wait {broken.wait:.0f} s") from None
             time.sleep(wait * random.uniform(0.75, 1.25) if broken.wait is None else broken.wait)  # noqa: S311
@@ -148,8 +151,17 @@ def transfer(
             raise
 
 
+def probe(http: httpx.Client, address: str) -> None:
+    """Ask for one byte of the file at `address`. Raises Refused where it cannot be had."""
+    try:
+        with _answer(http, address, {"Range": "bytes=0-0", "Accept-Encoding": "identity"}):
+            return
+    except _Broken as broken:
+        raise Refused(str(broken)) from None
+
+
 def discard(partial: Path) -> None:
-    """Drop what has arrived."""
+    """Delete a partial download."""
     partial.unlink(missing_ok=True)
     _origin(partial).unlink(missing_ok=True)
 
@@ -218,8 +230,9 @@ def _answer(http: httpx.Client, address: str, headers: dict[str, str]) -> Iterat
         if status in _RETRIED:
             raise _Broken(f"answers {status} {response.reason_phrase}", wait=_retry_after(response))
         if status in (401, 403):
-            token = "the account of HF_TOKEN may lack access" if "HF_TOKEN" in os.environ else "it may need HF_TOKEN"
-            raise Refused(f"answers {status} {response.reason_phrase}" + (f"; {token}" if HUB in address else ""))
+            token = "the account of HF_TOKEN may lack access" if hub.token() else "it may need HF_TOKEN"
+            asked_hub = address.startswith(hub.endpoint())
+            raise Refused(f"answers {status} {response.reason_phrase}" + (f"; {token}" if asked_hub else ""))
         if status not in (200, 206, 416):
             raise Refused(f"answers {status} {response.reason_phrase}")
         if status != 416:
@@ -237,8 +250,8 @@ def _answer(http: httpx.Client, address: str, headers: dict[str, str]) -> Iterat
 def _follow(http: httpx.Client, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
     on_hub = True
     for _ in range(_REDIRECTS):
-        on_hub = on_hub and url.scheme == "https" and url.host == HUB
-        token = os.environ.get("HF_TOKEN", "").strip() if on_hub else ""
+        on_hub = on_hub and url.scheme == "https" and url.netloc.decode() == hub.host()
+        token = hub.token() if on_hub else ""
         credentials = {"Authorization": f"Bearer {token}"} if token else {}
         response = http.send(http.build_request("GET", url, headers={**headers, **credentials}), stream=True)
         if not response.has_redirect_location:
@@ -253,24 +266,24 @@ def _follow(http: httpx.Client, url: httpx.URL, headers: dict[str, str]) -> http
 
 @contextmanager
 def _line_errors() -> Iterator[None]:
-    """httpx's errors as ours."""
+    """Turn httpx's errors into ours."""
     try:
         yield
     except httpx.ConnectTimeout:
-        raise _Broken("does not answer", weight=2) from None
+        raise _Broken("does not answer", reached=False) from None
     except httpx.TimeoutException:
         raise _Broken("stalls") from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise Refused(f"is no address: {error}") from None
+        raise Refused(f"is not a URL: {error}") from None
     except httpx.ConnectError as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise Refused(f"shows a certificate that is not trusted ({cause.verify_message})") from None
             cause = cause.__cause__ or cause.__context__
-        raise _Broken(f"cannot be reached ({error})", weight=2) from None
+        raise _Broken(f"cannot be reached ({error})", reached=False) from None
     except httpx.ProxyError as error:
-        raise _Broken(f"cannot be reached through the proxy ({error})", weight=2) from None
+        raise _Broken(f"cannot be reached through the proxy ({error})", reached=False) from None
     except httpx.TransportError as error:
         raise _Broken(f"breaks off ({str(error) or type(error).__name__})") from None
 
@@ -280,13 +293,13 @@ def _span(response: httpx.Response, start: int, expected: Expectation) -> tuple[
     first, total = 0, None
     length = response.headers.get("Content-Length", "")
     if response.status_code == 206:
-        stated = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-        if stated is None or int(stated[1]) != start:
+        content_range = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        if content_range is None or int(content_range[1]) != start:
             # Asked for the rest, got something else: nothing of it can be placed.
             raise WrongContent(f"sends the range `{response.headers.get('Content-Range', '')}` for `bytes {start}-`")
-        first, total = start, None if stated[3] == "*" else int(stated[3])
-        if total is not None and int(stated[2]) != total - 1:
-            raise WrongContent(f"sends only the range `{stated[0]}`")
+        first, total = start, None if content_range[3] == "*" else int(content_range[3])
+        if total is not None and int(content_range[2]) != total - 1:
+            raise WrongContent(f"sends only the range `{content_range[0]}`")
     elif length.isdecimal():
         total = int(length)
     if total is None and length.isdecimal():
@@ -301,11 +314,11 @@ def _span(response: httpx.Response, start: int, expected: Expectation) -> tuple[
 
 def _beyond(response: httpx.Response, partial: Path, expected: Expectation) -> Fingerprint:
     """416: there is nothing after what is here. Either that is the whole file, or it is not the beginning of it."""
-    stated = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", "").strip())
-    held = Fingerprint.of(partial, expected) if partial.exists() else Fingerprint(expected)
-    if stated is None or held.bytes == 0 or int(stated[1]) != held.bytes:
+    content_range = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", "").strip())
+    fingerprint = Fingerprint.of(partial, expected) if partial.exists() else Fingerprint(expected)
+    if content_range is None or fingerprint.bytes == 0 or int(content_range[1]) != fingerprint.bytes:
         raise WrongContent("has no such range (416)")
-    return _judge(held)
+    return _judge(fingerprint)
 
 
 def _receive(

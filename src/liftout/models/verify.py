@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.errors import LiftoutError, ModelFileCorrupt, ModelMissing
 from liftout.models import cache, packs
 from liftout.models.spec import ModelSpec
 
@@ -17,19 +17,20 @@ class Part:
 
     label: str
     path: Path
-    wrong: str | None
-    """What is wrong with it, as a whole line; None where it is as it must be."""
+    wrong: LiftoutError | None
+    """What is wrong with it; None where it is whole."""
 
 
 def check(spec: ModelSpec, *, trust_stamp: bool = False) -> list[Part]:
     """Everything of the model that is here, read and compared with its hashes."""
     parts = []
+    wrong: LiftoutError | None
     for folder in cache.packs_of(spec):
         wrong = None
         try:
             cache.check_pack(packs.read(folder), model=spec.name, trust_stamp=trust_stamp)
         except (ModelFileCorrupt, ModelMissing) as error:
-            wrong = str(error)
+            wrong = error
         parts.append(Part(label=f"pack {folder.name}", path=folder, wrong=wrong))
     for file in spec.files:
         wrong = None
@@ -37,7 +38,7 @@ def check(spec: ModelSpec, *, trust_stamp: bool = False) -> list[Part]:
             if cache.present(spec, file, trust_stamp=trust_stamp) is None:
                 continue
         except ModelFileCorrupt as error:
-            wrong = str(error)
+            wrong = error
         parts.append(Part(label=file.name, path=cache.path_of(spec, file), wrong=wrong))
     return parts
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from liftout.networks.birefnet import BiRefNet, PatchOrder
 from liftout.networks.isnet import ISNet
+from liftout.networks.modnet import MODNet
 from liftout.networks.swin import SWIN_V1_L, SWIN_V1_T, SwinSize
 from liftout.networks.u2net import FULL_WIDTHS, SMALL_WIDTHS, U2Net
 
@@ -24,7 +25,7 @@ class Architecture:
 
     name: str
     family: str
-    """`u2net`, `isnet` or `birefnet`: which structure it is, whatever its widths."""
+    """`u2net`, `isnet`, `birefnet` or `modnet`: which structure it is, whatever its widths."""
     classes: int
     """Channels of the output."""
     multiple_of: int
@@ -77,6 +78,14 @@ _ALL = (
         multiple_of=1,
         sigmoid=True,
         _build=lambda sigmoid, _: ISNet(sigmoid=sigmoid),
+    ),
+    Architecture(
+        name="modnet",
+        family="modnet",
+        classes=1,
+        multiple_of=32,
+        sigmoid=True,
+        _build=lambda sigmoid, _: MODNet(sigmoid=sigmoid),
     ),
     _birefnet("birefnet_swin_v1_t", SWIN_V1_T),
     _birefnet("birefnet_swin_v1_l", SWIN_V1_L),

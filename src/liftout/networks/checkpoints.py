@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from liftout.errors import CheckpointMismatch, CheckpointUnreadable
 from liftout.networks.architectures import ARCHITECTURES, Architecture
 from liftout.networks.birefnet import PatchOrder
+from liftout.remedies import InstallExtra
 
 _WRAPPERS = ("state_dict", "model_state_dict")
 """Keys under which training frameworks keep the parameters, beside optimizer state and counters."""
@@ -27,7 +28,7 @@ _PREFIXES = ("module.", "_orig_mod.", "net.")
 _COMPANIONS = ("gt_encoder.",)
 """A second network that isnet-anime's checkpoint carries; it encodes ground truth in training."""
 
-_NAMED = 3
+_MOST_NAMES = 3
 """Names that an error message lists before it counts the rest."""
 
 
@@ -60,7 +61,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             return _read_safetensors(path)
         return _read_torch(path)
     except OSError as error:
-        raise CheckpointUnreadable(f"{path}: {error.strerror or error}; check the path") from None
+        raise CheckpointUnreadable(str(error.strerror or error), subject=path, remedy="check the path") from None
 
 
 def fit_state(architecture: Architecture, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -86,14 +87,15 @@ def fit_state(architecture: Architecture, state: Mapping[str, Tensor]) -> dict[s
     if problems:
         raise CheckpointMismatch(
             f"the checkpoint is not of architecture {architecture.name}: of {len(expected)} tensors "
-            f"{', '.join(problems)}; check that the file belongs to the model"
+            f"{', '.join(problems)}",
+            remedy="check that the file belongs to the model",
         )
     fitted = {name: stripped[name].to(tensor.dtype) for name, tensor in expected.items()}
     broken = [name for name, tensor in fitted.items() if tensor.is_floating_point() and not _finite(tensor)]
     if broken:
         raise CheckpointMismatch(
-            f"the checkpoint holds values that are no numbers (NaN or infinite) in {_some(broken)}; it would give "
-            "no alpha: fetch it again or use another file"
+            f"the checkpoint holds values that are not finite numbers in {_some(broken)}; it would give no alpha",
+            remedy="fetch it again or use another file",
         )
     return fitted
 
@@ -112,7 +114,9 @@ def _strip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if bare.startswith(_COMPANIONS):
             continue
         if bare in stripped:
-            raise CheckpointMismatch(f"the checkpoint holds {bare} twice, under different prefixes; check the file")
+            raise CheckpointMismatch(
+                f"the checkpoint holds {bare} twice, under different prefixes", remedy="check the file"
+            )
         stripped[bare] = tensor
     return stripped
 
@@ -131,12 +135,16 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
     except ImportError:
         raise CheckpointUnreadable(
-            f"{path} is a safetensors file and `safetensors` is not installed; run `pip install 'liftout[convert]'`"
+            "is a safetensors file and `safetensors` is not installed",
+            subject=path,
+            remedy=InstallExtra("convert"),
         ) from None
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise CheckpointUnreadable(f"{path} is not a whole safetensors file ({error}); fetch it again") from None
+        raise CheckpointUnreadable(
+            f"is not a whole safetensors file ({error})", subject=path, remedy="fetch it again"
+        ) from None
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
@@ -150,16 +158,17 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         if "unsupported global" in str(error).lower():
             raise CheckpointUnreadable(
-                f"{path} holds Python objects beside tensors, and loading them would run code from the file; "
-                "use a file that holds only tensors"
+                "holds Python objects beside tensors, and loading them would run code from the file",
+                subject=path,
+                remedy="use a file that holds only tensors",
             ) from None
         raise CheckpointUnreadable(
-            f"{path} is no checkpoint that torch reads; check that it is the right file"
+            "is not a checkpoint that torch can read", subject=path, remedy="check that it is the right file"
         ) from None
     except Exception as error:
         if isinstance(error, MemoryError):
             raise
-        raise CheckpointUnreadable(f"{path} is not a whole torch checkpoint; fetch it again") from None
+        raise CheckpointUnreadable("is not a whole torch checkpoint", subject=path, remedy="fetch it again") from None
     return _tensors(path, content)
 
 
@@ -167,17 +176,21 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
     while isinstance(content, Mapping) and (key := next((k for k in _WRAPPERS if k in content), None)):
         content = content[key]
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointUnreadable(f"{path} holds no parameters by name; check that it is the right file")
+        raise CheckpointUnreadable(
+            "holds no parameters by name", subject=path, remedy="check that it is the right file"
+        )
     strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if strange:
-        raise CheckpointUnreadable(f"{path} holds entries that are no tensors ({_some(strange)}); check the file")
+        raise CheckpointUnreadable(
+            f"holds entries that are not tensors ({_some(strange)})", subject=path, remedy="check the file"
+        )
     return {str(name): tensor for name, tensor in content.items()}
 
 
 def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return ", ".join(listed[:_NAMED]) + more
+    all_names = list(names)
+    more = f" and {len(all_names) - _MOST_NAMES} more" if len(all_names) > _MOST_NAMES else ""
+    return ", ".join(all_names[:_MOST_NAMES]) + more
 
 
 def _shape(tensor: Tensor) -> str:

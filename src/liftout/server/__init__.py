@@ -1,22 +1,30 @@
 """The HTTP application: `liftout serve`.
 
-    application  builds the FastAPI application out of everything below
-    settings     what the operator chooses
-    cutouts      POST /v1/cutouts
+    application  the FastAPI application, made of everything below
+    run          sockets and signals around it
+    settings     settings of a server
+    service      what all routes share: admission, body, worker, result
+    cutouts      POST and GET /v1/cutouts; negotiation reads the Accept header
+    jobs         /v1/jobs and its runner; jobstore keeps them on disk
+    results      finished cutouts on disk
+    signing      signed URLs
     rembg        GET, POST /api/remove, for clients of rembg
-    removebg     POST /v1.0/removebg, for clients of remove.bg
-    status       /v1/models, /healthz, /readyz, /metrics
-    page         / and /docs
+    removebg     /v1.0/removebg, account and improve, for clients of remove.bg
+    status       /v1/models, /healthz, /readyz, /metrics; metrics defines the last
+    page, docs   / and /docs
+    openapi/     the OpenAPI description of each route
     fields       form fields, JSON and OpenAPI from the options schema
-    body         request bodies: under limits while they stream, never on disk
-    fetch        photos by address, guarded
-    places       a bounded number of runs, a bounded queue
+    body         request bodies, limited while they arrive; forms and multipart parse them
+    background   background pictures of requests
+    memory       memory of requests
+    fetch        photos by URL, without access to private networks
+    pool         worker threads and their queue
     loaded       a bounded number of models in memory
-    keys, rate   who may call, and how often
-    hosts        which names of this server they may use
+    keys, rate   API keys and rate limits; keyfile reads and writes the key file
+    hosts        host names under which the server answers
     problems     errors as problem+json
-    protocol     clients that send or read too slowly
-    journal      log lines
+    protocol     time limits of connections
+    logs         log lines
 
 Needs the extra `server`; the rest of liftout never imports this package.
 """

@@ -20,8 +20,12 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from liftout import __version__
-from liftout.server import cutouts, fetch, journal, page, problems, rembg, removebg, status
+from liftout.adapters.removebg import ApiError
+from liftout.home import home
+from liftout.server import cutouts, fetch, jobs, logs, page, problems, rembg, removebg, status
 from liftout.server.hosts import is_allowed
+from liftout.server.jobs import JobRunner
+from liftout.server.jobstore import JobStore
 from liftout.server.openapi import DescribedApplication
 from liftout.server.problems import ClientLeft, Problem
 from liftout.server.service import Service
@@ -38,11 +42,11 @@ SECURITY_HEADERS = {
 }
 """On every answer, unless a route has set its own."""
 
-LEFT = 499
-"""Status in logs and measures of a request whose client left."""
+DISCONNECTED = 499
+"""Status in logs and metrics of a request whose client disconnected."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-_log = logging.getLogger(journal.NAME)
+_log = logging.getLogger(logs.NAME)
 
 
 def create_app(
@@ -50,16 +54,22 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application.
 
-    resolver: how names of hosts become addresses, where photos are fetched. web: folder of the page, as `liftout.site`
-    writes it; a plain landing page without. The default model is loaded when the application starts; that may raise UnknownModel,
-    ModelUnavailable or EngineError. Raises UsageError for settings that cannot work.
+    resolver: resolves host names to addresses when photos are fetched. web: folder of the page, as `liftout.site` writes
+    it; None for a plain landing page. The default model is loaded when the application starts, which may raise
+    UnknownModel, ModelUnavailable or EngineError. Raises UsageError for invalid settings.
     """
     service = Service(settings or Settings(), resolver=resolver)
+    store = JobStore(home() / "jobs") if service.settings.jobs else None
+    runner = JobRunner(service, store) if store is not None else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.preload()
+        if runner is not None:
+            runner.start()
         yield
+        if runner is not None:
+            await runner.stop()
         await service.close()
 
     app = DescribedApplication(
@@ -75,26 +85,37 @@ def create_app(
     app.state.service = service
     for router in (cutouts.router(service), rembg.router(service), removebg.router(service), status.router(service)):
         app.include_router(router)
+    if store is not None:
+        app.include_router(jobs.router(service, store))
     app.include_router(page.router(app, landing=web is None))
     if web is not None:
         app.router.default = page.files(web)
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.add_exception_handler(ClientLeft, _answer_nobody)
+    app.add_exception_handler(ApiError, _answer_api_error)
+    app.add_exception_handler(ClientLeft, _answer_disconnected)
     if service.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(service.settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Api-Key"],
-            expose_headers=["Server-Timing", "X-Liftout-Box", "X-Liftout-Model", "X-Liftout-Note", "X-Request-ID"],
+            expose_headers=[
+                "ETag",
+                "Server-Timing",
+                "X-Liftout-Cache",
+                "X-Liftout-Box",
+                "X-Liftout-Model",
+                "X-Liftout-Note",
+                "X-Request-ID",
+            ],
         )
     app.add_middleware(_Outermost, service=service)
     return app
 
 
 class _Outermost:
-    """Request id, security headers, measures, one log line; the last resort for errors that nobody foresaw."""
+    """Request id, security headers, metrics and one log line for every request; answers 500 for unexpected errors."""
 
     def __init__(self, app: ASGIApp, *, service: Service) -> None:
         self._app = app
@@ -113,53 +134,53 @@ class _Outermost:
         started = time.perf_counter()
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request"] = request_id
-        seen = {"status": 0, "bytes": 0}
+        sent = {"status": 0, "bytes": 0}
 
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seen["status"] = message["status"]
+                sent["status"] = message["status"]
                 message = self._with_headers(message, request_id)
             elif message["type"] == "http.response.body":
-                seen["bytes"] += len(message.get("body", b""))
+                sent["bytes"] += len(message.get("body", b""))
             await send(message)
 
         try:
             host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
             if is_allowed(host, self._service.settings.allow_hosts):
-                await self._app(scope, receive, sending)
+                await self._app(scope, receive, send_with_headers)
             else:
-                await answer_for(scope["path"], _misdirected(host), request_id)(scope, receive, sending)
-        except asyncio.CancelledError:  # the time to finish after a request to stop is over
-            if seen["status"] == 0:
-                stopping = problems.busy("the server stops; try again soon")
-                await answer_for(scope["path"], stopping, request_id)(scope, receive, sending)
-        except Exception:  # noqa: BLE001 - the last resort: logged, and answered 500
+                await answer_for(scope["path"], _misdirected(host), request_id)(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # `grace` is over
+            if sent["status"] == 0:
+                stopping = problems.busy("the server is stopping; try again soon")
+                await answer_for(scope["path"], stopping, request_id)(scope, receive, send_with_headers)
+        except Exception:  # noqa: BLE001 - every unexpected error is logged and answered with 500
             _log.exception("a request failed", extra={"facts": {"request": request_id, "path": scope["path"]}})
-            if seen["status"] == 0:
-                unforeseen = Problem(500, "the server failed; its log says why")
-                await answer_for(scope["path"], unforeseen, request_id)(scope, receive, sending)
+            if sent["status"] == 0:
+                unexpected = Problem(500, "the server failed; its log says why")
+                await answer_for(scope["path"], unexpected, request_id)(scope, receive, send_with_headers)
         finally:
-            self._note(scope, seen, request_id, time.perf_counter() - started)
+            self._record(scope, sent, request_id, time.perf_counter() - started)
 
     def _with_headers(self, message: Message, request_id: str) -> Message:
-        given = list(message.get("headers", ()))
-        names = {name.lower() for name, _ in given}
-        added = [(name, value) for name, value in self._headers if name not in names]
-        return {**message, "headers": [*given, *added, (b"x-request-id", request_id.encode())]}
+        headers = list(message.get("headers", ()))
+        names = {name.lower() for name, _ in headers}
+        missing = [(name, value) for name, value in self._headers if name not in names]
+        return {**message, "headers": [*headers, *missing, (b"x-request-id", request_id.encode())]}
 
-    def _note(self, scope: Scope, seen: dict[str, int], request_id: str, seconds: float) -> None:
+    def _record(self, scope: Scope, sent: dict[str, int], request_id: str, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         state: MutableMapping[str, Any] = scope.get("state", {})
-        status_code = LEFT if state.get("left") else seen["status"] or 500
-        self._service.measures.requests.labels(route, method, str(status_code)).inc()
-        self._service.measures.request_seconds.labels(route).observe(seconds)
-        if state.get("left"):
-            self._service.measures.abandoned.inc()
+        status_code = DISCONNECTED if state.get("disconnected") else sent["status"] or 500
+        self._service.metrics.requests.labels(route, method, str(status_code)).inc()
+        self._service.metrics.request_seconds.labels(route).observe(seconds)
+        if state.get("disconnected"):
+            self._service.metrics.abandoned.inc()
         facts = {
             "status": status_code,
             "seconds": round(seconds, 4),
-            "bytes": seen["bytes"],
+            "bytes": sent["bytes"],
             "key": state.get("key", ""),
             "request": request_id,
         }
@@ -175,7 +196,7 @@ def _misdirected(host: str) -> Problem:
 
 
 def answer_for(path: str, problem: Problem, request_id: str) -> Response:
-    """A problem in the shape that clients of a path expect."""
+    """A problem in the format that clients of the path expect."""
     if path.startswith(removebg.PREFIX):
         return removebg.answer(problem)
     return problems.answer(problem, request=request_id)
@@ -189,19 +210,24 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     return answer_for(request.url.path, error, request.state.request)
 
 
+async def _answer_api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101
+    return removebg.answer_error(error)
+
+
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    words = {404: "there is nothing at this path", 405: "this path does not take this method"}
+    details = {404: "there is nothing at this path", 405: "this path does not support this method"}
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        named = headers.get("Allow", "").split(", ")
-        headers["Allow"] = ", ".join(_methods_at(request) or [method for method in _METHODS if method in named])
-    problem = Problem(error.status_code, words.get(error.status_code, str(error.detail)), headers=headers)
+        methods = headers.get("Allow", "").split(", ")
+        headers["Allow"] = ", ".join(_methods_at(request) or [method for method in _METHODS if method in methods])
+    problem = Problem(error.status_code, details.get(error.status_code, str(error.detail)), headers=headers)
     return answer_for(request.url.path, problem, request.state.request)
 
 
 def _methods_at(request: Request) -> list[str]:
-    """Methods that the path of a request takes, over all routes."""
+    """Methods that the path of a request supports, over all routes."""
     scope = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
     routes = request.app.routes
     return [
@@ -211,6 +237,6 @@ def _methods_at(request: Request) -> list[str]:
     ]
 
 
-async def _answer_nobody(request: Request, _: Exception) -> Response:
-    request.state.left = True
-    return Response(status_code=LEFT)
+async def _answer_disconnected(request: Request, _: Exception) -> Response:
+    request.state.disconnected = True
+    return Response(status_code=DISCONNECTED)

@@ -1,9 +1,9 @@
-"""POST /v1/cutouts: a photo and options in, a picture or JSON out."""
+"""POST and GET /v1/cutouts: a photo and options in, a picture or JSON out."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,90 +11,116 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from liftout.cutout import Cutout
-from liftout.images import FORMATS
 from liftout.options import ResultOptions, RunOptions, canvas_size
-from liftout.render import Rendered, render
+from liftout.render import render
 from liftout.server import fields
+from liftout.server.background import BackgroundPicture
 from liftout.server.body import Body
+from liftout.server.negotiation import accepted_types, preferred_format
 from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
-from liftout.server.picture import Picture
-from liftout.server.problems import unprocessable
+from liftout.server.openapi import cutouts as document
+from liftout.server.openapi.cutouts import ANSWER, ANSWERS, IMAGE, URL
+from liftout.server.problems import Problem, unprocessable
 from liftout.server.rate import headers as rate_headers
-from liftout.server.service import Done, Service, one_source
+from liftout.server.results import Result, result_key
+from liftout.server.service import Service, Timing, one_source
+from liftout.server.signing import EXPIRES, SIGNATURE, seconds_left
 
-IMAGE = "image"
-URL = "url"
-ANSWER = "answer"
-ANSWERS = ("image", "json", "facts")
-_OWN = {
-    ANSWER: {
-        "type": "string",
-        "enum": list(ANSWERS),
-        "description": "`image` answers the picture, `json` the picture in base64 with its facts, `facts` JSON without the "
-        "picture. By default what the Accept header asks for.",
-    }
-}
-_URL = {"type": "string", "format": "uri", "description": "Address of the photo, where this server fetches."}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Facts:
-    """What a caller is told about a cutout."""
-
-    rendered: Rendered
-    width: int
-    height: int
-    box: tuple[int, int, int, int] | None
-    subject: float
+PATH = "/v1/cutouts"
 
 
 def router(service: Service) -> APIRouter:
-    """The route, over one service."""
+    """The routes, over one service."""
     routes = APIRouter(tags=["cutouts"])
+    settings = service.settings
+    ok: dict[int | str, dict[str, Any]] = {200: {"description": "The cutout", "content": document.answers()}}
 
     @routes.post(
-        "/v1/cutouts",
+        PATH,
         summary="Cut the subject out of a photo",
         response_class=Response,
-        responses={
-            200: {"description": "The cutout", "content": _answers()},
-            **refusals(service.settings, *GUARDED, *BODY),
-        },
+        responses={**ok, **refusals(settings, *GUARDED, *BODY, 412)},
         openapi_extra={
-            "requestBody": _request_body(),
-            "parameters": _parameters(),
-            **key_needed(service.settings),
+            "requestBody": document.request_body(),
+            "parameters": document.query_parameters(),
+            **key_needed(settings),
         },
     )
     async def cut_out(request: Request) -> Response:
         allowance = service.admit(request)
-        async with service.reading(request) as body:
-            result, run, chosen = read_options(service, body)
-            behind = _picture_behind(service, body)
-            answer = _wanted(request, body)
-            kind = _accepted_format(request) if result.format is None and answer == "image" else None
-            field, photo = await photo_of(service, body)
-            facts, done = await service.cut(
-                request,
-                photo,
-                run,
-                lambda cutout: _finished(cutout, result, kind, behind),
-                field=field,
-                chosen_model=chosen,
-            )
-        model = service.name_of(run.model)
-        headers = {"Server-Timing": timing(done), **rate_headers(allowance)}
-        if answer == "image":
-            return _picture(facts, model, headers)
-        return _json(facts, model, done, headers, with_image=answer == "json")
+        return await _answer(service, request, rate_headers(allowance))
+
+    @routes.head(PATH, include_in_schema=False)
+    @routes.get(
+        PATH,
+        summary="Cut the subject out of a photo at a URL",
+        description="For `img` tags: without a key if the URL is signed (`--sign-key`).",
+        response_class=Response,
+        responses={**ok, 304: {"description": "Not modified"}, **refusals(settings, *GUARDED, *BODY)},
+        openapi_extra={"parameters": document.query_parameters(signed=True), **key_needed(settings)},
+    )
+    async def cut_out_url(request: Request) -> Response:
+        seconds = seconds_left(request, service.sign_key)
+        allowance = service.admit(request) if seconds is None else service.admit_signed(request)
+        headers = {"Cache-Control": "no-cache" if seconds is None else f"private, max-age={min(seconds, 86_400)}"}
+        if seconds is not None:
+            headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        return await _answer(service, request, {**headers, **rate_headers(allowance)})
 
     return routes
 
 
+async def _answer(service: Service, request: Request, headers: dict[str, str]) -> Response:
+    """The response to a request that was admitted. Raises Problem, ClientLeft."""
+    async with service.open_body(request) as body:
+        options, run, chosen_model = read_options(service, body)
+        background = _background_picture(service, body)
+        answer = _answer_kind(request, body)
+        kind = preferred_format(request) if options.format is None and answer == "image" else None
+        field, photo = await photo_of(service, body)
+        model = await asyncio.to_thread(service.model_identity, run, field=field, chosen_model=chosen_model)
+        files = (photo, background.content) if background else (photo,)
+        key = await asyncio.to_thread(result_key, model, run, options, kind=kind, files=files)
+        headers = {**headers, "ETag": f'W/"{key[:32]}-{answer}"'}
+        if _matches(request, headers["ETag"]):
+            if request.method in ("GET", "HEAD"):
+                return Response(status_code=304, headers=headers)
+            raise Problem(412, "the cutout has the ETag of If-None-Match")
+        stored = await asyncio.to_thread(service.results.get, key) if service.results else None
+        if stored is not None:
+            result, timing = stored, Timing(waited=0, ran=0)
+        else:
+            result, timing = await service.cut(
+                request,
+                photo,
+                run,
+                lambda cutout: render_result(cutout, options, kind, background),
+                field=field,
+                chosen_model=chosen_model,
+            )
+            if service.results:
+                await asyncio.to_thread(service.results.put, key, result)
+    if service.results:
+        headers["X-Liftout-Cache"] = "miss" if stored is None else "hit"
+        service.metrics.cached.labels(headers["X-Liftout-Cache"]).inc()
+    headers["Server-Timing"] = timing.header
+    name = service.name_of(run.model)
+    if answer == "image":
+        return _picture(result, name, headers)
+    return _json(result, name, timing, headers, with_image=answer == "json")
+
+
+def _matches(request: Request, etag: str) -> bool:
+    """Whether If-None-Match names an ETag."""
+    tags = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+    return "*" in tags or etag in tags or etag.removeprefix("W/") in tags
+
+
 def read_options(service: Service, body: Body) -> tuple[ResultOptions, RunOptions, bool]:
     """Options of a request, and whether it names the model. Raises Problem 422."""
-    own = (IMAGE, URL, ANSWER)
-    fields.refuse_unknown([*body.fields, *body.files], [*own, *fields.names(ResultOptions, RunOptions)])
+    fields.refuse_unknown(
+        [*body.fields, *body.files], [IMAGE, URL, ANSWER, EXPIRES, SIGNATURE, *fields.names(ResultOptions, RunOptions)]
+    )
     uploads = [IMAGE, *fields.pictures()]
     for name in body.files:
         if name not in uploads:
@@ -115,31 +141,32 @@ async def photo_of(service: Service, body: Body) -> tuple[str, bytes]:
     """The name of the field with the photo, and the photo: uploaded, in base64, or fetched. Raises Problem."""
     if IMAGE in body.files and body.fields.get(IMAGE):
         raise unprocessable(IMAGE, f"{IMAGE} is given twice")
-    source = one_source(IMAGE, {name: body.gives(name) for name in (IMAGE, URL)})
+    source = one_source(IMAGE, {name: body.has(name) for name in (IMAGE, URL)})
     if source == URL:
-        return URL, await service.fetched(body, field=URL)
-    return IMAGE, body.files.get(IMAGE) or await body.decoded(IMAGE)
+        return URL, await service.fetch(body, field=URL)
+    return IMAGE, body.files.get(IMAGE) or await body.from_base64(IMAGE)
 
 
-def timing(done: Done) -> str:
-    """The Server-Timing header, in milliseconds."""
-    return f"wait;dur={done.waited * 1000:.0f}, run;dur={done.ran * 1000:.0f}"
-
-
-def _picture_behind(service: Service, body: Body) -> Picture | None:
+def _background_picture(service: Service, body: Body) -> BackgroundPicture | None:
     """The uploaded background, or None. Raises Problem 422 where a colour is given too."""
     for name in fields.pictures():
         if name in body.files:
             if body.fields.get(name):
                 raise unprocessable(name, f"{name} is given twice")
-            return Picture(field=name, content=body.files[name], max_pixels=service.settings.limits.max_pixels)
+            return BackgroundPicture(
+                field=name, content=body.files[name], max_pixels=service.settings.limits.max_pixels
+            )
     return None
 
 
-def _finished(cutout: Cutout, result: ResultOptions, kind: str | None, behind: Picture | None) -> _Facts:
+def render_result(
+    cutout: Cutout, options: ResultOptions, kind: str | None, background: BackgroundPicture | None
+) -> Result:
+    """The finished picture. kind: the format where the options name none."""
     height, width = cutout.size
-    rendered = render(cutout, result, format=kind, background=behind.photo() if behind and not result.mask else None)
-    return _Facts(
+    picture = background.decode() if background and not options.mask else None
+    rendered = render(cutout, options, format=kind, background=picture)
+    return Result(
         rendered=rendered,
         width=width,
         height=height,
@@ -148,149 +175,40 @@ def _finished(cutout: Cutout, result: ResultOptions, kind: str | None, behind: P
     )
 
 
-def _picture(facts: _Facts, model: str, headers: dict[str, str]) -> Response:
-    kind = facts.rendered.format
+def _picture(result: Result, model: str, headers: dict[str, str]) -> Response:
+    kind = result.rendered.format
     headers["Content-Disposition"] = f'inline; filename="cutout{kind.suffix}"'
     headers["X-Liftout-Model"] = model
-    if facts.box is not None:
-        headers["X-Liftout-Box"] = ",".join(map(str, facts.box))
-    if facts.rendered.note:
-        headers["X-Liftout-Note"] = facts.rendered.note.encode("ascii", "replace").decode()
-    return Response(facts.rendered.content, media_type=kind.mime, headers=headers)
+    if result.box is not None:
+        headers["X-Liftout-Box"] = ",".join(map(str, result.box))
+    if result.rendered.note:
+        headers["X-Liftout-Note"] = result.rendered.note.encode("ascii", "replace").decode()
+    return Response(result.rendered.content, media_type=kind.mime, headers=headers)
 
 
-def _json(facts: _Facts, model: str, done: Done, headers: dict[str, str], *, with_image: bool) -> Response:
-    kind = facts.rendered.format
-    described: dict[str, Any] = {
+def _json(result: Result, model: str, timing: Timing, headers: dict[str, str], *, with_image: bool) -> Response:
+    kind = result.rendered.format
+    content: dict[str, Any] = {
         "format": kind.name,
         "media_type": kind.mime,
-        "bytes": len(facts.rendered.content),
-        "width": facts.width,
-        "height": facts.height,
-        "box": facts.box,
-        "subject": facts.subject,
+        "bytes": len(result.rendered.content),
+        "width": result.width,
+        "height": result.height,
+        "box": result.box,
+        "subject": result.subject,
         "model": model,
-        "seconds": {"waited": round(done.waited, 4), "ran": round(done.ran, 4)},
+        "seconds": {"waited": round(timing.waited, 4), "ran": round(timing.ran, 4)},
     }
-    if facts.rendered.note:
-        described["note"] = facts.rendered.note
+    if result.rendered.note:
+        content["note"] = result.rendered.note
     if with_image:
-        described["image"] = base64.b64encode(facts.rendered.content).decode("ascii")
-    return JSONResponse(described, headers=headers)
+        content["image"] = base64.b64encode(result.rendered.content).decode("ascii")
+    return JSONResponse(content, headers=headers)
 
 
-def _wanted(request: Request, body: Body) -> str:
-    given = body.fields.get(ANSWER)
-    if given:
-        return fields.one_of(ANSWER, given, ANSWERS)
-    accepted = _accepted(request)
+def _answer_kind(request: Request, body: Body) -> str:
+    answer = body.fields.get(ANSWER)
+    if answer:
+        return fields.one_of(ANSWER, answer, ANSWERS)
+    accepted = accepted_types(request)
     return "json" if accepted and accepted[0] == "application/json" else "image"
-
-
-def _accepted_format(request: Request) -> str | None:
-    """The format that the Accept header asks for first, where it names one that can be written."""
-    by_mime = {kind.mime: kind.name for kind in FORMATS.values()}
-    accepted = _accepted(request)
-    return by_mime.get(accepted[0]) if accepted else None
-
-
-def _accepted(request: Request) -> list[str]:
-    """Media types of the Accept header, the most wanted first."""
-    ranked: list[tuple[float, str]] = []
-    for item in request.headers.get("accept", "").split(","):
-        kind, *parameters = [part.strip().lower() for part in item.split(";")]
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    weight = float(parameter[2:])
-                except ValueError:
-                    weight = 0.0
-        if kind and weight > 0:
-            ranked.append((weight, kind))
-    return [kind for _, kind in sorted(ranked, key=lambda entry: -entry[0])]
-
-
-def _answers() -> dict[str, Any]:
-    kinds: dict[str, Any] = {kind.mime: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS.values()}
-    kinds["application/json"] = {
-        "schema": {
-            "type": "object",
-            "required": ["format", "media_type", "bytes", "width", "height", "box", "subject", "model", "seconds"],
-            "properties": {
-                "image": {"type": "string", "description": "The picture file in base64."},
-                "format": {"type": "string"},
-                "media_type": {"type": "string"},
-                "bytes": {"type": "integer"},
-                "width": {"type": "integer", "description": "Of the photo, upright."},
-                "height": {"type": "integer"},
-                "box": {
-                    "description": "[left, top, right, bottom] around the subject in the photo's pixels, or null.",
-                    "anyOf": [
-                        {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4},
-                        {"type": "null"},
-                    ],
-                },
-                "subject": {"type": "number", "description": "Share of the photo that is subject, 0 to 1."},
-                "model": {"type": "string"},
-                "note": {"type": "string"},
-                "seconds": {
-                    "type": "object",
-                    "properties": {"waited": {"type": "number"}, "ran": {"type": "number"}},
-                },
-            },
-        }
-    }
-    return kinds
-
-
-def _options() -> dict[str, Any]:
-    return {**fields.properties(ResultOptions, RunOptions, leave_out=fields.OPERATORS), **_OWN}
-
-
-def _request_body() -> dict[str, Any]:
-    picture = {"type": "string", "format": "binary"}
-    options = _options()
-    form = {
-        **options,
-        **{
-            name: {"description": options[name]["description"], "anyOf": [{"type": "string"}, picture]}
-            for name in fields.pictures()
-        },
-    }
-    text = {
-        "type": "object",
-        "properties": {IMAGE: {"type": "string", "description": "The photo in base64."}, URL: _URL, **options},
-        "additionalProperties": False,
-    }
-    return {
-        "required": False,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {IMAGE: {**picture, "description": "The photo."}, URL: _URL, **form},
-                    "additionalProperties": False,
-                }
-            },
-            "application/json": {"schema": text},
-            "application/x-www-form-urlencoded": {"schema": text},
-            **{
-                mime: {"schema": {**picture, "description": "The photo itself; options stand in the query."}}
-                for mime in ("image/*", "application/octet-stream")
-            },
-        },
-    }
-
-
-def _parameters() -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "schema": {k: v for k, v in made.items() if k != "description"},
-            "description": made["description"],
-        }
-        for name, made in {URL: _URL, **_options()}.items()
-    ]

@@ -1,4 +1,4 @@
-"""Photos fetched from addresses that strangers give, without lending them this server's place in the network.
+"""Fetch photos from URLs that callers give, without giving callers access to this server's network.
 
 The name is resolved once for each connection; every address it resolves to must be a public one; the connection goes to an
 address that was checked, so a name that changes its answer between check and use gains nothing. Redirects are followed here,
@@ -19,7 +19,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import httpcore
 
@@ -52,19 +52,49 @@ class FetchRules:
     enabled: bool = False
     allowed: tuple[Network, ...] = ()
     """Networks that may be reached although they are not public."""
+    prefixes: tuple[str, ...] = ()
+    """URLs must begin with one of these; empty for all."""
     max_bytes: int = 50_000_000
     seconds: float = 20
 
 
+class Unreachable(Problem):
+    """A host that did not answer, which it may do later."""
+
+
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """Networks from CIDR notation. Raises UsageError."""
-    found: list[Network] = []
+    parsed: list[Network] = []
     for text in texts:
         try:
-            found.append(ipaddress.ip_network(text))
+            parsed.append(ipaddress.ip_network(text))
         except ValueError as error:
             raise UsageError(f"fetch-network {text}: {error}; give a network such as 10.1.2.0/24") from None
-    return tuple(found)
+    return tuple(parsed)
+
+
+def checked_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
+    """URL prefixes that have a host and a path. Raises UsageError."""
+    prefixes = tuple(texts)
+    for prefix in prefixes:
+        parts = urlsplit(prefix)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path or "@" in parts.netloc:
+            raise UsageError(
+                f"is {prefix}, which has no host or path",
+                field="fetch_prefix",
+                remedy="give a URL such as https://photos.example/shop/",
+            )
+    return prefixes
+
+
+def begins_with(url: str, prefix: str) -> bool:
+    """Whether a URL is under a prefix. URLs with `..`, also in disguise, are under none."""
+    path = urlsplit(url).path
+    for _ in range(3):  # a server behind the host may decode once more
+        if ".." in path.replace("\\", "/").split("/"):
+            return False
+        path = unquote(path)
+    return url.startswith(prefix)
 
 
 def refused(address: Address, allowed: Iterable[Network] = ()) -> bool:
@@ -86,8 +116,8 @@ def refused(address: Address, allowed: Iterable[Network] = ()) -> bool:
 
 async def resolve(host: str, port: int) -> list[str]:
     """Every address of a host, by the system's resolver."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in entries]
 
 
 async def fetch(
@@ -96,23 +126,49 @@ async def fetch(
     *,
     field: str = "url",
     resolver: Resolver = resolve,
-    take: Callable[[int], None] = lambda _: None,
+    reserve: Callable[[int], None] = lambda _: None,
 ) -> bytes:
-    """The bytes at an address.
+    """The bytes at a URL.
 
-    field: what a Problem is about. take: called with the number of bytes that arrive, before they are kept. Raises Problem: 403 where fetching is off, 413 too large, 422 for everything that is
-    wrong with the address or with what answers there.
+    field: of the request that held the URL, for problems. reserve: called with the number of bytes that arrived, before they
+    are stored. Raises Problem: 403 if fetching is off, 413 too large, 422 if the URL or its answer is wrong.
     """
     if not rules.enabled:
-        raise Problem(403, "this server does not fetch photos from addresses; upload the photo", field=field)
+        raise Problem(403, "this server does not fetch photos from URLs; upload the photo", field=field)
+    if rules.prefixes and not any(begins_with(url, prefix) for prefix in rules.prefixes):
+        raise Problem(403, f"{field}: this server does not fetch from there", field=field)
     try:
         async with asyncio.timeout(rules.seconds):
-            return await _follow(url, rules, field, resolver, take)
+            return await _follow(url, rules, field, resolver, reserve)
     except TimeoutError:
-        raise unprocessable(field, f"{field}: it did not arrive within {rules.seconds:g} seconds") from None
+        raise Unreachable(422, f"{field}: it did not arrive within {rules.seconds:g} seconds", field=field) from None
 
 
-async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver, take: Callable[[int], None]) -> bytes:
+async def post(
+    url: str, content: bytes, headers: dict[str, str], rules: FetchRules, *, resolver: Resolver = resolve
+) -> int:
+    """Send content to a URL under the same checks; redirects are not followed. Returns the status. Raises Problem."""
+    backend = _CheckedBackend(rules.allowed, "webhook", resolver)
+    parts = _parts(url, "webhook")
+    try:
+        async with (
+            asyncio.timeout(rules.seconds),
+            httpcore.AsyncConnectionPool(
+                ssl_context=_tls(), network_backend=backend, max_keepalive_connections=0
+            ) as pool,
+            pool.stream(
+                "POST",
+                _target(parts),
+                headers=list({**_headers(parts), **headers, "Content-Length": str(len(content))}.items()),
+                content=content,
+            ) as response,
+        ):
+            return int(response.status)
+    except (TimeoutError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        raise unprocessable("webhook", f"webhook: {parts.hostname} cannot be reached: {error}") from None
+
+
+async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver, reserve: Callable[[int], None]) -> bytes:
     backend = _CheckedBackend(rules.allowed, field, resolver)
     # A pool of its own for each fetch, without keep-alive: no connection outlives the check that allowed it.
     async with httpcore.AsyncConnectionPool(
@@ -121,7 +177,7 @@ async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver, t
         for _ in range(MAX_REDIRECTS + 1):
             parts = _parts(url, field)
             try:
-                content, location = await _get(pool, parts, rules, field, take)
+                content, location = await _get(pool, parts, rules, field, reserve)
             except (
                 httpcore.TimeoutException,
                 httpcore.NetworkError,
@@ -130,7 +186,8 @@ async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver, t
                 OSError,
             ) as error:
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
-                raise unprocessable(field, f"{field}: {parts.hostname} cannot be fetched from: {reason}") from None
+                detail = f"{field}: {parts.hostname} cannot be fetched from: {reason}"
+                raise Unreachable(422, detail, field=field) from None
             if location is None:
                 return content
             url = urljoin(url, location)
@@ -142,11 +199,11 @@ def _parts(url: str, field: str) -> SplitResult:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise unprocessable(field, f"{field}: it is not an address") from None
+        raise unprocessable(field, f"{field}: it is not a URL") from None
     if parts.scheme not in ("http", "https"):
-        raise unprocessable(field, f"{field}: only http and https addresses are fetched")
+        raise unprocessable(field, f"{field}: only http and https URLs are fetched")
     if parts.username is not None or parts.password is not None:
-        raise unprocessable(field, f"{field}: addresses with a user name or password are not fetched")
+        raise unprocessable(field, f"{field}: URLs with a user name or password are not fetched")
     if len(url) > 2000 or not host or not _HOST.fullmatch(_ascii(host)):
         raise unprocessable(field, f"{field}: it is too long or names no valid host")
     return parts
@@ -164,36 +221,42 @@ async def _get(
     parts: SplitResult,
     rules: FetchRules,
     field: str,
-    take: Callable[[int], None],
+    reserve: Callable[[int], None],
 ) -> tuple[bytes, str | None]:
-    """(content, None), or (nothing, where it redirects to)."""
+    """(content, None), or (b"", URL of the redirect)."""
     host = _ascii(parts.hostname or "")
-    shown = f"[{host}]" if ":" in host else host
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
-        f"?{quote(parts.query, safe='/?%:@!$&()*+,;=~-._[]')}" if parts.query else ""
-    )
-    address = httpcore.URL(scheme=parts.scheme, host=host, port=parts.port, target=target)
-    headers = {
-        "Host": shown if parts.port is None else f"{shown}:{parts.port}",
-        "User-Agent": f"liftout/{__version__}",
-        "Accept": "image/*",
-        "Accept-Encoding": "identity",
-    }
-    async with pool.stream("GET", address, headers=list(headers.items())) as response:
-        given = {name.lower(): value.decode("latin-1") for name, value in response.headers}
-        if response.status in _REDIRECTS and b"location" in given:
-            return b"", given[b"location"]
+    headers = {**_headers(parts), "Accept": "image/*", "Accept-Encoding": "identity"}
+    async with pool.stream("GET", _target(parts), headers=list(headers.items())) as response:
+        response_headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        if response.status in _REDIRECTS and b"location" in response_headers:
+            return b"", response_headers[b"location"]
         if response.status != 200:
             raise unprocessable(field, f"{field}: {host} answered {response.status}")
-        if given.get(b"content-encoding", "identity") != "identity":
+        if response_headers.get(b"content-encoding", "identity") != "identity":
             raise unprocessable(field, f"{field}: {host} sends it compressed although it was asked not to")
         content = io.BytesIO()
         async for chunk in response.aiter_stream():
             if content.tell() + len(chunk) > rules.max_bytes:
                 raise Problem(413, f"{field}: it is larger than {rules.max_bytes / 1e6:g} megabytes", field=field)
-            take(len(chunk))
+            reserve(len(chunk))
             content.write(chunk)
         return content.getvalue(), None
+
+
+def _target(parts: SplitResult) -> httpcore.URL:
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    query = f"?{quote(parts.query, safe='/?%:@!$&()*+,;=~-._[]')}" if parts.query else ""
+    host = _ascii(parts.hostname or "")
+    return httpcore.URL(scheme=parts.scheme, host=host, port=parts.port, target=path + query)
+
+
+def _headers(parts: SplitResult) -> dict[str, str]:
+    host = _ascii(parts.hostname or "")
+    host_in_url = f"[{host}]" if ":" in host else host
+    return {
+        "Host": host_in_url if parts.port is None else f"{host_in_url}:{parts.port}",
+        "User-Agent": f"liftout/{__version__}",
+    }
 
 
 _context: ssl.SSLContext | None = None
@@ -208,7 +271,7 @@ def _tls() -> ssl.SSLContext:
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections to addresses that were checked, and to no others."""
+    """Opens connections to checked addresses only."""
 
     def __init__(self, allowed: tuple[Network, ...], field: str, resolver: Resolver) -> None:
         self._allowed = allowed
@@ -233,8 +296,8 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         raise last
 
     async def _checked(self, host: str, port: int) -> list[Address]:
-        """The addresses of a host. One message for names that lead inside and for names that lead nowhere: which names
-        there are on the inside is nobody's business outside. Raises Problem 422."""
+        """The addresses of a host. Raises Problem 422, with the same message for names of private addresses and for unknown
+        names, so that callers cannot find out which private names exist."""
         try:
             texts = await self._resolver(host, port)
         except (OSError, UnicodeError):

@@ -1,4 +1,4 @@
-"""Form fields, JSON keys and OpenAPI from the options schema: an option that is added there appears here by itself."""
+"""Form fields, JSON keys and OpenAPI from the options schema: a new option appears here without a change."""
 
 from __future__ import annotations
 
@@ -23,45 +23,45 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 OPERATORS = ("engine", "device", "precision", "threads", "max_pixels")
-"""Options of a run that belong to whoever runs the server. A caller may repeat them, not change them."""
+"""Options that only the operator of the server sets. A request may repeat their values, not change them."""
 IMAGE = "IMAGE"
-"""In an option's metavar: it takes a picture. Over HTTP that is an uploaded file, never a path."""
+"""Marks, in an option's metavar, that it takes a picture: over HTTP an uploaded file, never a path."""
 
 _WORD = re.compile(r"[a-z]+(:[0-9.]+)?", re.IGNORECASE)
 
 
-def read(schema: type[_T], given: Mapping[str, Any], base: _T) -> _T:
-    """An options object out of the fields of a request.
+def read(schema: type[_T], values: Mapping[str, Any], base: _T) -> _T:
+    """An options object from the fields of a request.
 
-    given: fields by name (`max_pixels` or `max-pixels`); text of forms, or values of JSON. Those of other schemas are left
-    alone. base: what holds where nothing is given. Raises Problem 422 naming the field.
+    values: fields by name (`max_pixels` or `max-pixels`): text of forms, or values of JSON. Fields of other schemas are
+    ignored. base: values of options that are not given. Raises Problem 422 with the field.
     """
     names = {field.name: field for field in dataclasses.fields(schema)}
     options = base
-    for name, value in given.items():
+    for name, value in values.items():
         field = names.get(name.replace("-", "_"))
         if field is None or value is None or value == "":
             continue
-        wanted = _value(schema, field, name, value)
-        if schema is RunOptions and field.name in OPERATORS and wanted != getattr(base, field.name):
-            held = getattr(base, field.name)
+        parsed = _value(schema, field, name, value)
+        if schema is RunOptions and field.name in OPERATORS and parsed != getattr(base, field.name):
+            fixed = getattr(base, field.name)
             raise unprocessable(
-                name, f"{name} is {held if held is not None else 'automatic'} on this server; leave it out"
+                name, f"{name} is {fixed if fixed is not None else 'automatic'} on this server; leave it out"
             )
         try:
-            options = dataclasses.replace(options, **{field.name: wanted})
+            options = dataclasses.replace(options, **{field.name: parsed})
         except UsageError as error:
             raise unprocessable(name, str(error)) from None
     return options
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise Problem 422 for the first field that nobody reads, with the nearest right spelling."""
-    names = list(known)
-    for name in given:
-        if name.replace("-", "_") not in names:
-            near = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+def refuse_unknown(names: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raise Problem 422 for the first name that is not allowed, with the closest name that is."""
+    known = list(allowed)
+    for name in names:
+        if name.replace("-", "_") not in known:
+            matches = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1)
+            hint = f"did you mean {matches[0]}?" if matches else f"the fields are {', '.join(known)}"
             raise unprocessable(name[:80], f"no field is called {name[:80]!r}; {hint}")
 
 
@@ -87,66 +87,66 @@ def properties(*schemas: type[Any], leave_out: Iterable[str] = ()) -> dict[str, 
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """A parameter that is wrong becomes Problem 422 that names it."""
+    """Turn a ParameterError of the block into Problem 422 with its field."""
     try:
         yield
     except ParameterError as error:
         raise unprocessable(error.field, str(error)) from None
 
 
-def _answered(parse: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The same function, which raises Problem 422."""
+def _with_problem(parse: Callable[_P, _R]) -> Callable[_P, _R]:
+    """The same function, raising Problem 422 instead of ParameterError."""
 
     @functools.wraps(parse)
-    def answered(*given: _P.args, **options: _P.kwargs) -> _R:
+    def parse_field(*arguments: _P.args, **options: _P.kwargs) -> _R:
         with refusing():
-            return parse(*given, **options)
+            return parse(*arguments, **options)
 
-    return answered
+    return parse_field
 
 
-boolean = _answered(parameters.boolean)
-whole = _answered(parameters.whole)
-text = _answered(parameters.text)
-one_of = _answered(parameters.one_of)
+boolean = _with_problem(parameters.boolean)
+whole = _with_problem(parameters.whole)
+text = _with_problem(parameters.text)
+one_of = _with_problem(parameters.one_of)
 
 
 def _value(schema: type[Any], field: dataclasses.Field[Any], name: str, value: Any) -> Any:
-    allowed, wanted = choices(schema, field.name), kind(schema, field.name)
+    allowed, type_ = choices(schema, field.name), kind(schema, field.name)
     if allowed is not None:
         return one_of(name, value, allowed)
-    if wanted is bool:
+    if type_ is bool:
         return boolean(name, value)
-    if wanted is int:
+    if type_ is int:
         return whole(name, value)
-    if wanted is float:
+    if type_ is float:
         return _number(name, value)
-    given = text(name, value)
-    if len(given) > 200 or not given.isprintable():
-        raise unprocessable(name, f"{name} is {parameters.shown(given)}; it is too long or holds control characters")
-    if _takes_picture(field) and not _is_colour(name, given) and not _is_word_of(field, given):
+    content = text(name, value)
+    if len(content) > 200 or not content.isprintable():
+        raise unprocessable(name, f"{name} is {parameters.shown(content)}; it is too long or has control characters")
+    if _takes_picture(field) and not _is_colour(name, content) and not _is_keyword_of(field, content):
         raise unprocessable(
             name,
-            f"{name} is {parameters.shown(given)}, which is no colour; give a colour such as white or #1e90ff, or upload a file",
+            f"{name} is {parameters.shown(content)}, which is not a colour; give a colour such as white or #1e90ff, or upload a file",
         )
-    return given
+    return content
 
 
 def _takes_picture(field: dataclasses.Field[Any]) -> bool:
     return IMAGE in about(field).metavar.split("|")
 
 
-def _is_colour(name: str, given: str) -> bool:
+def _is_colour(name: str, content: str) -> bool:
     try:
-        return parse_colour(given) is not None
+        return parse_colour(content) is not None
     except UsageError as error:
         raise unprocessable(name, str(error)) from None
 
 
-def _is_word_of(field: dataclasses.Field[Any], given: str) -> bool:
+def _is_keyword_of(field: dataclasses.Field[Any], content: str) -> bool:
     """Whether text is one of the lower-case words of the metavar, such as blur in COLOR|IMAGE|blur[:RADIUS]."""
     words = [part.partition("[")[0] for part in about(field).metavar.split("|") if part[:1].islower()]
-    return bool(_WORD.fullmatch(given)) and given.partition(":")[0] in words
+    return bool(_WORD.fullmatch(content)) and content.partition(":")[0] in words
 
 
 def _number(name: str, value: Any) -> float:
@@ -160,16 +160,16 @@ def _number(name: str, value: Any) -> float:
 
 
 def _property(schema: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:
-    described, wanted, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
-    made: dict[str, Any] = {"description": described.help}
+    option, type_, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
+    document: dict[str, Any] = {"description": option.help}
     if allowed is not None:
-        made |= {"type": "string", "enum": list(allowed)}
+        document |= {"type": "string", "enum": list(allowed)}
     else:
-        made["type"] = {bool: "boolean", int: "integer", float: "number"}.get(wanted, "string")
-    if described.low is not None:
-        made["minimum"] = described.low
-    if described.high is not None:
-        made["maximum"] = described.high
+        document["type"] = {bool: "boolean", int: "integer", float: "number"}.get(type_, "string")
+    if option.low is not None:
+        document["minimum"] = option.low
+    if option.high is not None:
+        document["maximum"] = option.high
     if field.default is not None and field.default is not dataclasses.MISSING:
-        made["default"] = field.default
-    return made
+        document["default"] = field.default
+    return document

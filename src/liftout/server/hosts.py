@@ -1,8 +1,8 @@
-"""Which names of this server a request may use.
+"""Host names under which this server answers.
 
-A page on the internet whose name is made to point at 127.0.0.1 (DNS rebinding) is of the same origin as a server that listens
-there, and may read its answers. Its requests still carry the page's name in `Host`. So names are refused that the operator has not
-allowed; numeric addresses and names of the loopback interface cannot be rebound and always pass.
+A web page whose host name is made to point at 127.0.0.1 (DNS rebinding) has the same origin as a server that listens there and
+can read its answers. Its requests still carry the page's name in `Host`, so names that the operator has not allowed are refused.
+Numeric addresses and names of the loopback interface cannot be rebound and are always allowed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""API keys from a file: `KEY` or `NAME KEY` on each line, `#` starts a comment. A changed file is read again by itself.
+"""API keys of requests, from a key file (`liftout.server.keyfile`). A changed file is read again.
 
-A key is compared as its SHA-256 with every key of the file, in constant time. A file that has gone lets nobody in; one that
-is malformed leaves the keys as they were and is reported in the log.
+A key is compared as its SHA-256 with every key of the file, in constant time. Without the file no key is valid; a malformed
+file leaves the keys as they were and is reported in the log.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from pathlib import Path
 from starlette.requests import Request
 
 from liftout.errors import UsageError
+from liftout.server.keyfile import ApiKey, read_keys
 from liftout.server.problems import Problem
 
-SHORTEST = 16
-"""Characters of a key: shorter ones can be guessed."""
-LOOK_EVERY = 1.0
-"""Seconds between looks at the file."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks whether the file has changed."""
 
 _log = logging.getLogger("liftout.server")
 
@@ -31,47 +30,46 @@ class ApiKeys:
     def __init__(self, path: Path) -> None:
         """Raises UsageError where the file cannot be read or a line is malformed."""
         self._path = path
-        self._digests: dict[bytes, str] = {}
-        self._seen: tuple[int, int, int] | None = None
-        self._looked = 0.0
-        self._digests = _read(path)
-        self._seen = _version(path)
+        self._version: tuple[int, int, int] | None = None
+        self._checked_at = 0.0
+        self._keys = read_keys(path)
+        self._version = _version(path)
 
-    def name_of(self, key: str) -> str | None:
-        """The name of a key, or None where it is none of the file's."""
-        self._look()
+    def find(self, key: str) -> ApiKey | None:
+        """The entry of a key; None if the file does not have the key."""
+        self._reload_if_changed()
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-        found = None
-        for known, name in self._digests.items():
-            if hmac.compare_digest(known, digest):
-                found = name
-        return found
+        match = None
+        for known in self._keys:
+            if hmac.compare_digest(known.digest, digest):
+                match = known
+        return match
 
     def reload(self) -> None:
         """Read the file again now."""
-        self._looked = 0.0
-        self._seen = None
-        self._look()
+        self._checked_at = 0.0
+        self._version = None
+        self._reload_if_changed()
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         now = time.monotonic()
-        if now - self._looked < LOOK_EVERY and self._seen is not None:
+        if now - self._checked_at < CHECK_INTERVAL and self._version is not None:
             return
-        self._looked = now
+        self._checked_at = now
         version = _version(self._path)
-        if version is not None and version == self._seen:
+        if version is not None and version == self._version:
             return
         if version is None:
-            if self._digests:
-                _log.error("the API key file cannot be read any more; nobody is let in until it can")
-            self._digests = {}
+            if self._keys:
+                _log.error("the API key file cannot be read any more; no key is valid until it can")
+            self._keys = []
             return
         try:
-            self._digests = _read(self._path)
-            _log.info("%d API keys read", len(self._digests))
+            self._keys = read_keys(self._path)
+            _log.info("%d API keys read", len(self._keys))
         except UsageError as error:
             _log.error("%s; the keys stay as they were", error)
-        self._seen = version
+        self._version = version
 
 
 def presented(request: Request) -> str | None:
@@ -83,18 +81,18 @@ def presented(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token else None
 
 
-def check(keys: ApiKeys | None, request: Request) -> str:
-    """The name of the caller's key; empty where the server has no keys. Raises Problem 401."""
+def check(keys: ApiKeys | None, request: Request) -> ApiKey | None:
+    """The key that a request carries; None if the server has no keys. Raises Problem 401."""
     if keys is None:
-        return ""
-    key = presented(request)
-    name = keys.name_of(key) if key is not None else None
-    if name is None:
-        state = "is not known to this server" if key is not None else "is missing"
+        return None
+    text = presented(request)
+    key = keys.find(text) if text is not None else None
+    if key is None:
+        state = "is not known to this server" if text is not None else "is missing"
         raise Problem(
             401, f"the API key {state}; send it as X-Api-Key", headers={"WWW-Authenticate": 'Bearer realm="liftout"'}
         )
-    return name
+    return key
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:
@@ -103,23 +101,3 @@ def _version(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return state.st_mtime_ns, state.st_size, state.st_ino
-
-
-def _read(path: Path) -> dict[bytes, str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise UsageError(f"the API key file {path} cannot be read: {reason}") from None
-    digests: dict[bytes, str] = {}
-    for number, line in enumerate(lines, 1):
-        words = line.partition("#")[0].split()
-        if not words:
-            continue
-        if len(words) > 2 or len(words[-1]) < SHORTEST:
-            raise UsageError(
-                f"the API key file {path}, line {number}: give a KEY of at least {SHORTEST} characters, or NAME KEY"
-            )
-        name = words[0] if len(words) == 2 else f"key-{number}"
-        digests[hashlib.sha256(words[-1].encode()).digest()] = name
-    return digests

@@ -1,9 +1,9 @@
-"""Errors as RFC 9457 problem details: status, what happened, and which field it is about."""
+"""Errors as RFC 9457 problem details: status, detail and the field concerned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from starlette.responses import JSONResponse
 
@@ -18,9 +18,23 @@ from liftout.errors import (
     UnknownModel,
     UsageError,
 )
+from liftout.remedies import (
+    AcceptLicense,
+    AddModel,
+    ConvertModel,
+    CutPhotos,
+    InstallExtra,
+    ListModels,
+    PullModel,
+    RaiseLimit,
+    Remedy,
+    RunBatch,
+    Terms,
+    UseOption,
+)
 
 RETRY_SECONDS = 5
-"""What Retry-After says where nothing better is known."""
+"""Default of Retry-After."""
 TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -28,6 +42,7 @@ TITLES = {
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    412: "Precondition Failed",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     421: "Misdirected Request",
@@ -43,20 +58,55 @@ class Problem(Exception):
     """An answer that is an error.
 
     status: of HTTP. detail: one line for a person. field: the form field, JSON key or query parameter that is wrong.
+    code: of remove.bg's API, where it is not clear from the others.
     """
 
     def __init__(
-        self, status: int, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.field = field
+        self.code = code
         self.headers = dict(headers or {})
 
 
+class HttpTerms(Terms):
+    """Options and remedies as a client of the server knows them: what only its operator can do is said to be so."""
+
+    def remedy(self, remedy: Remedy) -> str:
+        """See `Terms.remedy`."""
+        match remedy:
+            case UseOption(name, None | True):
+                return f"send {name}"
+            case UseOption("engine" | "device" | "precision" | "threads" as name, value):
+                return f"the server's operator can set {name} to {value}"
+            case UseOption(name, value):
+                return f"send {name}={value}"
+            case RaiseLimit():
+                return "send a smaller photo"
+            case InstallExtra(extra):
+                return f"the server's operator can install liftout[{extra}]"
+            case AcceptLicense() | PullModel() | ConvertModel() | AddModel() | ListModels():
+                return "GET /v1/models lists what this server offers"
+            case RunBatch() | CutPhotos():
+                return "send one photo in each request"
+            case _:
+                assert_never(remedy)
+
+
+HTTP = HttpTerms()
+
+
 class ClientLeft(Exception):
-    """The client closed its connection; nobody reads an answer."""
+    """The client has closed its connection before the answer."""
 
 
 def busy(detail: str, seconds: int = RETRY_SECONDS) -> Problem:
@@ -87,28 +137,27 @@ def answer(problem: Problem, *, request: str = "") -> JSONResponse:
 
 
 def from_error(error: LiftoutError, *, image_field: str, chosen_model: bool) -> Problem:
-    """What an error of the pipeline means to a caller.
+    """The problem to answer for an error of the pipeline.
 
-    image_field: the field that held the photo. chosen_model: whether the caller named the model, so that a model which is
-    not here is the caller's mistake and not the server's.
+    image_field: the field that held the photo. chosen_model: whether the request named the model, so that a missing model is
+    an error of the request (422) and not of the server (503).
     """
-    text = str(error)
+    detail = error.line(HTTP)
     if isinstance(error, ImageTooLarge):
-        return Problem(413, f"{text.partition('; ')[0]}; send a smaller photo", field=image_field)
+        detail = f"{error.what(HTTP)}; send a smaller photo"
+        return Problem(413, detail, field=image_field, code="resolution_too_high")
     if isinstance(error, InputError):
-        return unprocessable(image_field, text)
-    if isinstance(error, UnknownModel | ModelUnavailable):
+        return unprocessable(image_field, detail)
+    if isinstance(error, UnknownModel):
+        return unprocessable("model", detail) if chosen_model else busy(detail, 60)
+    if isinstance(error, ModelUnavailable):
         if chosen_model:
-            happened = (
-                text.partition("`liftout models")[0] if isinstance(error, UnknownModel) else text.partition("; ")[0]
-            )
-            return unprocessable("model", f"{happened.rstrip(' ;')}; GET /v1/models lists what this server offers")
-        return busy(text, 60)
+            return unprocessable("model", f"{error.what(HTTP)}; {HTTP.remedy(ListModels())}")
+        return busy(detail, 60)
     if isinstance(error, UsageError | OutputError):
-        named = text.split(" ", 1)[0].replace("-", "_")
-        return Problem(422, text, field=named if named.isidentifier() else None)
+        return Problem(422, detail, field=error.field or None)
     if isinstance(error, OutOfMemory):
-        return busy(text, 30)
+        return busy(detail, 30)
     if isinstance(error, EngineError):
-        return Problem(500, text)
+        return Problem(500, detail)
     return Problem(500, "the server cannot do this; its log says why")

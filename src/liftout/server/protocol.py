@@ -1,7 +1,7 @@
-"""Connections: small answers go out at once, clients that are too slow are cut.
+"""Connections: small answers go out at once, connections of clients that are too slow are closed.
 
 uvicorn times out idle connections between requests, but neither a request whose head never ends nor a client that never
-reads its answer. This protocol does, and turns away connections above a limit.
+reads its answer. This protocol times out both, and refuses connections above a limit.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 15.0
-"""In which the head of a request must be complete, counted from the connection or its first byte."""
+"""Seconds for the head of a request, from the connection or its first byte."""
 ANSWER_SECONDS = 30.0
-"""In which a client must take at least some of its answer."""
+"""Seconds in which a client must read at least `LEAST_READ` bytes of its answer."""
 
-LEAST_TAKEN = 16 * 1024
-"""Bytes that count as some of an answer."""
+LEAST_READ = 16 * 1024
+"""Bytes."""
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
 
@@ -29,11 +29,11 @@ def patient_protocol(
     """A uvicorn protocol class with these limits."""
 
     class PatientProtocol(H11Protocol):
-        """HTTP/1.1 with an end to patience."""
+        """HTTP/1.1 with time limits."""
 
         _head_timer: asyncio.TimerHandle | None = None
         _answer_timer: asyncio.TimerHandle | None = None
-        _seen: tuple[object, int, bool] = (None, 0, False)
+        _last_check: tuple[object, int, bool] = (None, 0, False)
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -42,7 +42,7 @@ def patient_protocol(
                 transport.write(_FULL)
                 transport.close()
                 return
-            self._await_head()
+            self._start_head_timer()
             self._answer_timer = self.loop.call_later(answer_seconds, self._check_answer)
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -55,38 +55,38 @@ def patient_protocol(
             super().data_received(data)
             if self.conn.their_state is h11.IDLE:
                 if data and self._head_timer is None:
-                    self._await_head()
+                    self._start_head_timer()
             else:
-                self._head_came()
+                self._stop_head_timer()
 
         def on_response_complete(self) -> None:
-            self._head_came()
+            self._stop_head_timer()
             super().on_response_complete()
 
-        def _await_head(self) -> None:
-            self._head_timer = self.loop.call_later(head_seconds, self._head_is_late)
+        def _start_head_timer(self) -> None:
+            self._head_timer = self.loop.call_later(head_seconds, self._on_late_head)
 
-        def _head_came(self) -> None:
+        def _stop_head_timer(self) -> None:
             if self._head_timer is not None:
                 self._head_timer.cancel()
                 self._head_timer = None
 
-        def _head_is_late(self) -> None:
+        def _on_late_head(self) -> None:
             self._head_timer = None
             if self.conn.their_state is h11.IDLE:
                 self.transport.abort()
 
         def _check_answer(self) -> None:
-            """Cut the connection where an answer is not taken, or where a body still comes long after its answer."""
-            left = self.transport.get_write_buffer_size()
+            """Close the connection if its answer is not read, or if a body still arrives long after its answer."""
+            unsent = self.transport.get_write_buffer_size()
             late = self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
-            cycle, left_before, late_before = self._seen
+            cycle, unsent_before, late_before = self._last_check
             if cycle is self.cycle and (
-                (left and left > left_before - LEAST_TAKEN and left_before) or (late and late_before)
+                (unsent and unsent > unsent_before - LEAST_READ and unsent_before) or (late and late_before)
             ):
                 self.transport.abort()
                 return
-            self._seen = (self.cycle, left, late)
+            self._last_check = (self.cycle, unsent, late)
             self._answer_timer = self.loop.call_later(answer_seconds, self._check_answer)
 
     return PatientProtocol

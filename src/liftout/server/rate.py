@@ -1,4 +1,4 @@
-"""How often one caller may ask: a token bucket for each key, or each address where there is no key or a wrong one."""
+"""Rate limits: a token bucket per key, or per IP address for requests without a valid key."""
 
 from __future__ import annotations
 
@@ -9,54 +9,62 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from liftout.server.keyfile import UNITS, RateLimit
 from liftout.server.problems import Problem
 
 CALLERS = 10_000
-"""Buckets remembered; the caller seen longest ago is forgotten first."""
+"""Buckets kept in memory; the one used longest ago is dropped first."""
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a caller has left."""
+    """What remains of a caller's limit."""
 
     limit: int
     remaining: int
     reset: float
-    """Seconds until the whole limit is there again."""
+    """Seconds until the full limit is available again."""
 
 
 class Rate:
-    """At most `limit` requests a minute from each caller, refilled evenly."""
+    """Rate limits of all callers: `limit` requests a minute for those without a limit of their own, refilled evenly."""
 
     def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
+        """limit: 0 is no limit. clock: gives seconds."""
+        self._default = RateLimit(limit, 60) if limit else None
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def spend(self, caller: str) -> Allowance | None:
-        """Count one request; None where nothing is counted. Raises Problem 429 with Retry-After."""
-        if not self._limit:
+    def spend(self, caller: str, limit: RateLimit | None = None) -> Allowance | None:
+        """Count one request of a caller, who may have a limit of its own; None without a limit.
+
+        Raises Problem 429 with Retry-After.
+        """
+        limit = limit or self._default
+        if limit is None:
             return None
         now = self._clock()
-        tokens, seen = self._buckets.pop(caller, (float(self._limit), now))
-        tokens = min(float(self._limit), tokens + (now - seen) * self._limit / 60)
+        tokens, updated = self._buckets.pop(caller, (float(limit.requests), now))
+        tokens = min(float(limit.requests), tokens + (now - updated) * limit.requests / limit.seconds)
         granted = tokens >= 1
         self._buckets[caller] = (tokens - granted, now)
         while len(self._buckets) > CALLERS:
             self._buckets.popitem(last=False)
-        left = Allowance(self._limit, int(tokens - granted), (self._limit - tokens + granted) * 60 / self._limit)
+        reset = (limit.requests - tokens + granted) * limit.seconds / limit.requests
+        allowance = Allowance(limit.requests, int(tokens - granted), reset)
         if not granted:
-            wait = math.ceil((1 - tokens) * 60 / self._limit)
+            wait = math.ceil((1 - tokens) * limit.seconds / limit.requests)
+            unit = next(name for name, seconds in UNITS.items() if seconds == limit.seconds)
             raise Problem(
                 429,
-                f"more than {self._limit} requests a minute; try again in {wait} s",
-                headers={"Retry-After": str(wait), **headers(left)},
+                f"more than {limit.requests} requests a{'n' * (unit == 'hour')} {unit}; try again in {wait} s",
+                headers={"Retry-After": str(wait), **headers(allowance)},
             )
-        return left
+        return allowance
 
 
 def network_of(address: str) -> str:
-    """Whose requests count together: an IPv4 address, or the /64 of an IPv6 one, of which every host may have all addresses."""
+    """The address under which requests are counted: an IPv4 address, or the /64 of an IPv6 address, since one host may use all of it."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -68,12 +76,12 @@ def network_of(address: str) -> str:
     return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
-def headers(left: Allowance | None) -> dict[str, str]:
+def headers(allowance: Allowance | None) -> dict[str, str]:
     """X-RateLimit-* as remove.bg names them; `Reset` is a Unix time."""
-    if left is None:
+    if allowance is None:
         return {}
     return {
-        "X-RateLimit-Limit": str(left.limit),
-        "X-RateLimit-Remaining": str(left.remaining),
-        "X-RateLimit-Reset": str(math.ceil(time.time() + left.reset)),
+        "X-RateLimit-Limit": str(allowance.limit),
+        "X-RateLimit-Remaining": str(allowance.remaining),
+        "X-RateLimit-Reset": str(math.ceil(time.time() + allowance.reset)),
     }

@@ -1,15 +1,19 @@
-"""POST /v1.0/removebg: clients of remove.bg, unchanged but for the address.
+"""remove.bg's API 1.0, for its clients with nothing changed but the host.
 
-Parameters (`liftout.adapters.removebg`), result headers and the shape of errors are those of remove.bg's API 1.0. `type` is
-repeated in X-Type; no call costs credits.
+    POST /v1.0/removebg   cuts out a photo
+    GET  /v1.0/account    the caller's credits, which do not end here
+    POST /v1.0/improve    accepts photos for remove.bg's improvement program and stores nothing
 
-Source: the headers as client packages for remove.bg record them (remove.bg 1.3.0 on npm, remove_bg 2.0 on rubygems).
+Parameters, errors and results are those of `liftout.adapters.removebg`; docs/remove-bg.md compares them with the original.
 """
 
 from __future__ import annotations
 
 import base64
 import dataclasses
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,97 +21,108 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from liftout.adapters import removebg as adapter
-from liftout.adapters.removebg import ACCEPTED, CHANNELS, FORMAT_NAMES, SIZES, TYPES, Parameters, Result
+from liftout.adapters.removebg import ACCEPTED, ApiError, Parameters, Result
+from liftout.adapters.removebg.errors import MISSING_KEY, title
 from liftout.cutout import Cutout
-from liftout.server import fields
+from liftout.server import fields, keys
+from liftout.server.background import BackgroundPicture
 from liftout.server.body import Body
-from liftout.server.cutouts import timing
-from liftout.server.openapi import key_needed, occurs
-from liftout.server.picture import Picture
+from liftout.server.negotiation import accepted_types
+from liftout.server.openapi import key_needed
+from liftout.server.openapi import removebg as document
 from liftout.server.problems import Problem, unprocessable
 from liftout.server.rate import headers as rate_headers
-from liftout.server.service import Service, one_source
+from liftout.server.service import Service
 
 PREFIX = "/v1.0/"
-PATH = "/v1.0/removebg"
 SOURCES = ("image_file", "image_file_b64", "image_url")
 BACKGROUNDS = ("bg_color", "bg_image_file", "bg_image_url")
+UNLIMITED = 1_000_000
+"""Credits and free calls of every account: clients expect numbers, and refuse to work at 0."""
 
-_CODES = {401: "auth_failed", 403: "auth_failed", 429: "rate_limit_exceeded", 413: "file_size_too_large"}
+_CODES = {401: "auth_failed", 403: "auth_failed", 413: "file_too_large", 429: "rate_limit_exceeded"}
+_IMPROVE_FIELDS = (*SOURCES, "image_filename", "tag")
 
 
 def router(service: Service) -> APIRouter:
-    """The route, over one service."""
+    """The routes, over one service."""
     routes = APIRouter(tags=["remove.bg"])
-    shape = {
-        "type": "object",
-        "required": ["errors"],
-        "properties": {
-            "errors": {
-                "type": "array",
-                "items": {"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}},
-            }
-        },
-    }
-    refusals: dict[int | str, dict[str, Any]] = {
-        code: {"description": text, "content": {"application/json": {"schema": shape}}}
-        for code, text in {
-            400: "A parameter or the photo is wrong",
-            403: "Not allowed: the API key is missing or unknown, or a page of another site called",
-            408: "The request came too slowly",
-            413: "Too many bytes or pixels",
-            415: "A body of this type is not understood",
-            421: "The request was meant for a server of another name",
-            429: "Too many requests",
-            500: "The server failed; its log says why",
-            503: "Busy; see Retry-After",
-        }.items()
-        if occurs(service.settings, code)
-    }
-    picture = {"schema": {"type": "string", "format": "binary"}}
-    answers = dict.fromkeys(("image/png", "image/jpeg", "image/webp", "application/zip"), picture)
-    in_json = {"schema": {"type": "object", "required": ["data"], "properties": {"data": {"type": "object"}}}}
+    settings = service.settings
 
     @routes.post(
-        PATH,
+        f"{PREFIX}removebg",
         summary="As remove.bg: cut out a photo",
         response_class=Response,
-        responses={200: {"description": "The cutout", "content": {**answers, "application/json": in_json}}, **refusals},
+        responses=document.responses(settings, document.PICTURE),
         openapi_extra={
-            "requestBody": _request_body(),
-            "parameters": _query_parameters(),
-            **key_needed(service.settings),
+            "requestBody": document.request_body(),
+            "parameters": document.query_parameters(),
+            **key_needed(settings),
         },
     )
     async def remove_background(request: Request) -> Response:
         allowance = service.admit(request)
-        async with service.reading(request) as body:
-            call = _call(body)
+        async with service.open_body(request) as body:
+            parameters = _read_parameters(body)
             field, photo = await _photo(service, body)
-            behind = await _background(service, body)
-            result, done = await service.cut(
-                request,
-                photo,
-                service.settings.run,
-                lambda cutout: _finished(cutout, call, behind),
-                field=field,
-                chosen_model=False,
-            )
-        headers = {**_result_headers(result, call), "Server-Timing": timing(done), **rate_headers(allowance)}
-        if "application/json" in request.headers.get("accept", ""):
-            return JSONResponse({"data": _described(result)}, headers=headers)
+            background = await _background(service, body)
+            with _code_for_field(field, "failed_to_read_image"):
+                result, timing = await service.cut(
+                    request,
+                    photo,
+                    settings.run,
+                    lambda cutout: _render(cutout, parameters, background),
+                    field=field,
+                    chosen_model=False,
+                )
+        headers = {**_result_headers(result, parameters), "Server-Timing": timing.header, **rate_headers(allowance)}
+        if _wants_json(request):
+            return JSONResponse({"data": _as_json(result)}, headers=headers)
         return Response(result.content, media_type=result.mime, headers=headers)
+
+    @routes.head(f"{PREFIX}account", include_in_schema=False)
+    @routes.get(
+        f"{PREFIX}account",
+        summary="As remove.bg: credits and free calls",
+        responses=document.responses(settings, document.ACCOUNT, body=False),
+        openapi_extra=key_needed(settings),
+    )
+    async def account(request: Request) -> JSONResponse:
+        allowance = service.admit(request)
+        return JSONResponse({"data": {"attributes": _account(service, request)}}, headers=rate_headers(allowance))
+
+    @routes.post(
+        f"{PREFIX}improve",
+        summary="As remove.bg: submit a photo that is cut out badly; nothing is stored",
+        responses=document.responses(settings, document.SUBMITTED),
+        openapi_extra={"requestBody": document.improve_body(), **key_needed(settings)},
+    )
+    async def improve(request: Request) -> JSONResponse:
+        allowance = service.admit(request)
+        if settings.improve == "off":
+            raise Problem(400, "the improvement program is off on this server", code="improve_off")
+        async with service.open_body(request) as body:
+            fields.refuse_unknown([*body.fields, *body.files], _IMPROVE_FIELDS)
+            source = _source(body)
+            if source == "image_file_b64":
+                await body.from_base64(source)
+        return JSONResponse({"id": str(uuid.uuid4())}, headers=rate_headers(allowance))
 
     return routes
 
 
 def answer(problem: Problem) -> JSONResponse:
-    """A problem in remove.bg's shape: 400 for whatever is wrong with parameters, 403 for keys."""
-    status = {422: 400, 401: 403}.get(problem.status, problem.status)
-    error: dict[str, Any] = {"title": problem.detail}
-    if problem.status == 403 and problem.field:  # an address, not a key
+    """A problem in remove.bg's format: status 400 for parameters and photos, 403 for keys."""
+    code, status = problem.code, problem.status
+    if status in (413, 422) or (status == 403 and problem.field):
+        code = code or (f"invalid_{problem.field}" if problem.field else _CODES.get(status))
         status = 400
-    code = _CODES.get(problem.status) if status != 400 else "invalid_" + problem.field if problem.field else None
+    code = code or _CODES.get(status)
+    error: dict[str, Any] = {"title": (code and title(code)) or problem.detail, "detail": problem.detail}
+    if status == 401:
+        status = 403
+        if "missing" in problem.detail:
+            error["title"] = MISSING_KEY
     if code:
         error["code"] = code
     if problem.field:
@@ -115,43 +130,86 @@ def answer(problem: Problem) -> JSONResponse:
     return JSONResponse({"errors": [error]}, status_code=status, headers=problem.headers)
 
 
+def answer_error(error: ApiError) -> JSONResponse:
+    """An error of the API, with status 400."""
+    return answer(Problem(400, error.detail, field=error.field, code=error.code))
+
+
+@contextmanager
+def _code_for_field(field: str, code: str) -> Iterator[None]:
+    """Give problems about a field a code of the API, unless they have one."""
+    try:
+        yield
+    except Problem as problem:
+        if problem.field == field and problem.status in (403, 422):
+            problem.code = problem.code or code
+        raise
+
+
+def _source(body: Body) -> str:
+    """The field with the photo. Raises ApiError."""
+    names = [name for name in SOURCES if body.has(name)]
+    if not names:
+        raise ApiError("missing_source", f"no photo was sent; send {', '.join(SOURCES[:-1])} or {SOURCES[-1]}")
+    if len(names) > 1:
+        raise ApiError("multiple_sources", f"{' and '.join(names)} were sent; send one of them", field=names[1])
+    return names[0]
+
+
 async def _photo(service: Service, body: Body) -> tuple[str, bytes]:
-    source = one_source("image_file", {name: body.gives(name) for name in SOURCES})
+    source = _source(body)
     if source == "image_url":
-        return source, await service.fetched(body, field=source)
-    return source, body.files.get(source) or await body.decoded(source)
+        return source, await _fetch(service, body, source, "failed_image_download")
+    with _code_for_field(source, "failed_to_read_image"):
+        return source, body.files.get(source) or await body.from_base64(source)
 
 
-async def _background(service: Service, body: Body) -> Picture | None:
-    largest = service.settings.limits.max_pixels
+async def _background(service: Service, body: Body) -> BackgroundPicture | None:
+    max_pixels = service.settings.limits.max_pixels
     if body.fields.get("bg_image_url"):
-        content = await service.fetched(body, field="bg_image_url")
-        return Picture(field="bg_image_url", content=content, max_pixels=largest)
+        content = await _fetch(service, body, "bg_image_url", "failed_bg_download")
+        return BackgroundPicture(field="bg_image_url", content=content, max_pixels=max_pixels)
     if content := body.files.get("bg_image_file", b""):
-        return Picture(field="bg_image_file", content=content, max_pixels=largest)
+        return BackgroundPicture(field="bg_image_file", content=content, max_pixels=max_pixels)
     return None
 
 
-def _call(body: Body) -> Parameters:
+async def _fetch(service: Service, body: Body, field: str, code: str) -> bytes:
+    url = body.fields[field]
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise ApiError(f"invalid_{field}", f"{field} is not a URL that begins with http:// or https://", field=field)
+    with _code_for_field(field, code):
+        return await service.fetch(body, field=field)
+
+
+def _read_parameters(body: Body) -> Parameters:
     own = [field.name for field in dataclasses.fields(Parameters)]
     fields.refuse_unknown([*body.fields, *body.files], [*SOURCES, *BACKGROUNDS, *own, *ACCEPTED])
     for name in body.files:
         if name not in (*SOURCES, *BACKGROUNDS):
             raise unprocessable(name, f"{name} is a file; files are taken as image_file and bg_image_file")
-    backgrounds = [name for name in BACKGROUNDS if body.fields.get(name) or body.files.get(name)]
-    if len(backgrounds) > 1:
-        raise unprocessable(backgrounds[1], f"{' and '.join(backgrounds)} are given; send one of them")
+    sources = [name for name in BACKGROUNDS if body.has(name)]
+    if len(sources) > 1:
+        detail = f"{' and '.join(sources)} were sent; send one of them"
+        raise ApiError("multiple_bg_sources", detail, field=sources[1])
     with fields.refusing():
         return adapter.parse(body.fields)
 
 
-def _finished(cutout: Cutout, call: Parameters, background: Picture | None) -> Result:
-    return adapter.result(cutout, call, None if background is None else background.photo())
+def _wants_json(request: Request) -> bool:
+    """Whether the Accept header asks for JSON. A list that ends in `*/*`, as axios and browsers send it, asks for the picture."""
+    accepted = accepted_types(request)
+    return "application/json" in accepted and "*/*" not in accepted
 
 
-def _result_headers(result: Result, call: Parameters) -> dict[str, str]:
-    headers = {
-        "X-Type": "other" if call.type == "auto" else call.type,
+def _render(cutout: Cutout, parameters: Parameters, background: BackgroundPicture | None) -> Result:
+    return adapter.result(cutout, parameters, None if background is None else background.decode())
+
+
+def _result_headers(result: Result, parameters: Parameters) -> dict[str, str]:
+    detected = adapter.detected_type(parameters.type, parameters.type_level)
+    headers = {"X-Type": detected} if detected else {}
+    headers |= {
         "X-Width": str(result.size[1]),
         "X-Height": str(result.size[0]),
         "X-Max-Width": str(result.largest[1]),
@@ -161,7 +219,7 @@ def _result_headers(result: Result, call: Parameters) -> dict[str, str]:
     return headers | {f"X-{name.replace('_', '-').title()}": str(value) for name, value in _foreground(result).items()}
 
 
-def _described(result: Result) -> dict[str, Any]:
+def _as_json(result: Result) -> dict[str, Any]:
     return {"result_b64": base64.b64encode(result.content).decode("ascii"), **_foreground(result)}
 
 
@@ -175,67 +233,13 @@ def _foreground(result: Result) -> dict[str, int]:
     }
 
 
-def _parameters() -> dict[str, dict[str, Any]]:
-    """JSON Schema of the parameters that are text."""
-    words = {"type": "string"}
-    taken = {**words, "description": "Taken, and changes nothing here."}
-    return {
-        "image_file_b64": {**words, "description": "The photo in base64."},
-        "image_url": {**words, "description": "Address of the photo, where this server fetches."},
-        "size": {**words, "enum": list(SIZES), "default": "preview", "description": "Largest result."},
-        "type": {**words, "enum": list(TYPES), "default": "auto", "description": "Taken, and repeated in X-Type."},
-        "format": {
-            **words,
-            "enum": list(FORMAT_NAMES),
-            "default": "auto",
-            "description": "auto is png, or jpg where nothing is transparent.",
-        },
-        "roi": {
-            **words,
-            "default": "0% 0% 100% 100%",
-            "description": "Region that may hold the subject: x1 y1 x2 y2 in px or %.",
-        },
-        "crop": {"type": "boolean", "default": False, "description": "Crop to the subject."},
-        "crop_margin": {
-            **words,
-            "default": "0",
-            "description": "Around the cropped subject: 1, 2 or 4 lengths in px or %.",
-        },
-        "scale": {**words, "default": "original", "description": "Size of the subject on the canvas, 10% to 100%."},
-        "position": {**words, "default": "original", "description": "center, or one or two shares from 0% to 100%."},
-        "channels": {**words, "enum": list(CHANNELS), "default": "rgba", "description": "alpha answers the mask."},
-        "bg_color": {**words, "description": "Colour behind the subject: 81d4fa, fff, 81d4fa77, green."},
-        "bg_image_url": {**words, "description": "Address of a picture behind the subject, where this server fetches."},
-        "add_shadow": {"type": "boolean", "default": False, "description": "Let the subject cast a shadow."},
-        **dict.fromkeys(ACCEPTED, taken),
+def _account(service: Service, request: Request) -> dict[str, Any]:
+    """Attributes of the caller's account; `liftout` is no part of the original."""
+    attributes: dict[str, Any] = {
+        "credits": {"total": UNLIMITED, "subscription": 0, "payg": UNLIMITED, "enterprise": 0},
+        "api": {"free_calls": UNLIMITED, "sizes": "all"},
     }
-
-
-def _query_parameters() -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "schema": {key: value for key, value in schema.items() if key != "description"},
-            "description": schema["description"],
-        }
-        for name, schema in _parameters().items()
-    ]
-
-
-def _request_body() -> dict[str, Any]:
-    common = _parameters()
-    photo = {"type": "string", "format": "binary"}
-    files = {
-        "image_file": {**photo, "description": "The photo."},
-        "bg_image_file": {**photo, "description": "A picture behind the subject."},
-    }
-    return {
-        "required": False,
-        "content": {
-            "multipart/form-data": {"schema": {"type": "object", "properties": {**files, **common}}},
-            "application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": common}},
-            "application/json": {"schema": {"type": "object", "properties": common}},
-        },
-    }
+    if key := keys.check(service.keys, request):
+        rate = str(key.rate) if key.rate else None
+        attributes["liftout"] = {"key": key.name, "rate": rate, "requests": service.key_requests[key.name]}
+    return attributes

@@ -12,7 +12,10 @@ from pathlib import Path
 import uvicorn
 
 from liftout.errors import UsageError
-from liftout.server import journal
+from liftout.models.catalog import all_models
+from liftout.models.resolve import presence
+from liftout.remedies import UseOption
+from liftout.server import logs
 from liftout.server.application import create_app
 from liftout.server.page import written_site
 from liftout.server.protocol import patient_protocol
@@ -21,25 +24,26 @@ from liftout.server.settings import Settings
 
 INTERRUPTED = 130
 
-_log = logging.getLogger(journal.NAME)
+_log = logging.getLogger(logs.NAME)
 
 
 def run(settings: Settings, *, host: str, port: int, trust_proxy: str = "") -> int:
     """Serve until SIGTERM or SIGINT. Returns an exit status.
 
-    trust_proxy: addresses or networks, separated by commas, whose X-Forwarded-For counts; `*` is every one. port: 0 takes a free one; the address that is listened on is written to the log.
-    Raises UsageError where the address is taken or not this machine's; UnknownModel, ModelUnavailable, EngineError.
+    trust_proxy: addresses or networks of trusted proxies, separated by commas; `*` trusts every address. port: 0 chooses a free
+    port; the log shows the address. Raises UsageError if the address is in use or not of this machine; UnknownModel,
+    ModelUnavailable, EngineError.
     """
-    logging.config.dictConfig(journal.configuration(settings.log_format))
-    with listen(host, port) as listening, written_site() as web:
+    logging.config.dictConfig(logs.configuration(settings.log_format))
+    with listen(host, port) as listening, written_site(_added(settings)) as web:
         service, server = prepare(settings, trust_proxy=trust_proxy, web=web)
         service.preload()
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: _reload(service))
-        signal.signal(signal.SIGTERM, lambda *_: None)  # of the same signal, likewise
+        signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises SIGTERM again when it has stopped
         address, bound = listening.getsockname()[:2]
-        shown = f"[{address}]" if ":" in address else address
-        _log.info("listening on http://%s:%d with model %s", shown, bound, settings.run.model)
+        host_in_url = f"[{address}]" if ":" in address else address
+        _log.info("listening on http://%s:%d with model %s", host_in_url, bound, settings.run.model)
         interrupted = False
         try:
             server.run(sockets=[listening])
@@ -47,10 +51,19 @@ def run(settings: Settings, *, host: str, port: int, trust_proxy: str = "") -> i
             interrupted = True
     _log.info("stopped")
     status = INTERRUPTED if interrupted else 0 if server.started else 1
-    if service.places.running:  # the interpreter would wait for these threads, and nobody does
+    if service.pool.running:  # the interpreter would wait for these threads
         logging.shutdown()
         os._exit(status)
     return status
+
+
+def _added(settings: Settings) -> list[str]:
+    """Models that the user added, are here, and are offered: the page has them too."""
+    return [
+        name
+        for name, spec in all_models().items()
+        if spec.added and presence(spec) not in (None, "damaged") and name in (settings.models or (name,))
+    ]
 
 
 def prepare(settings: Settings, *, trust_proxy: str = "", web: Path | None = None) -> tuple[Service, uvicorn.Server]:
@@ -77,15 +90,17 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises UsageError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return socket.create_server(found[0][4][:2], family=family, backlog=512)
+        addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(addresses[0][4][:2], family=family, backlog=512)
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"cannot listen on {host}, port {port}: {reason}; give another --host or --port") from None
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {reason}", remedy=(UseOption("host"), UseOption("port"))
+        ) from None
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, telling the service when it starts to stop."""
+    """uvicorn, which tells the service when it begins to stop."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -93,7 +108,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.stop()
-        _log.info("stopping: %d photos run and %d wait", self._service.places.running, self._service.places.waiting)
+        _log.info("stopping: %d photos running, %d waiting", self._service.pool.running, self._service.pool.waiting)
         await super().shutdown(sockets)
 
 

@@ -1,4 +1,4 @@
-"""What a server says about itself: models, health, readiness, measures."""
+"""Status of the server: models, health, readiness, metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def router(service: Service) -> APIRouter:
 
     settings = service.settings
     guarded: dict[str, Any] = {"responses": refusals(settings, *GUARDED), "openapi_extra": key_needed(settings)}
-    named = refusals(settings, 421)
+    misdirected = refusals(settings, 421)
 
     @routes.head("/v1/models", include_in_schema=False)
     @routes.get("/v1/models", summary="Models that a request may name", **guarded)
@@ -46,7 +46,7 @@ def router(service: Service) -> APIRouter:
         )
 
     @routes.head("/healthz", include_in_schema=False)
-    @routes.get("/healthz", summary="Whether the process answers", responses=named)
+    @routes.get("/healthz", summary="Whether the process answers", responses=misdirected)
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
@@ -54,13 +54,13 @@ def router(service: Service) -> APIRouter:
     @routes.get(
         "/readyz",
         summary="Whether photos are taken",
-        responses={**named, 503: {"description": "Stopping, or the default model is not loaded"}},
+        responses={**misdirected, 503: {"description": "Stopping, or the default model is not loaded"}},
     )
     async def ready() -> JSONResponse:
         facts: dict[str, Any] = {
             "status": "ready",
-            "running": service.places.running,
-            "waiting": service.places.waiting,
+            "running": service.pool.running,
+            "waiting": service.pool.waiting,
         }
         if service.stopping or not service.ready:
             facts["status"] = "stopping" if service.stopping else "loading"
@@ -68,9 +68,9 @@ def router(service: Service) -> APIRouter:
         return JSONResponse(facts)
 
     @routes.head("/metrics", include_in_schema=False)
-    @routes.get("/metrics", summary="Measures for Prometheus", response_class=Response, **guarded)
+    @routes.get("/metrics", summary="Metrics for Prometheus", response_class=Response, **guarded)
     async def metrics(request: Request) -> Response:
         service.admit(request)
-        return Response(generate_latest(service.measures.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes

@@ -2,16 +2,14 @@
 import { limits } from "../declared-options.js";
 import { ImageTooLarge, ImageUnreadable } from "../errors.js";
 
-const LARGEST_RATIO = 200;
-
 /** height, width: in pixels. name: what messages call the photo. Throws ImageUnreadable, ImageTooLarge. */
 export function checkSize(height: number, width: number, maxPixels: number, name: string): void {
   const [shorter, longer] = [Math.min(height, width), Math.max(height, width)];
   const start = `${name}: ${width} x ${height} pixels`;
   if (shorter < 1) throw new ImageUnreadable(`${start}; there is nothing to cut out`);
   if (longer > limits.longestSide) throw new ImageTooLarge(`${start}; a side may have at most ${limits.longestSide}; crop it first`);
-  if (longer > LARGEST_RATIO * shorter) {
-    throw new ImageTooLarge(`${start}; one side may be at most ${LARGEST_RATIO} times as long as the other; crop it first`);
+  if (longer > limits.largestRatio * shorter) {
+    throw new ImageTooLarge(`${start}; one side may be at most ${limits.largestRatio} times as long as the other; crop it first`);
   }
   if (height * width > maxPixels) {
     const megapixels = Math.round((height * width) / 1e6);

@@ -12,7 +12,7 @@ Beside what `swin` and `pyramid` do:
 * The order of the photo's tiles is that of the first convolution's input channels, so it folds into its weights.
 
 Of two inputs of a node, ONNX Runtime computes the one that stands later in the file first, with all that it needs. So
-what is large and soon made is written before what it is added to, lest it waits in memory.
+a large value that is computed early is written before the value that it is added to; else it would stay in memory meanwhile.
 """
 
 from __future__ import annotations

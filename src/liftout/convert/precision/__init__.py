@@ -17,15 +17,19 @@ from liftout.agreement import BARS, Agreement, measure
 from liftout.convert.precision import photos, report
 from liftout.convert.precision.half import write_half
 from liftout.convert.precision.int8 import write_int8
-from liftout.convert.precision.photos import Named, Photos
-from liftout.engines import EngineOptions, NetworkFile, open_network
+from liftout.convert.precision.photos import NamedPhoto, Photos
+from liftout.engines import NetworkFile, open_network
 from liftout.models.packs import NETWORK
 from liftout.models.spec import ModelSpec
+from liftout.options import RunOptions
+from liftout.processor import processor
 from liftout.progress import Progress
 
 __all__ = ["Agreement", "Photos", "Reduced", "photos", "reduce_network", "report", "write_half", "write_int8"]
 
 Reduced = Literal["fp16", "int8"]
+
+_FP32 = RunOptions(precision="fp32")
 
 
 def reduce_network(
@@ -39,9 +43,10 @@ def reduce_network(
 ) -> tuple[Agreement, dict[str, object]]:
     """Write `network.onnx` (and `weights.bin`) of a reduced precision into `folder`.
 
-    source: the fp32 network. Returns its agreement with the source on `pictures.measuring`, and facts for the manifest.
+    source: the fp32 network. Returns its agreement with the source on `pictures.measuring`, and facts for the manifest: the bar, the
+    processor that both ran on, for int8 its layers.
     """
-    reference = open_network(source, engine="onnxruntime", options=EngineOptions(precision="fp32"))
+    reference = open_network(source, _FP32)
     try:
         facts: dict[str, object] = {}
         if precision == "fp16":
@@ -50,18 +55,17 @@ def reduce_network(
             facts = write_int8(source, folder, spec, pictures, progress)
         output = source.output if precision == "fp16" else None
         file = NetworkFile(name=source.name, path=folder / NETWORK, size=source.size, output=output)
-        reduced = open_network(file, engine="onnxruntime", options=EngineOptions(precision="fp32"))
+        reduced = open_network(file, _FP32)
         try:
             agreement = measure(reduced, reference, spec, _counted(pictures.measuring, progress))
         finally:
             reduced.close()
     finally:
         reference.close()
-    bar = BARS[precision]
-    return agreement, {**facts, "bar": {"mean_difference": bar.mean, "iou_at_128": bar.iou}}
+    return agreement, {**facts, "bar": BARS[precision].to_dict(), "processor": processor()}
 
 
-def _counted(photos: Sequence[Named], progress: Progress | None) -> Iterator[Named]:
+def _counted(photos: Sequence[NamedPhoto], progress: Progress | None) -> Iterator[NamedPhoto]:
     """The photos, one after the other; how many have been compared is reported."""
     for done, photo in enumerate(photos):
         if progress:

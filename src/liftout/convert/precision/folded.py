@@ -50,7 +50,7 @@ def folded(source: NetworkFile, work: Path) -> Path:
             str(one), options, providers=["CPUExecutionProvider"], disabled_optimizers=["MatMulAddFusion"]
         )
     except Exception as error:
-        raise NetworkRejected(f"{source.name}: onnxruntime cannot fold the graph: {one_line(error)}") from error
+        raise NetworkRejected(f"onnxruntime cannot fold the graph: {one_line(error)}", subject=source.name) from error
     one.unlink()
     (work / "one.bin").unlink(missing_ok=True)
     model = onnx.load(target, load_external_data=False)
@@ -79,8 +79,9 @@ def _raised(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
         raised = onnx.version_converter.convert_version(model, _RAISED)
     except Exception as error:
         raise NetworkRejected(
-            f"{name}: the graph is of operator set {version} and cannot be raised to {_RAISED}: {one_line(error)}; "
-            "export it again with a newer one"
+            f"the graph is of operator set {version} and cannot be raised to {_RAISED}: {one_line(error)}",
+            subject=name,
+            remedy="export it again with a newer one",
         ) from error
     raised.ir_version = max(raised.ir_version, _IR_VERSION)
     return raised

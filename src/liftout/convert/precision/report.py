@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from liftout import graphs
-from liftout.convert.precision.photos import Named
-from liftout.engines import EngineOptions, Network, NetworkFile, open_network
+from liftout.convert.precision.photos import NamedPhoto
+from liftout.engines import Network, NetworkFile, open_network
 from liftout.models.spec import ModelSpec
+from liftout.options import RunOptions
 
 _CELL, _CAPTION = 240, 18
 _MOST = 8
@@ -21,30 +22,41 @@ _GAIN = 8
 
 
 def lines(agreement: Mapping[str, Any]) -> list[str]:
-    """What a person should know of an agreement that a manifest records."""
+    """The agreement that a manifest records, as lines of text. agreement: `agreement` of the manifest."""
     bar = agreement.get("bar", {})
-    worst = agreement["worst"]
-    told = [
+    report = [
         f"agreement with fp32 on {agreement['photos']} photos:",
-        f"  mean difference of alpha    {agreement['mean_difference']:.5f}   (at most {bar.get('mean_difference')})",
+        f"  mean difference of alpha    {agreement['mean_difference']:.5f}   (average; at most {bar.get('mean_difference')})",
         f"  99.9th percentile           {agreement['p99_9_difference']:.5f}",
-        f"  IoU at 128                  {agreement['iou_at_128']:.5f}   (at least {bar.get('iou_at_128')})",
-        f"  worst photo                 {worst['photo']}: {worst['mean_difference']:.5f}, IoU {worst['iou_at_128']:.5f}",
+        f"  IoU at 128                  {agreement['iou_at_128']:.5f}   (average; at least {bar.get('iou_at_128')})",
+        f"  worst mean difference       {_on_photo(agreement['worst'])}",
     ]
-    if kept := agreement.get("layers_in_float"):
-        told.append(f"  {len(kept)} of {agreement['layers']} layers stay in float, by measurement")
+    if "worst_iou" in agreement:  # packs made before it was recorded
+        report.append(f"  worst IoU                   {_on_photo(agreement['worst_iou'])}")
+    if "processor" in agreement:
+        report.append(f"  measured on                 {agreement['processor']}")
+    if in_float := agreement.get("layers_in_float"):
+        report.append(f"  {len(in_float)} of {agreement['layers']} layers stay in float, by measurement")
     if agreement.get("below_bar"):
-        told.append("  BELOW ITS BAR: kept because of --force")
-    return told
+        report.append("  BELOW ITS BAR: kept because of --force")
+    return report
 
 
-def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec, photos: Sequence[Named]) -> None:
-    """Photo, alpha in fp32, alpha of the reduced network and eight times their difference, a row for each of up to 8 photos."""
+def _on_photo(worst: Mapping[str, Any]) -> str:
+    return f"{worst['mean_difference']:.5f}, IoU {worst['iou_at_128']:.5f}: {worst['photo']}"
+
+
+def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec, photos: Sequence[NamedPhoto]) -> None:
+    """Photo, alpha in fp32, alpha of the reduced network and eight times their difference, a row for each of up to 8 photos.
+
+    path: the picture file to write. source, reduced: the network in fp32 and in the reduced precision. photos: name and
+    uint8 [H, W, 3]. Raises EngineError where a network cannot run.
+    """
     rows = photos[:_MOST]
     sheet = Image.new("RGB", (4 * (_CELL + 4), len(rows) * (_CELL + _CAPTION)), "white")
     pen = ImageDraw.Draw(sheet)
-    options = EngineOptions(precision="fp32")
-    first, second = (open_network(file, engine="onnxruntime", options=options) for file in (source, reduced))
+    options = RunOptions(precision="fp32")
+    first, second = (open_network(file, options) for file in (source, reduced))
     try:
         for row, (name, photo) in enumerate(rows):
             top = row * (_CELL + _CAPTION)

@@ -17,6 +17,7 @@ from typing import Any
 from liftout.errors import CatalogError, UnknownModel
 from liftout.home import home
 from liftout.models.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec, OutputSpec
+from liftout.remedies import ListModels
 
 __all__ = ["FileSpec", "InputSpec", "LicenseSpec", "ModelSpec", "OutputSpec", "all_models", "find"]
 
@@ -29,7 +30,9 @@ def all_models() -> dict[str, ModelSpec]:
         for path in sorted(folder.glob("*.toml")):
             for name, entry in _read(path).items():
                 if not isinstance(entry, dict):
-                    raise CatalogError(f"{path.name}: `{name}` is not a table; a model starts with [{name}]")
+                    raise CatalogError(
+                        f"`{name}` is not a table", subject=path.name, remedy=f"a model starts with [{name}]"
+                    )
                 if name not in entries and "family" not in entry:
                     entry = {"family": path.stem, **entry}
                 entries[name] = _merged(entries.get(name, {}), entry)
@@ -48,8 +51,11 @@ def find(name: str) -> ModelSpec:
         return known[name]
     folded = {key.lower().replace("_", "-"): key for key in known}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
-    hint = f"did you mean `{folded[near[0]]}`? " if near else ""
-    raise UnknownModel(f"no model is called `{name}`; {hint}`liftout models list` shows all")
+    raise UnknownModel(
+        "no model has this name",
+        subject=name,
+        remedy=(f"did you mean `{folded[near[0]]}`?", ListModels()) if near else ListModels(),
+    )
 
 
 def _is_added(entry: Mapping[str, Any]) -> bool:
@@ -63,7 +69,9 @@ def _layers() -> list[Path]:
     overlay = os.environ.get("LIFTOUT_CATALOG")
     if overlay:
         if not Path(overlay).is_dir():
-            raise CatalogError(f"LIFTOUT_CATALOG={overlay} is not a folder; set it to one that holds .toml files")
+            raise CatalogError(
+                f"LIFTOUT_CATALOG={overlay} is not a folder", remedy="set it to one that holds .toml files"
+            )
         layers.append(Path(overlay))
     return layers
 
@@ -72,23 +80,25 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path}: {error}") from None
+        raise CatalogError(str(error), subject=path) from None
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        held = merged.get(key)
-        merged[key] = _merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+        value_before = merged.get(key)
+        merged[key] = (
+            _merged(value_before, value) if isinstance(value_before, dict) and isinstance(value, dict) else value
+        )
     return merged
 
 
-def _inherited(name: str, entries: Mapping[str, dict[str, Any]], seen: tuple[str, ...]) -> dict[str, Any]:
+def _inherited(name: str, entries: Mapping[str, dict[str, Any]], children: tuple[str, ...]) -> dict[str, Any]:
     entry = entries[name]
     parent = entry.get("like")
     if parent is None:
         return entry
-    if parent not in entries or parent in (*seen, name):
-        raise CatalogError(f"{name}: like = {parent!r} names no other model")
+    if parent not in entries or parent in (*children, name):
+        raise CatalogError(f"like = {parent!r} names no other model", subject=name)
     own = {key: value for key, value in entry.items() if key != "like"}
-    return _merged(_inherited(parent, entries, (*seen, name)), own)
+    return _merged(_inherited(parent, entries, (*children, name)), own)

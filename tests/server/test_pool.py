@@ -1,4 +1,4 @@
-"""The bounded pool and the bounded set of models, without HTTP around them."""
+"""The worker pool and the bounded set of models, without HTTP."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Callable
 import pytest
 
 from liftout.errors import ModelMissing
+from liftout.loaded import LoadedModels
 from liftout.options import RunOptions
 from liftout.remover import Remover
-from liftout.server.loaded import LoadedModels
-from liftout.server.places import Abandoned, Abandonment, Places
+from liftout.server.pool import Cancelled, CancelToken, WorkerPool
 from liftout.server.problems import Problem
 
 
@@ -24,13 +24,13 @@ class Held:
     def __init__(self) -> None:
         self.started = threading.Event()
         self.go = threading.Event()
-        self.abandonment: Abandonment | None = None
+        self.token: CancelToken | None = None
 
-    def __call__(self, abandonment: Abandonment) -> str:
-        self.abandonment = abandonment
+    def __call__(self, token: CancelToken) -> str:
+        self.token = token
         self.started.set()
         assert self.go.wait(20)
-        abandonment.check()
+        token.check()
         return "done"
 
 
@@ -42,108 +42,108 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def test_work_beyond_workers_and_queue_is_turned_away() -> None:
     async def scenario() -> None:
-        places = Places(workers=1, queue=1)
+        pool = WorkerPool(workers=1, queue=1)
         first, second = Held(), Held()
-        running = asyncio.create_task(places.run(first))
-        waiting = asyncio.create_task(places.run(second))
-        await until(lambda: first.started.is_set() and places.waiting == 1)
+        running = asyncio.create_task(pool.run(first))
+        waiting = asyncio.create_task(pool.run(second))
+        await until(lambda: first.started.is_set() and pool.waiting == 1)
         with pytest.raises(Problem) as refused:
-            await places.run(Held())
+            await pool.run(Held())
         assert refused.value.status == 503
         assert int(refused.value.headers["Retry-After"]) > 0
         first.go.set()
         second.go.set()
         assert await running == await waiting == "done"
-        assert (places.running, places.waiting) == (0, 0)
-        await places.drain()
+        assert (pool.running, pool.waiting) == (0, 0)
+        await pool.drain()
 
     asyncio.run(scenario())
 
 
 def test_whoever_gives_up_in_the_queue_frees_the_place_and_never_runs() -> None:
     async def scenario() -> None:
-        places = Places(workers=1, queue=1)
+        pool = WorkerPool(workers=1, queue=1)
         first, second, third = Held(), Held(), Held()
-        running = asyncio.create_task(places.run(first))
-        gone = asyncio.create_task(places.run(second))
-        await until(lambda: places.waiting == 1)
+        running = asyncio.create_task(pool.run(first))
+        gone = asyncio.create_task(pool.run(second))
+        await until(lambda: pool.waiting == 1)
         gone.cancel()
-        await until(lambda: places.waiting == 0)
-        last = asyncio.create_task(places.run(third))
-        await until(lambda: places.waiting == 1)
+        await until(lambda: pool.waiting == 0)
+        last = asyncio.create_task(pool.run(third))
+        await until(lambda: pool.waiting == 1)
         first.go.set()
         third.go.set()
         assert await running == await last == "done"
         assert not second.started.is_set()
-        await places.drain()
+        await pool.drain()
 
     asyncio.run(scenario())
 
 
 def test_work_that_runs_is_told_that_nobody_waits_and_keeps_its_worker_until_it_ends() -> None:
     async def scenario() -> None:
-        places = Places(workers=1, queue=4)
+        pool = WorkerPool(workers=1, queue=4)
         first, second = Held(), Held()
         second.go.set()
-        gone = asyncio.create_task(places.run(first))
+        gone = asyncio.create_task(pool.run(first))
         await until(first.started.is_set)
         gone.cancel()
-        waiting = asyncio.create_task(places.run(second))
+        waiting = asyncio.create_task(pool.run(second))
         await asyncio.sleep(0.05)
         assert not second.started.is_set()
-        assert places.running == 1
-        assert first.abandonment is not None
-        with pytest.raises(Abandoned):
-            first.abandonment.check()
+        assert pool.running == 1
+        assert first.token is not None
+        with pytest.raises(Cancelled):
+            first.token.check()
         first.go.set()
         assert await waiting == "done"
-        await places.drain()
+        await pool.drain()
 
     asyncio.run(scenario())
 
 
 def test_a_worker_handed_over_in_the_moment_of_giving_up_is_not_lost() -> None:
     async def scenario() -> None:
-        places = Places(workers=1, queue=4)
+        pool = WorkerPool(workers=1, queue=4)
         for _ in range(50):
             first, second = Held(), Held()
             second.go.set()
-            running = asyncio.create_task(places.run(first))
-            gone = asyncio.create_task(places.run(second))
-            await until(lambda held=first: held.started.is_set() and places.waiting == 1)
+            running = asyncio.create_task(pool.run(first))
+            gone = asyncio.create_task(pool.run(second))
+            await until(lambda held=first: held.started.is_set() and pool.waiting == 1)
             first.go.set()
             await running
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
-            await until(lambda: places.running == 0)
-        assert await places.run(lambda _: "free") == "free"
-        await places.drain()
+            await until(lambda: pool.running == 0)
+        assert await pool.run(lambda _: "free") == "free"
+        await pool.drain()
 
     asyncio.run(scenario())
 
 
 def test_an_error_of_the_work_reaches_the_caller_and_frees_the_worker() -> None:
     async def scenario() -> None:
-        places = Places(workers=1, queue=0)
+        pool = WorkerPool(workers=1, queue=0)
 
-        def broken(_: Abandonment) -> None:
+        def broken(_: CancelToken) -> None:
             raise ValueError("broken")
 
         for _ in range(3):
             with pytest.raises(ValueError, match="broken"):
-                await places.run(broken)
-        await places.drain()
+                await pool.run(broken)
+        await pool.drain()
 
     asyncio.run(scenario())
 
 
 def test_draining_waits_for_what_runs_and_waits() -> None:
     async def scenario() -> None:
-        places = Places(workers=1, queue=4)
+        pool = WorkerPool(workers=1, queue=4)
         works = [Held(), Held()]
-        tasks = [asyncio.create_task(places.run(work)) for work in works]
-        await until(lambda: places.waiting == 1)
-        drained = asyncio.create_task(places.drain())
+        tasks = [asyncio.create_task(pool.run(work)) for work in works]
+        await until(lambda: pool.waiting == 1)
+        drained = asyncio.create_task(pool.drain())
         await asyncio.sleep(0.02)
         assert not drained.done()
         for work in works:
@@ -156,11 +156,11 @@ def test_draining_waits_for_what_runs_and_waits() -> None:
 
 def test_once_stopped_the_end_of_the_queue_is_turned_away_as_soon_as_it_is_known_to_be_late() -> None:
     async def scenario() -> None:
-        places = Places(workers=1, queue=40)
+        pool = WorkerPool(workers=1, queue=40)
         works = [Held() for _ in range(40)]
-        tasks = [asyncio.create_task(places.run(work)) for work in works]
-        await until(lambda: places.waiting == 39)
-        places.stop(4.0)
+        tasks = [asyncio.create_task(pool.run(work)) for work in works]
+        await until(lambda: pool.waiting == 39)
+        pool.stop(4.0)
         await until(lambda: tasks[39].done())  # the first has run for a while, so that forty would take too long
         assert isinstance(tasks[39].exception(), Problem)
         assert not tasks[1].done()
@@ -170,7 +170,7 @@ def test_once_stopped_the_end_of_the_queue_is_turned_away_as_soon_as_it_is_known
         await asyncio.wait(tasks)
         states = [task.exception() is None for task in tasks]
         assert states == sorted(states, reverse=True)
-        await places.drain()
+        await pool.drain()
 
     asyncio.run(scenario())
 

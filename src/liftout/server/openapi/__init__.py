@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beside the fields: the errors that occur on this server, and the keys that it asks for."""
+"""OpenAPI descriptions: here the errors and keys of a server, in the modules each route's fields and answers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from fastapi import FastAPI
 from liftout.server.settings import Settings
 
 GUARDED = (401, 403, 421, 429)
-"""Statuses of paths that a key or a rate may guard."""
+"""Statuses of paths behind a key or a rate limit."""
 BODY = (400, 408, 413, 415, 422, 500, 503)
-"""Statuses of paths that take a photo, besides."""
+"""Further statuses of paths that take a photo."""
 _MEANINGS = {
     400: "The request is malformed",
     401: "The API key is missing or unknown",
-    403: "Not allowed: a page of another site called, or a photo's address was given and none are fetched here",
+    403: "Not allowed: a page of another site called, or the request has a URL and this server does not fetch",
+    404: "There is no such job or photo",
     408: "The request came too slowly",
-    413: "Too many bytes or pixels, or a shape that no photo has",
+    412: "If-None-Match names the ETag that the result would have",
+    413: "Too many bytes or pixels, or extreme proportions",
     415: "A body of this type is not understood",
     421: "The request was meant for a server of another name",
     422: "A field is wrong; `field` names it",
@@ -44,10 +46,10 @@ _PROBLEM = {
 
 
 class DescribedApplication(FastAPI):
-    """An application whose document lists the ways to send a key, where keys are set."""
+    """An application whose document describes how to send a key, if the server has keys."""
 
-    def __init__(self, settings: Settings, **described: Any) -> None:
-        super().__init__(**described)
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        super().__init__(**options)
         self._settings = settings
 
     def openapi(self) -> dict[str, Any]:
@@ -59,7 +61,7 @@ class DescribedApplication(FastAPI):
 
 
 def refusals(settings: Settings, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Those of the statuses that occur with these settings, as problem details, for a route's `responses`."""
+    """The statuses that occur with these settings, as problem details, for a route's `responses`."""
     content = {"application/problem+json": {"schema": _PROBLEM}}
     return {
         status: {"description": _MEANINGS[status], "content": content}
@@ -69,10 +71,10 @@ def refusals(settings: Settings, *statuses: int) -> dict[int | str, dict[str, An
 
 
 def occurs(settings: Settings, status: int) -> bool:
-    """Whether a server with these settings ever answers with a status."""
+    """Whether a server with these settings can answer with a status."""
     return {401: bool(settings.api_key_file), 429: bool(settings.limits.rate)}.get(status, True)
 
 
 def key_needed(settings: Settings) -> dict[str, Any]:
-    """For `openapi_extra` of a route that asks for a key: either way to send one, where keys are set."""
+    """For `openapi_extra` of a route behind a key: the ways to send it, if the server has keys."""
     return {"security": [{name: []} for name in _SCHEMES]} if settings.api_key_file else {}

@@ -1,4 +1,4 @@
-"""Log lines: one for each request, as text or JSON. Neither images nor addresses of photos nor keys appear in them."""
+"""Log lines, one per request, as text or JSON. They contain no images, no URLs of photos and no keys."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         facts = getattr(record, "facts", {})
-        words = [f"{key}={value}" for key, value in facts.items() if value not in (None, "")]
-        line = " ".join([_time(record), record.levelname, record.getMessage(), *words])
+        pairs = [f"{key}={value}" for key, value in facts.items() if value not in (None, "")]
+        line = " ".join([_time(record), record.levelname, record.getMessage(), *pairs])
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object for each line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
