@@ -23,7 +23,7 @@ from liftout.models import packs
 from liftout.models.catalog import find
 from training.network import SIDES, SIZE, U2NETP, PocketNetwork, Stage, Unit, from_u2netp
 from training.photos import RUNS
-from training.train import load_run
+from training.train import between
 
 PACK = Path(liftout.__file__).parent / "models" / "built_in" / "pocket"
 SHIPPED = PACK / "network.onnx"
@@ -171,20 +171,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", help="name of the run, a folder in runs/")
     parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--share", type=float, default=1.0, help="how far from the run's start, 0, to its end, 1")
     parser.add_argument("--gain", type=float, default=1.0, help="factor of the logits")
     parser.add_argument("--shift", type=float, default=0.0, help="added to the logits")
     parser.add_argument("-o", "--output", type=Path, help="write this .onnx file, not the pack inside the package")
     options = parser.parse_args()
     source = options.runs / options.run / "checkpoint.pt" if options.run else U2NETP
-    network = load_run(source.parent) if options.run else from_u2netp(U2NETP)
+    network = between(source.parent, options.share) if options.run else from_u2netp(U2NETP)
     model = store_as_bytes(to_onnx(sharpen(network, options.gain, options.shift)))
     if options.output:
         write(model, options.output)
     else:
-        logits = (
-            "" if (options.gain, options.shift) == (1, 0) else f", logits times {options.gain} plus {options.shift}"
-        )
-        made_from = {"file": f"training run {options.run}{logits}" if options.run else U2NETP.name}
+        made_from = {"file": U2NETP.name}
+        if options.run:
+            made_from = {"file": f"training run {options.run}, share {options.share:g}"}
+            if (options.gain, options.shift) != (1, 0):
+                made_from["file"] += f", logits times {options.gain:g} plus {options.shift:g}"
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
         write_pack(model, PACK, {**made_from, "sha256": digest, "torch": torch.__version__})
     path = options.output or SHIPPED

@@ -9,6 +9,7 @@ Source of the structure: Qin et al. 2020, doi:10.1016/j.patcog.2020.107404 (see 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -259,6 +260,19 @@ def add_norms(parts: Sequence[nn.Module], run: Callable[[], object]) -> None:
         hook.remove()
     for unit in units:
         unit.add_norm(*statistics[unit])
+
+
+def folded(network: PocketNetwork) -> PocketNetwork:
+    """A copy without norms that computes the same."""
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
+        for unit in copied.modules():
+            if isinstance(unit, Unit):
+                weight, bias = unit.folded()
+                unit.conv.weight.copy_(weight)
+                unit.conv.bias.copy_(bias)  # type: ignore[union-attr]
+                unit.norm = nn.Identity()
+    return copied.requires_grad_(False)
 
 
 def halve(x: Tensor) -> Tensor:

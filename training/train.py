@@ -25,7 +25,19 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.network import MEAN, SIDES, STD, U2NETP, WIDTHS, PocketNetwork, Unit, add_norms, from_u2netp, halve
+from training.network import (
+    MEAN,
+    SIDES,
+    STD,
+    U2NETP,
+    WIDTHS,
+    PocketNetwork,
+    Unit,
+    add_norms,
+    folded,
+    from_u2netp,
+    halve,
+)
 from training.photos import RUNS
 from training.targets import KINDS, Targets, open_targets
 
@@ -181,8 +193,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self.examples = Examples(targets, recipe, folder)
         torch.manual_seed(recipe.seed)
-        widths = dict(zip(SIDES, recipe.widths, strict=True))
-        self.network = load_run(folder.parent / recipe.start) if recipe.start else from_u2netp(U2NETP, widths)
+        self.network = start_of(recipe, folder.parent)
         self.network = self.network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.network.requires_grad_(False)
         self.learnt = [self.network.get_submodule(name) for name in PARTS[recipe.part]]
@@ -311,6 +322,29 @@ class Run:
 def _floats(network: nn.Module) -> list[Tensor]:
     """What averaging averages: weights and running statistics."""
     return [values for values in network.state_dict().values() if values.is_floating_point()]
+
+
+def start_of(recipe: Recipe, runs: Path) -> PocketNetwork:
+    """The network that a run with this recipe starts from."""
+    if recipe.start:
+        return load_run(runs / recipe.start)
+    torch.manual_seed(recipe.seed)
+    return from_u2netp(U2NETP, dict(zip(SIDES, recipe.widths, strict=True))).eval()
+
+
+def between(folder: Path, share: float) -> PocketNetwork:
+    """The network whose weights lie between the start of a run, 0, and its last checkpoint, 1. It is often better than both.
+
+    Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", CVPR.
+    """
+    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu")
+    first, last = (
+        folded(network) for network in (start_of(Recipe(**state["recipe"]), folder.parent), load_run(folder))
+    )
+    with torch.no_grad():
+        for mine, other in zip(first.parameters(), last.parameters(), strict=True):
+            mine.lerp_(other, share)
+    return first
 
 
 def load_run(folder: Path) -> PocketNetwork:

@@ -17,7 +17,7 @@ from training.photos import ROOT as TRAINING
 from training.photos import excluded, read_names, serves_for_choosing
 from training.targets import open_targets
 from training.teacher import Labels, order_of
-from training.train import Recipe, Run, View, load_run
+from training.train import Recipe, Run, View, between, load_run, start_of
 
 ROOT = TRAINING.parent
 RECIPE = 'part = "{part}"\nphotos = {photos}\nbatch = 2\nrate = 1e-3\nwarm_up = 2\nscore_every = 2\n'
@@ -77,6 +77,18 @@ def test_a_part_is_learnt_and_the_rest_stays(part: str, runs: Path, tmp_path: Pa
         name.split(".")[0] for name, weight in run.network.state_dict().items() if not torch.equal(weight, before[name])
     }
     assert changed == {"depth": {"depth"}, "decoder": {"depth", "fine"}, "whole": {"encoder", "depth", "fine"}}[part]
+
+
+def test_weights_between_a_run_and_its_start(runs: Path, tmp_path: Path) -> None:
+    recipe = Recipe(part="depth", photos=2, batch=2, rate=1e-3, warm_up=1)
+    run = Run(recipe, tmp_path / "run", open_targets(runs / "photos", runs / "teacher"))
+    run.train()
+    photo = run.examples.take(run.examples.choosing[:1]).photos[:, :, :96, :96]
+    with torch.no_grad():
+        first, middle, last = (between(tmp_path / "run", share)(photo) for share in (0, 0.5, 1))
+        assert torch.allclose(first, start_of(recipe, tmp_path)(photo), atol=1e-5)
+        assert torch.allclose(last, load_run(tmp_path / "run")(photo), atol=1e-3)
+    assert not torch.allclose(first, middle, atol=1e-6)
 
 
 def test_a_run_that_was_begun_with_another_recipe_is_not_continued(runs: Path, tmp_path: Path) -> None:
