@@ -56,10 +56,10 @@ def _finish(run: subprocess.Popen[str]) -> str:
 
 def test_a_run_that_was_stopped_continues_to_the_same_weights(runs: Path, tmp_path: Path) -> None:
     recipe = Recipe(part="depth", photos=4, batch=2, rate=1e-3, warm_up=1)
-    targets, features = open_targets(runs / "photos", runs / "teacher"), open_features(runs / "features")
-    Run(recipe, tmp_path / "whole", targets, features).train()
-    Run(recipe, tmp_path / "broken", targets, features).train(until=1)
-    Run(recipe, tmp_path / "broken", targets, features).train()
+    targets = open_targets(runs / "photos", runs / "teacher")
+    Run(recipe, tmp_path / "whole", targets).train()
+    Run(recipe, tmp_path / "broken", targets).train(until=1)
+    Run(recipe, tmp_path / "broken", targets).train()
     ours, theirs = (load_run(tmp_path / name).state_dict() for name in ("whole", "broken"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
