@@ -17,7 +17,7 @@ pytest.importorskip("torch", reason="training needs the extra `convert`")
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real training photos, fifteen of each tar and a third of them labelled, with the features of thirty: what a run starts from."""
+    """Real training photos, eighteen of each tar and a third of them labelled, with the features of thirty: what a run starts from."""
     pytest.importorskip("openvino", reason="the encoder runs in OpenVINO")
     from training.features import U2NETP, FeatureWriter
     from training.photos import store_photos
@@ -27,7 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if missing := [str(path) for path in [*tars, U2NETP] if not path.exists()]:
         pytest.skip(f"no {missing[0]}")
     folder = tmp_path_factory.mktemp("runs")
-    photos = store_photos(tars, folder / "photos", workers=1, limit=15)
+    photos = store_photos(tars, folder / "photos", workers=1, limit=18)
     labels = Labels(folder / "teacher", len(photos.names))
     labels.alphas[::3] = photos.alphas[::3]
     labels.done[::3] = True
