@@ -38,9 +38,9 @@ from liftout import Remover, find
 from liftout.agreement import measure
 from liftout.convert import convert_model
 from liftout.engines import NetworkFile, open_network
+from liftout.machine import processor
 from liftout.models import packs
 from liftout.options import RunOptions
-from liftout.processor import processor
 from training.scores import score, summarise
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,7 @@ from liftout.models import packs
 from liftout.engines import open_network
 from liftout.errors import LiftoutError
 from liftout.options import RunOptions
-from liftout.models.resolve import from_pack
+from liftout.models.local import from_pack
 pack = packs.read(Path(sys.argv[1]))
 file = from_pack(pack, pack.spec, "pack").file
 network = open_network(file, RunOptions(engine=sys.argv[2], precision="fp32"))
@@ -192,7 +192,7 @@ def made(name: str, part: str, photos: Path | None, home: Path) -> tuple[str, Pa
 
 def located(folder: Path) -> Any:
     """The network of a pack, as `convert_model` takes one that is here."""
-    from liftout.models.resolve import from_pack
+    from liftout.models.local import from_pack
 
     pack = packs.read(folder)
     return from_pack(pack, pack.spec, "pack")

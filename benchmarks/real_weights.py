@@ -24,7 +24,7 @@ from liftout.models.catalog import all_models
 from liftout.models.download import fetch
 from liftout.models.hashes import Expectation, Fingerprint
 from liftout.models.licence import asks, remembered
-from liftout.models.resolve import ResolvedModel, from_onnx, from_pack
+from liftout.models.local import ResolvedModel, from_onnx, from_pack
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.remover import Remover
 from training.scores import score, summarise
@@ -32,7 +32,7 @@ from training.scores import score, summarise
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 HEAD = ("model", "run with", "file", "sha256", "maxF on ECSSD", "MAE", "IoU with the alphas that rembg stored")
-REFERENCES = DATA.parent / "reference" / "golden"
+REFERENCES = (DATA.parent / "reference" / "golden", ROOT / "tests" / "networks" / "authors" / "golden")
 
 
 def main() -> int:
@@ -73,8 +73,10 @@ def row(spec: ModelSpec) -> list[str]:
         sha256 = Fingerprint.of(path, Expectation()).sha256
         model = from_onnx(path, spec, file)
         return [spec.name, "real", file.name, sha256, *quality(model), stored(model)]
-    known = (REFERENCES / f"{spec.architecture}.npz").is_file()
-    return [spec.name, "reference" if known else "facts", "", "", "", "", ""]
+    stored_outputs = f"{spec.architecture}.npz"
+    if any((folder / stored_outputs).is_file() for folder in REFERENCES):
+        return [spec.name, "reference", stored_outputs, "", "", "", ""]
+    return [spec.name, "facts", "", "", "", "", ""]
 
 
 def quality(model: ResolvedModel) -> list[str]:

@@ -99,7 +99,7 @@ def with_torch(asked: dict[str, Any]) -> Cut:
     import torch
     from PIL import Image
 
-    from liftout.convert.adopt import is_onnx, read_graph
+    from liftout.convert.from_onnx import is_onnx, read_graph
     from liftout.models.catalog import find
     from liftout.networks import load_network, read_checkpoint
 

@@ -30,7 +30,8 @@ from liftout.images import decode
 from liftout.loading import converter
 from liftout.models.catalog import find
 from liftout.models.download import fetch, sources_of
-from liftout.models.resolve import ResolvedModel, from_onnx, resolve
+from liftout.models.local import ResolvedModel, from_onnx
+from liftout.models.resolve import resolve
 from liftout.models.spec import ModelSpec
 from liftout.progress import Progress
 

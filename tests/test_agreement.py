@@ -8,7 +8,7 @@ import numpy as np
 
 from liftout.agreement import Agreement, Bar, compare
 from liftout.convert.precision import report
-from liftout.processor import processor
+from liftout.machine import processor
 
 
 def _found() -> Agreement:

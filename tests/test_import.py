@@ -44,7 +44,7 @@ def test_the_room_of_models_imports_only_what_lies_below_it() -> None:
                     assert not name.startswith("liftout") or name.startswith(below), f"{path.name}: {name}"
 
 
-def test_every_public_name_can_be_had() -> None:
+def test_every_public_name_is_available() -> None:
     for name in liftout.__all__:
         assert getattr(liftout, name) is not None
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 
@@ -45,11 +46,33 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-@pytest.mark.parametrize(("name", "least", "median"), [("u2netp", 0.94, 0.97), ("u2net", 0.94, 0.97)])
-def test_alphas_are_those_that_rembg_stored(
-    name: str, least: float, median: float, placed: Callable[[str], None], shared: Path
-) -> None:
-    """rembg prepares photos otherwise (Lanczos), so that agreement is close, not exact."""
+def as_rembg(network: onnxruntime.InferenceSession, photo: Image.Image) -> np.ndarray:
+    """The alpha that rembg makes, uint8 [H, W]: Lanczos down to 320x320, divided by the largest level, ImageNet's mean and deviation;
+    the prediction stretched to 0 ... 1, cut to whole levels, Lanczos up."""
+    levels = np.asarray(photo.resize((320, 320), Image.Resampling.LANCZOS)).astype(np.float64)
+    tensor = (levels / levels.max() - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    given = tensor.transpose(2, 0, 1)[None].astype(np.float32)
+    prediction = network.run(None, {network.get_inputs()[0].name: given})[0][0, 0]
+    stretched = (prediction - prediction.min()) / (prediction.max() - prediction.min())
+    small = Image.fromarray((stretched * 255).astype(np.uint8))
+    return np.asarray(small.resize(photo.size, Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("name", ["u2netp", "u2net"])
+def test_these_are_the_weights_whose_alphas_rembg_stored(name: str, shared: Path) -> None:
+    """Prepared as rembg prepares photos, they give its alphas to the grey level."""
+    network = onnxruntime.InferenceSession(str(real(name)), providers=["CPUExecutionProvider"])
+    folder = shared / "data" / "fixtures" / "rembg"
+    for photo in PHOTOS:
+        with Image.open(folder / f"{photo}.jpg") as opened, Image.open(folder / f"{photo}.{name}.png") as stored:
+            difference = as_rembg(network, opened.convert("RGB")).astype(int) - np.asarray(stored.convert("L"))
+        assert np.abs(difference).max() <= 1, photo
+        assert np.abs(difference).mean() < 0.01, photo
+
+
+@pytest.mark.parametrize("name", ["u2netp", "u2net"])
+def test_alphas_are_close_to_those_that_rembg_stored(name: str, placed: Callable[[str], None], shared: Path) -> None:
+    """The authors shrink photos otherwise than rembg, which changes what U2-Net takes for the subject of one of the four."""
     placed(name)
     folder, scores = shared / "data" / "fixtures" / "rembg", []
     with Remover(name, edges="plain") as remover:
@@ -58,8 +81,8 @@ def test_alphas_are_those_that_rembg_stored(
             alpha = remover(folder / f"{photo}.jpg").alpha
             with Image.open(folder / f"{photo}.{name}.png") as stored:
                 scores.append(iou(alpha, np.asarray(stored.convert("L"))))
-    assert min(scores) >= least, scores
-    assert np.median(scores) >= median, scores
+    assert np.median(scores) >= 0.98, scores
+    assert sorted(scores)[1] >= 0.98, scores
 
 
 def wheel_of(path: Path, package: str, version: str, member: str) -> tuple[str, bytes]:

@@ -15,7 +15,7 @@ from liftout.models.download import fetch
 
 
 def real(name: str) -> Path:
-    """The model's own published file, checked against its hash; skips the test, with the reason, where it cannot be had."""
+    """The model's own published file, checked against its hash; skips the test, with the reason, where it is not available."""
     path, reason = _fetched(name)
     if path is None:
         pytest.skip(f"real weights of {name} are out of reach: {reason}")

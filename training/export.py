@@ -21,10 +21,9 @@ import liftout
 from liftout.convert.graph import Graph, Value
 from liftout.models import packs
 from liftout.models.catalog import find
-from training.features import U2NETP
-from training.network import SIDES, SIZE, PocketNetwork, Stage, Unit, from_u2netp
+from training.network import SIDES, SIZE, U2NETP, PocketNetwork, Stage, Unit, from_u2netp
 from training.photos import RUNS
-from training.train import load_run
+from training.train import between
 
 PACK = Path(liftout.__file__).parent / "models" / "built_in" / "pocket"
 SHIPPED = PACK / "network.onnx"
@@ -94,18 +93,31 @@ def _stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
 
 def _unit(graph: Graph, x: Value, unit: nn.Module) -> Value:
     assert isinstance(unit, Unit)
-    return graph.relu(_conv(graph, x, unit))
+    weight, bias = (values.contiguous().numpy() for values in unit.folded())
+    (padding, _), (dilation, _) = unit.conv.padding, unit.conv.dilation
+    return graph.relu(graph.conv(x, weight, bias, padding=int(padding), dilation=dilation))
 
 
 def _conv(graph: Graph, x: Value, layer: nn.Module) -> Value:
     assert isinstance(layer, nn.Conv2d)
     assert layer.bias is not None
     weight, bias = (parameter.detach().contiguous().numpy() for parameter in (layer.weight, layer.bias))
-    return graph.conv(x, weight, bias, padding=int(layer.padding[0]), dilation=layer.dilation[0])
+    return graph.conv(x, weight, bias, padding=int(layer.padding[0]))
 
 
 def _joined(graph: Graph, coarse: Value, skip: Value) -> Value:
     return graph.concat([graph.resize(coarse, (skip.shape[2], skip.shape[3]), align_corners=False), skip], axis=1)
+
+
+def sharpen(network: PocketNetwork, gain: float, shift: float) -> PocketNetwork:
+    """Multiply the logits by `gain` and add `shift`, in the layers that give them."""
+    with torch.no_grad():
+        for side in (network.fine.side2, network.depth.get_submodule(f"side{SIDES[0]}")):
+            for values in side.parameters():
+                values.mul_(gain)
+        assert network.fine.side2.bias is not None
+        network.fine.side2.bias.add_(shift)
+    return network
 
 
 def store_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -159,15 +171,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", help="name of the run, a folder in runs/")
     parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--share", type=float, default=1.0, help="how far from the run's start, 0, to its end, 1")
+    parser.add_argument("--gain", type=float, default=1.0, help="factor of the logits")
+    parser.add_argument("--shift", type=float, default=0.0, help="added to the logits")
     parser.add_argument("-o", "--output", type=Path, help="write this .onnx file, not the pack inside the package")
     options = parser.parse_args()
     source = options.runs / options.run / "checkpoint.pt" if options.run else U2NETP
-    network = load_run(source.parent) if options.run else from_u2netp(U2NETP)
-    model = store_as_bytes(to_onnx(network))
+    network = between(source.parent, options.share) if options.run else from_u2netp(U2NETP)
+    model = store_as_bytes(to_onnx(sharpen(network, options.gain, options.shift)))
     if options.output:
         write(model, options.output)
     else:
-        made_from = {"file": f"training run {options.run}" if options.run else U2NETP.name}
+        made_from = {"file": U2NETP.name}
+        if options.run:
+            made_from = {"file": f"training run {options.run}, share {options.share:g}"}
+            if (options.gain, options.shift) != (1, 0):
+                made_from["file"] += f", logits times {options.gain:g} plus {options.shift:g}"
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
         write_pack(model, PACK, {**made_from, "sha256": digest, "torch": torch.__version__})
     path = options.output or SHIPPED

@@ -9,13 +9,18 @@ Source of the structure: Qin et al. 2020, doi:10.1016/j.patcog.2020.107404 (see 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+ROOT = Path(__file__).resolve().parent
+DATA = ROOT.parent.parent / "shared" / "data"
+U2NETP = DATA / "weights" / "u2netp.pth"
 SIZE = 320
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -29,14 +34,47 @@ SIDES = (3, 4, 5, 6)
 """Stages whose masks are supervised: at 1/4, 1/8, 1/16 and 1/32 of the size."""
 
 
-class Unit(nn.Conv2d):
-    """3x3 convolution and ReLU; U2NetP's batch norms are folded in and are not learnt again."""
+class Unit(nn.Module):
+    """3x3 convolution, a norm, and ReLU. U2NetP's batch norms come folded into the convolutions, so the norm starts as nothing; to
+    learn, `add_norms` takes it out again."""
 
-    def __init__(self, inputs: int, outputs: int, dilation: int = 1, kernel: int = 3) -> None:
-        super().__init__(inputs, outputs, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+    def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
+        self.norm: nn.Module = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(super().forward(x))
+        return functional.relu(self.norm(self.conv(x)))
+
+    def add_norm(self, mean: Tensor, variance: Tensor) -> None:
+        """Split the convolution into one with weights of the usual size and a batch norm that undoes the difference, so that a step of
+        the optimizer means the same in every layer. Its statistics stay as they are: those of a batch of eight are far from them, and the
+        network would first have to learn to live with that. mean, variance: float32 [outputs], of what the convolution gives now."""
+        weight, bias = self.conv.weight, self.conv.bias
+        assert bias is not None
+        norm = nn.BatchNorm2d(len(mean))
+        with torch.no_grad():
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.copy_(mean)
+            usual = math.sqrt(2 / weight[0].numel())
+            scale = usual / weight.square().mean((1, 2, 3)).sqrt().clamp_min(usual / 100)
+            weight.mul_(scale[:, None, None, None])
+            norm.running_mean.copy_((mean - bias) * scale)  # type: ignore[union-attr]
+            norm.running_var.copy_((variance + norm.eps) * scale.square() - norm.eps)  # type: ignore[union-attr]
+            bias.zero_()
+            bias.requires_grad_(False)
+        self.norm = norm.eval()
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of one convolution that computes the same without the norm."""
+        weight, bias, norm = self.conv.weight.detach(), self.conv.bias, self.norm
+        assert bias is not None
+        if not isinstance(norm, nn.BatchNorm2d):
+            return weight, bias.detach()
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
+        return weight * scale[:, None, None, None], (bias.detach() - norm.running_mean) * scale + norm.bias.detach()
 
 
 class Stage(nn.Module):
@@ -170,20 +208,20 @@ def _read_stage(state: Mapping[str, Tensor], stage: str) -> Stage:
     for name, unit in names.items():
         conv, norm = f"{stage}.{name}.conv_s1", f"{stage}.{name}.bn_s1"
         scale = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + 1e-5).sqrt()
-        unit.weight.copy_(state[f"{conv}.weight"] * scale[:, None, None, None])
-        unit.bias.copy_((state[f"{conv}.bias"] - state[f"{norm}.running_mean"]) * scale + state[f"{norm}.bias"])
+        unit.conv.weight.copy_(state[f"{conv}.weight"] * scale[:, None, None, None])
+        unit.conv.bias.copy_((state[f"{conv}.bias"] - state[f"{norm}.running_mean"]) * scale + state[f"{norm}.bias"])
     return result
 
 
 def _take_stage(large: nn.Module, small: Stage) -> None:
     """Make `large` compute what `small` does: the channels that it has more start at random and are read with weights of zero."""
     assert isinstance(large, Stage)
-    wide, narrow = large.down[0].out_channels, small.down[0].out_channels
+    wide, narrow = large.down[0].conv.out_channels, small.down[0].conv.out_channels
     assert isinstance(wide, int)
     assert isinstance(narrow, int)
-    _widen(large.first, small.first, range(small.first.in_channels))
+    _widen(large.first, small.first, range(small.first.conv.in_channels))
     for mine, given in zip(large.down, small.down, strict=True):
-        _widen(mine, given, range(given.in_channels))  # type: ignore[arg-type]
+        _widen(mine, given, range(given.conv.in_channels))  # type: ignore[union-attr, arg-type]
     for mine, given in zip(large.up, small.up, strict=True):
         _widen(mine, given, [*range(narrow), *range(wide, wide + narrow)])
 
@@ -192,13 +230,49 @@ def _widen(large: nn.Module, small: nn.Module, inputs: Sequence[int]) -> None:
     """inputs: which inputs of `large` are those of `small`."""
     assert isinstance(large, Unit)
     assert isinstance(small, Unit)
-    assert large.bias is not None
-    assert small.bias is not None
-    nn.init.kaiming_normal_(large.weight, nonlinearity="relu").mul_(0.7)
-    large.weight[: small.out_channels] = 0
-    large.weight[: small.out_channels, list(inputs)] = small.weight
-    nn.init.zeros_(large.bias)
-    large.bias[: small.out_channels] = small.bias
+    weight, bias, given = large.conv.weight, large.conv.bias, small.conv.weight
+    assert bias is not None
+    nn.init.kaiming_normal_(weight, nonlinearity="relu").mul_(0.7)
+    weight[: len(given)] = 0
+    weight[: len(given), list(inputs)] = given
+    nn.init.zeros_(bias)
+    bias[: len(given)] = small.conv.bias
+
+
+def add_norms(parts: Sequence[nn.Module], run: Callable[[], object]) -> None:
+    """Give every unit in `parts` that has no norm one that changes nothing: mean and variance are of what `run` sends through it."""
+    units = [
+        unit
+        for part in parts
+        for unit in part.modules()
+        if isinstance(unit, Unit) and isinstance(unit.norm, nn.Identity)
+    ]
+    statistics: dict[Unit, tuple[Tensor, Tensor]] = {}
+    hooks = [
+        unit.conv.register_forward_hook(
+            lambda _, __, y, unit=unit: statistics.__setitem__(unit, (y.mean((0, 2, 3)), y.var((0, 2, 3))))
+        )
+        for unit in units
+    ]
+    with torch.no_grad():
+        run()
+    for hook in hooks:
+        hook.remove()
+    for unit in units:
+        unit.add_norm(*statistics[unit])
+
+
+def folded(network: PocketNetwork) -> PocketNetwork:
+    """A copy without norms that computes the same."""
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
+        for unit in copied.modules():
+            if isinstance(unit, Unit):
+                weight, bias = unit.folded()
+                unit.conv.weight.copy_(weight)
+                unit.conv.bias.copy_(bias)  # type: ignore[union-attr]
+                unit.norm = nn.Identity()
+    return copied.requires_grad_(False)
 
 
 def halve(x: Tensor) -> Tensor:

@@ -23,12 +23,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from training.network import SIZE
+from training.network import DATA, ROOT, SIZE
 
 UInt8Array = npt.NDArray[np.uint8]
 
-ROOT = Path(__file__).resolve().parent
-DATA = ROOT.parent.parent / "shared" / "data"
 RUNS = ROOT / "runs"
 CHOOSING_EVERY = 14
 """One photo in so many serves for choosing between runs and settings, and for nothing else."""

@@ -59,9 +59,10 @@ class Labels:
 
 
 class Teacher:
-    """U2-Net up to its second side map. file: u2net.onnx. Raises SystemExit where it is another file."""
+    """U2-Net up to its second side map. file: u2net.onnx. precision: f32, or bf16, twice as fast where the processor computes in it.
+    Raises SystemExit where it is another file."""
 
-    def __init__(self, file: Path, threads: int) -> None:
+    def __init__(self, file: Path, threads: int, precision: str = "f32") -> None:
         import onnx.utils
         import openvino
 
@@ -71,7 +72,7 @@ class Teacher:
         core = openvino.Core()
         network = core.read_model(model.SerializeToString())
         network.reshape([1, 3, SIZE, SIZE])
-        hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         self.compiled = core.compile_model(network, "CPU", hints)
         self.input = find("u2net").input
 
@@ -110,11 +111,15 @@ def main() -> None:
     parser.add_argument("network", type=Path, help="u2net.onnx")
     parser.add_argument("--count", type=int, help="stop after so many photos in all")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--photos", type=Path, default=RUNS / "photos")
     parser.add_argument("-o", "--output", type=Path, default=RUNS / "teacher")
     options = parser.parse_args()
     photos = open_photos(options.photos)
-    labels, teacher = Labels(options.output, len(photos.names)), Teacher(options.network, options.threads)
+    labels, teacher = (
+        Labels(options.output, len(photos.names)),
+        Teacher(options.network, options.threads, options.precision),
+    )
     rows = [row for row in order_of(photos)[: options.count] if not labels.done[row]]
     started = time.monotonic()
     for number, row in enumerate(rows, 1):

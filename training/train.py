@@ -21,28 +21,44 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.features import U2NETP, Features, open_features
-from training.network import MEAN, SIDES, STD, WIDTHS, PocketNetwork, from_u2netp
+from training.network import (
+    MEAN,
+    SIDES,
+    STD,
+    U2NETP,
+    WIDTHS,
+    PocketNetwork,
+    Unit,
+    add_norms,
+    folded,
+    from_u2netp,
+    halve,
+)
 from training.photos import RUNS
 from training.targets import KINDS, Targets, open_targets
 
-PARTS = ("depth", "fine", "whole")
-SHARES = {"labelled": 0.72, "true": 0.06, "small teacher": 0.2, "empty": 0.02}
-"""Few without a subject: a seventh of them taught the network to leave hard photos empty too."""
-MOST_CHOOSING = 140
+PARTS = {"depth": ("depth",), "decoder": ("depth", "fine"), "whole": ("encoder", "depth", "fine")}
+SHARES = {"labelled": 0.87, "true": 0.05, "empty": 0.08}
+MOST_CHOOSING = 200
 """Photos to choose by, about; a score should cost no more than a minute or two."""
+NORM_PHOTOS = 48
+"""Photos from whose statistics the norms start."""
+SMALLEST_CROP = 0.7
+"""Of a photo's sides, where a part of it is shown."""
 LOG_FIELDS = ("step", "photos", "rate", "loss", "seconds_a_photo", "chosen_iou", "chosen_mae", "chosen_empty")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """part: what is learnt: "depth" (stages 3 and deeper, on stored features), "fine" (stage 2d), or "whole" (all, on photos).
-    photos: how many to draw, in batches of `batch`. rate: highest learning rate; it rises over `warm_up` steps and falls along a
-    cosine. start: run to start from, else U2NetP. averaging: how much of the averaged weights each step keeps. widths: channels in
-    the middle of stages 3 to 6, where the run starts from U2NetP. shares: how often each kind of photo is drawn."""
+    """part: what is learnt: "depth" (stages 3 and deeper), "decoder" (those and stage 2d), or "whole". photos: how many to draw, in
+    batches of `batch`. rate: highest learning rate; it rises over `warm_up` steps and falls along a cosine. start: run to start from,
+    else U2NetP. averaging: how much of the averaged weights each step keeps. widths: channels in the middle of stages 3 to 6, where
+    the run starts from U2NetP. shares: how often each kind of photo is drawn. crops: how often only a part of a photo is shown.
+    score_every: photos between two scores. precision: f32, or bf16 where the processor computes in it, at half the time."""
 
     part: str
     photos: int
@@ -50,18 +66,22 @@ class Recipe:
     batch: int = 8
     start: str = ""
     seed: int = 1
-    warm_up: int = 20
-    averaging: float = 0.99
+    warm_up: int = 50
+    averaging: float = 0.995
     decay: float = 1e-3
     widths: list[int] = field(default_factory=lambda: list(WIDTHS.values()))
     shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
+    crops: float = 0.5
+    score_every: int = 4000
+    precision: str = "f32"
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
         """Raises SystemExit where a part or kind has another name."""
         recipe = cls(**tomllib.loads(path.read_text()))
-        if recipe.part not in PARTS or set(recipe.shares) - set(KINDS):
-            raise SystemExit(f"{path.name}: part is one of {', '.join(PARTS)}; shares are of {', '.join(KINDS)}")
+        if recipe.part not in PARTS or set(recipe.shares) - set(KINDS) or recipe.precision not in ("f32", "bf16"):
+            allowed = f"part is one of {', '.join(PARTS)}; shares are of {', '.join(KINDS)}; precision is f32 or bf16"
+            raise SystemExit(f"{path.name}: {allowed}")
         return recipe
 
     @property
@@ -75,10 +95,35 @@ class Recipe:
 
 
 class Batch(NamedTuple):
-    """inputs: features [B, 64, 80, 80] or photos [B, 3, 320, 320], float32. alphas: float32 [B, 1, 160, 160]."""
+    """photos: float32 [B, 3, 320, 320], ImageNet-normalised. alphas: float32 [B, 1, 160, 160]."""
 
-    inputs: Tensor
+    photos: Tensor
     alphas: Tensor
+
+
+class View(NamedTuple):
+    """How a photo is shown. box: left, top, right, bottom, as shares of its sides. light: factor of each colour."""
+
+    mirrored: bool = False
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    light: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @classmethod
+    def draw(cls, chance: np.random.Generator, crops: float) -> View:
+        """Half of the views are mirrored; a share `crops` shows a part."""
+        sides = chance.uniform(SMALLEST_CROP, 1, 2) if chance.random() < crops else np.ones(2)
+        left, top = chance.uniform(0, 1, 2) * (1 - sides)
+        light = chance.uniform(0.75, 1.25) * chance.uniform(0.93, 1.07, 3)
+        box = (float(left), float(top), float(left + sides[0]), float(top + sides[1]))
+        return cls(bool(chance.integers(2)), box, tuple(light.tolist()))
+
+    def of(self, picture: np.ndarray) -> Image.Image:
+        """The part of `picture`, uint8 [h, w] or [h, w, 3], that is shown, at the size of the whole."""
+        seen = Image.fromarray(np.ascontiguousarray(picture[:, ::-1] if self.mirrored else picture))
+        if self.box == (0.0, 0.0, 1.0, 1.0):
+            return seen
+        box = tuple(share * seen.size[place % 2] for place, share in enumerate(self.box))
+        return seen.resize(seen.size, Image.Resampling.BILINEAR, box)  # type: ignore[arg-type]
 
 
 class Score(NamedTuple):
@@ -91,44 +136,40 @@ class Score(NamedTuple):
 
 
 class Examples:
-    """Photos as tensors, half of them mirrored; which ones follows from the seed and the step. features: None where photos are wanted."""
+    """Photos as tensors; which ones, and how they are shown, follows from the seed and the step."""
 
-    def __init__(self, targets: Targets, features: Features | None, recipe: Recipe, folder: Path) -> None:
-        self.targets, self.features, self.recipe = targets, features, recipe
-        self.places = {name: row for row, name in enumerate(features.names)} if features else targets.rows
+    def __init__(self, targets: Targets, recipe: Recipe, folder: Path) -> None:
+        self.targets, self.recipe = targets, recipe
         listed = folder / "photos.json"
         if not listed.exists():
-            known = {kind: [name for name in targets.training(kind) if name in self.places] for kind in KINDS}
-            listed.write_text(json.dumps(known))
+            listed.write_text(json.dumps({kind: targets.training(kind) for kind in KINDS}))
         self.names: dict[str, list[str]] = json.loads(listed.read_text())
-        known = [name for name in targets.choosing if name in self.places and targets.kinds[name] != "small teacher"]
+        known = [name for name in targets.choosing if targets.kinds[name] != "small teacher"]
         self.choosing = known[:: max(1, len(known) // MOST_CHOOSING)]
 
-    def draw(self, step: int) -> Batch:
+    def draw(self, step: int, count: int | None = None) -> Batch:
         """The batch of a step."""
         chance = np.random.default_rng([self.recipe.seed, step])
         kinds = [kind for kind in KINDS if self.names[kind] and self.recipe.shares.get(kind)]
         shares = np.array([self.recipe.shares[kind] for kind in kinds])
         drawn = [
             self.names[kind][chance.integers(len(self.names[kind]))]
-            for kind in chance.choice(kinds, self.recipe.batch, p=shares / shares.sum())
+            for kind in chance.choice(kinds, count or self.recipe.batch, p=shares / shares.sum())
         ]
-        return self.take(drawn, chance.integers(2, size=len(drawn)).tolist())
+        return self.take(drawn, [View.draw(chance, self.recipe.crops) for _ in drawn])
 
-    def take(self, names: list[str], mirrored: list[int]) -> Batch:
-        """These photos; `mirrored` has a 1 for each that is seen mirrored."""
-        inputs, alphas = [], []
-        for name, turn in zip(names, mirrored, strict=True):
-            place, alpha = self.places[name], self.targets.alpha(name)
-            inputs.append(self.features.take(place, turn) if self.features else self._photo(place, turn))
-            alphas.append(alpha.flip(1) if turn else alpha)
-        stacked = torch.stack(inputs).contiguous(memory_format=torch.channels_last)
-        return Batch(stacked, torch.stack(alphas)[:, None])
-
-    def _photo(self, row: int, mirrored: int) -> Tensor:
-        pixels = np.array(self.targets.photos.pixels[row][:, :: -1 if mirrored else 1])
-        mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-        return (torch.from_numpy(pixels).permute(2, 0, 1) / 255 - mean) / std
+    def take(self, names: list[str], views: list[View] | None = None) -> Batch:
+        """These photos, each as its view says, or whole."""
+        photos, alphas = [], []
+        for name, view in zip(names, views or [View()] * len(names), strict=True):
+            pixels = np.asarray(view.of(self.targets.photos.pixels[self.targets.rows[name]]), np.float32)
+            lit = (pixels * np.array(view.light, np.float32)).clip(0, 255) / 255
+            photos.append(
+                torch.from_numpy((lit - np.array(MEAN, np.float32)) / np.array(STD, np.float32)).permute(2, 0, 1)
+            )
+            levels = np.rint(self.targets.alpha(name).numpy() * 255).astype(np.uint8)
+            alphas.append(torch.from_numpy(np.asarray(view.of(levels), np.float32) / 255))
+        return Batch(torch.stack(photos).contiguous(memory_format=torch.channels_last), torch.stack(alphas)[:, None])
 
 
 def mask_loss(logits: Tensor, alphas: Tensor) -> Tensor:
@@ -147,35 +188,38 @@ def mask_loss(logits: Tensor, alphas: Tensor) -> Tensor:
 class Run:
     """One training run in one folder; `step` counts what is done."""
 
-    def __init__(self, recipe: Recipe, folder: Path, targets: Targets, features: Features | None) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, targets: Targets) -> None:
         self.recipe, self.folder = recipe, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.examples = Examples(targets, features, recipe, folder)
+        self.examples = Examples(targets, recipe, folder)
         torch.manual_seed(recipe.seed)
-        widths = dict(zip(SIDES, recipe.widths, strict=True))
-        self.network = load_run(folder.parent / recipe.start) if recipe.start else from_u2netp(U2NETP, widths)
-        self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
-        learnt = {"depth": self.network.depth, "fine": self.network.fine, "whole": self.network}[recipe.part]
+        self.network = start_of(recipe, folder.parent)
+        self.network = self.network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.network.requires_grad_(False)
-        learnt.requires_grad_(True)
-        self.optimizer = torch.optim.AdamW(learnt.parameters(), weight_decay=recipe.decay, betas=(0.9, 0.99))
-        self.step, self.log = 0, list[dict[str, float]]()
+        self.learnt = [self.network.get_submodule(name) for name in PARTS[recipe.part]]
+        for part in self.learnt:
+            part.requires_grad_(True)
+        photos = self.examples.draw(0, NORM_PHOTOS).photos
+        add_norms(self.learnt, lambda: self.network(photos))
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        parameters = [weight for weight in self.network.parameters() if weight.requires_grad]
+        self.optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.decay, betas=(0.9, 0.99))
+        self.step, self.log, self.losses = 0, list[dict[str, float]](), list[float]()
         if (folder / "checkpoint.pt").exists():
             self._load()
 
     def train(self, until: int | None = None, save_seconds: float = 240) -> None:
         """Train to step `until`, or to the recipe's end."""
         last = self.recipe.steps if until is None else min(until, self.recipe.steps)
-        losses: list[float] = []
-        mark = time.monotonic()
+        every = max(1, self.recipe.score_every // self.recipe.batch)
+        started, begun, mark = time.monotonic(), self.step, time.monotonic()
         while self.step < last:
-            losses.append(self._one_step())
-            now = time.monotonic()
-            if now - mark > save_seconds or self.step == last:
-                self._record(losses, (now - mark) / (len(losses) * self.recipe.batch))
+            self.losses.append(self._one_step())
+            if self.step % every == 0 or self.step == last:
+                self._record((time.monotonic() - started) / ((self.step - begun) * self.recipe.batch))
+            if time.monotonic() - mark > save_seconds or self.step == last:
                 self._save()
-                losses, mark = [], time.monotonic()
+                mark = time.monotonic()
 
     def _one_step(self) -> float:
         rate = self.recipe.rate_at(self.step)
@@ -188,16 +232,20 @@ class Run:
         self.step += 1
         share = 1 - min(self.recipe.averaging, self.step / (self.step + 20))
         with torch.no_grad():
-            for mine, new in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+            for mine, new in zip(_floats(self.averaged), _floats(self.network), strict=True):
                 mine.lerp_(new, share)
         return float(loss.detach())
 
     def _loss(self, batch: Batch) -> Tensor:
-        if self.recipe.part == "depth":
-            return self._depth_loss(self.network.depth(batch.inputs)[1], batch.alphas)
-        fine, coarse = self.network.logits(batch.inputs)
-        loss = mask_loss(fine, batch.alphas)
-        return loss + self._depth_loss(coarse, batch.alphas) if self.recipe.part == "whole" else loss
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            if self.recipe.part == "depth":
+                with torch.no_grad():
+                    details = halve(self.network.encoder(batch.photos))
+                coarse = self.network.depth(details)[1]
+            else:
+                fine, coarse = self.network.logits(batch.photos)
+        loss = self._depth_loss({number: logits.float() for number, logits in coarse.items()}, batch.alphas)
+        return loss if self.recipe.part == "depth" else loss + mask_loss(fine.float() / 2, batch.alphas)
 
     @staticmethod
     def _depth_loss(logits: dict[int, Tensor], alphas: Tensor) -> Tensor:
@@ -212,14 +260,13 @@ class Run:
     def score(self, network: PocketNetwork | None = None, batch: int = 8) -> Score:
         """Of the averaged network, or of another one, on the photos to choose by."""
         network = network or self.averaged
-        found: dict[str, list[float]] = {}
+        overlaps: dict[str, list[float]] = {}
         errors, empty = [], []
         names = self.examples.choosing
         for start in range(0, len(names), batch):
             some = names[start : start + batch]
-            inputs = self.examples.take(some, [0] * len(some)).inputs
-            with torch.no_grad():
-                alphas = self._answer(network, inputs)[:, 0]
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+                alphas = network(self.examples.take(some).photos)[:, 0].float()
             for name, alpha in zip(some, alphas, strict=True):
                 if self.examples.targets.kinds[name] == "empty":
                     empty.append(float(alpha.mean()))
@@ -227,23 +274,17 @@ class Run:
                 mask = self.examples.targets.mask(name)
                 inside, right = alpha > 0.5, mask > 0.5
                 overlap = (float((inside & right).sum()) + 1e-9) / (float((inside | right).sum()) + 1e-9)
-                found.setdefault(name.split("__")[0], []).append(overlap)
+                overlaps.setdefault(name.split("__")[0], []).append(overlap)
                 errors.append(float((alpha - mask).abs().mean()))
-        sources = {source: float(np.mean(values)) for source, values in sorted(found.items())}
+        sources = {source: float(np.mean(values)) for source, values in sorted(overlaps.items())}
         means = [float(np.mean(values)) if values else math.nan for values in (list(sources.values()), errors, empty)]
         return Score(*means, sources)
 
-    def _answer(self, network: PocketNetwork, inputs: Tensor) -> Tensor:
-        """Alphas at half size."""
-        if self.recipe.part != "depth":
-            return network(inputs)  # type: ignore[no-any-return]
-        alphas = torch.sigmoid(network.depth(inputs)[1][3])
-        return functional.interpolate(alphas, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-    def _record(self, losses: list[float], pace: float) -> None:
+    def _record(self, pace: float) -> None:
         score = self.score()
         photos = self.step * self.recipe.batch
-        rate, loss = self.recipe.rate_at(self.step - 1), float(np.mean(losses))
+        rate, loss = self.recipe.rate_at(self.step - 1), float(np.mean(self.losses))
+        self.losses = []
         values = (self.step, photos, rate, loss, pace, score.iou, score.mae, score.empty)
         self.log.append(dict(zip(LOG_FIELDS, values, strict=True)))
         left = pace * (self.recipe.photos - photos) / 60
@@ -278,12 +319,45 @@ class Run:
         self.step, self.log = state["step"], state["log"]
 
 
+def _floats(network: nn.Module) -> list[Tensor]:
+    """What averaging averages: weights and running statistics."""
+    return [values for values in network.state_dict().values() if values.is_floating_point()]
+
+
+def start_of(recipe: Recipe, runs: Path) -> PocketNetwork:
+    """The network that a run with this recipe starts from."""
+    if recipe.start:
+        return load_run(runs / recipe.start)
+    torch.manual_seed(recipe.seed)
+    return from_u2netp(U2NETP, dict(zip(SIDES, recipe.widths, strict=True))).eval()
+
+
+def between(folder: Path, share: float) -> PocketNetwork:
+    """The network whose weights lie between the start of a run, 0, and its last checkpoint, 1. It is often better than both.
+
+    Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", CVPR.
+    """
+    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu")
+    first, last = (
+        folded(network) for network in (start_of(Recipe(**state["recipe"]), folder.parent), load_run(folder))
+    )
+    with torch.no_grad():
+        for mine, other in zip(first.parameters(), last.parameters(), strict=True):
+            mine.lerp_(other, share)
+    return first
+
+
 def load_run(folder: Path) -> PocketNetwork:
     """The averaged network of a run's last checkpoint."""
     state: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu")
+    weights: dict[str, Tensor] = state["averaged"]
     network = PocketNetwork(dict(zip(SIDES, state["recipe"]["widths"], strict=True)))
-    network.load_state_dict(state["averaged"])
-    return network
+    for name, unit in network.named_modules():
+        if isinstance(unit, Unit) and f"{name}.norm.weight" in weights:
+            width = len(weights[f"{name}.norm.weight"])
+            unit.add_norm(torch.zeros(width), torch.ones(width))
+    network.load_state_dict(weights)
+    return network.eval()
 
 
 def main() -> None:
@@ -292,15 +366,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--photos", type=Path, default=RUNS / "photos")
     parser.add_argument("--teacher", type=Path, default=RUNS / "teacher")
-    parser.add_argument("--features", type=Path, default=RUNS / "features")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save-seconds", type=float, default=240)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     recipe = Recipe.read(options.recipe)
     targets = open_targets(options.photos, options.teacher)
-    features = open_features(options.features) if recipe.part == "depth" else None
-    run = Run(recipe, options.runs / options.recipe.stem, targets, features)
+    run = Run(recipe, options.runs / options.recipe.stem, targets)
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in run.examples.names.items())
     print(f"{counts}; {len(run.examples.choosing)} to choose by; starts at {run.score()}", flush=True)
     run.train(save_seconds=options.save_seconds)

@@ -120,16 +120,16 @@ def compare(alpha: UInt8, reference: UInt8, name: str) -> tuple[OnPhoto, npt.NDA
 
 def measure(network: Runs, reference: Runs, spec: ModelSpec, photos: Iterable[tuple[str, UInt8]]) -> Agreement:
     """Run both on every photo (name, uint8 [H, W, 3] sRGB) and compare the alphas at the photo's size."""
-    found, total = [], np.zeros(256, np.int64)
+    photos_compared, total = [], np.zeros(256, np.int64)
     for name, photo in photos:
         tensor, box = graphs.prepare(photo, spec.input)
         size = (photo.shape[0], photo.shape[1])
-        told = graphs.finish(network.run(tensor), size, spec.output, box=box)
-        wanted = graphs.finish(reference.run(tensor), size, spec.output, box=box)
-        one, levels = compare(told, wanted, name)
-        found.append(one)
+        alpha = graphs.finish(network.run(tensor), size, spec.output, box=box)
+        reference_alpha = graphs.finish(reference.run(tensor), size, spec.output, box=box)
+        one, levels = compare(alpha, reference_alpha, name)
+        photos_compared.append(one)
         total += levels
-    return Agreement(tuple(found), _percentile(total) if found else 0.0)
+    return Agreement(tuple(photos_compared), _percentile(total) if photos_compared else 0.0)
 
 
 def _percentile(levels: npt.NDArray[np.int64], share: float = 0.999) -> float:

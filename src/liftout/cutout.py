@@ -7,27 +7,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, cast, overload
+from typing import IO, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from liftout import graphs
-from liftout.compose import background as backgrounds
-from liftout.compose.background import Background, Scene
-from liftout.compose.blend import blend, over_layer
-from liftout.compose.canvas import check_margin, on_canvas
-from liftout.compose.feather import feathered, spread_colours
-from liftout.compose.foreground import EstimatedForeground, Foreground, with_alpha
-from liftout.compose.geometry import Box, part, part_of_photo, resized_alpha, resized_colours, resized_photo
+from liftout.compose.background import Background, opaque
+from liftout.compose.canvas import check_margin
+from liftout.compose.composition import Composition
+from liftout.compose.geometry import Box
 from liftout.compose.holes import fill_holes
-from liftout.compose.shadow import Shadow, cast_shadow, shadow_of
+from liftout.compose.shadow import shadow_of
 from liftout.compose.subjects import largest_subject, subject_box
 from liftout.errors import UsageError
 from liftout.files import write_to_stream, write_whole
 from liftout.images import Photo, encode, format_of
-from liftout.images.levels import to_8_bit, to_16_bit
+from liftout.images.channels import to_8_bit
 from liftout.images.metadata import without_location
 from liftout.options import Position, check_canvas
 
@@ -49,33 +46,30 @@ class Cutout:
     cutout.largest().shadow().canvas(1200, 1200, position="bottom", margin=60).save("shop.jpg", background="#f4f4f4")
 
     A cutout never changes: every method that edits gives a new one. A 16-bit photo stays 16-bit as far as the format can
-    hold it. `photo` is the decoded photo, `alpha` the subject's opacity, uint8 [H, W], 255 is subject.
+    hold it.
     """
 
     def __init__(
-        self,
-        photo: Photo,
-        alpha: UInt8,
-        *,
-        make_rgba: Callable[[UInt8, UInt8], UInt8] = graphs.cutout,
-        foreground: Foreground | None = None,
-        shadow: Shadow | None = None,
-        scene: Scene | None = None,
+        self, photo: Photo, alpha: UInt8, *, make_rgba: Callable[[UInt8, UInt8], UInt8] = graphs.cutout
     ) -> None:
         """photo: the decoded photo. alpha: uint8 [H, W], the subject's opacity (the photo's own alpha included).
-        make_rgba: pixels and alpha to straight-alpha RGBA, uint8 [H, W, 4], zero where alpha is zero.
-        foreground, shadow, scene: the subject's colours, the shadow it casts, and the photo behind it, where they come from
-        another cutout; by default `make_rgba` gives the colours, there is no shadow, and the photo is the scene."""
-        self.photo = photo
-        self.alpha = alpha
-        self._foreground = foreground or EstimatedForeground(photo, alpha, make_rgba)
-        self._shadow = shadow
-        self._scene = scene or Scene(photo.pixels, alpha, (0, 0, alpha.shape[1], alpha.shape[0]))
+        make_rgba: pixels and alpha to straight-alpha RGBA, uint8 [H, W, 4], zero where alpha is zero."""
+        self._composition = Composition.of_photo(photo, alpha, make_rgba)
+
+    @property
+    def photo(self) -> Photo:
+        """The decoded photo."""
+        return self._composition.photo
+
+    @property
+    def alpha(self) -> UInt8:
+        """uint8 [H, W]: the subject's opacity, 255 is subject."""
+        return self._composition.alpha
 
     @property
     def size(self) -> tuple[int, int]:
         """[height, width] in pixels."""
-        return cast("tuple[int, int]", self.alpha.shape)
+        return self._composition.size
 
     @cached_property
     def rgba(self) -> UInt8:
@@ -85,10 +79,7 @@ class Cutout:
     @cached_property
     def levels(self) -> Levels:
         """`rgba` in as many bits as the photo: uint16 [H, W, 4] where that has 16, uint8 elsewhere."""
-        if self._shadow is None:
-            return self._foreground.rgba
-        opacity = cast_shadow(self.alpha, self._shadow)
-        return with_alpha(*over_layer(self._foreground.colours, self.alpha, opacity, self._own(self._shadow.colour)))
+        return self._composition.rgba()
 
     @property
     def image(self) -> Image.Image:
@@ -120,18 +111,7 @@ class Cutout:
     def composite(self, background: Background) -> Levels:
         """Like `over`, as an array in as many bits as the photo: uint16 [H, W, 3] where that has 16, uint8 elsewhere; over an
         (r, g, b, a) tuple [H, W, 4]."""
-        if isinstance(background, tuple) and len(background) == 4:
-            backgrounds.check_levels(background, "background")
-            alpha = to_8_bit(self.levels[..., 3])
-            layer, opacity = self._own(background[:3]), background[3] / 255
-            return with_alpha(*over_layer(self.levels[..., :3], alpha, opacity, layer))
-        colours = self._foreground.colours
-        behind: Levels = backgrounds.read_background(background, self._scene, self.size, self.photo.icc)
-        if colours.dtype == np.uint16:
-            behind = to_16_bit(behind)
-        if self._shadow is None:
-            return blend(colours, self.alpha, behind)
-        return blend(colours, self.alpha, behind, cast_shadow(self.alpha, self._shadow), self._own(self._shadow.colour))
+        return self._composition.over(background)
 
     def with_alpha(self, alpha: UInt8) -> Cutout:
         """The same photo under another alpha, uint8 [H, W]: a mask edited by hand, for example.
@@ -144,33 +124,28 @@ class Cutout:
                 field="alpha",
                 remedy=f"it must be uint8 {list(self.alpha.shape)}",
             )
-        return self._derived(alpha=alpha, colours=self._colours_with_photo(self.alpha == 0))
+        return self._of(self._composition.with_alpha(alpha, restored=self.alpha == 0))
 
     def threshold(self, level: int) -> Cutout:
         """Opaque from alpha `level` (1..255) up, empty below: a hard edge."""
         if not 1 <= level <= 255:
             raise UsageError(f"is {level}", field="threshold", remedy="it must be an alpha from 1 to 255")
-        return self._derived(alpha=np.where(self.alpha >= level, 255, 0).astype(np.uint8))
+        return self._of(self._composition.with_alpha(np.where(self.alpha >= level, 255, 0).astype(np.uint8)))
 
     def largest(self) -> Cutout:
         """Only the largest of several subjects that stand apart."""
-        return self._derived(alpha=largest_subject(self.alpha))
+        return self._of(self._composition.with_alpha(largest_subject(self.alpha)))
 
     def without_holes(self) -> Cutout:
         """Holes inside the subject are filled with the photo's own colours."""
-        filled = fill_holes(self.alpha)
-        return self._derived(alpha=filled, colours=self._colours_with_photo(filled != self.alpha))
+        alpha = fill_holes(self.alpha)
+        return self._of(self._composition.with_alpha(alpha, restored=alpha != self.alpha))
 
     def feather(self, radius: float) -> Cutout:
         """A softer edge: alpha blurred by a Gaussian of `radius` pixels, over the subject's own colours."""
         if not 0 <= radius <= 10_000:
             raise UsageError(f"is {radius}", field="feather", remedy="it must be a radius of 0 or more pixels")
-        if radius == 0:
-            return self
-        foreground, alpha = self._foreground, self.alpha
-        return self._derived(
-            alpha=feathered(alpha, radius), colours=lambda: spread_colours(foreground.colours, alpha, radius)
-        )
+        return self._of(self._composition.feathered(radius)) if radius else self
 
     def shadow(
         self,
@@ -186,7 +161,7 @@ class Cutout:
         the subject's size. colour: sRGB. `crop` and `canvas` make room for it.
         """
         shadow = shadow_of(self.box or (0, 0, *self.size), opacity=opacity, offset=offset, blur=blur, colour=colour)
-        return self._derived(foreground=self._foreground, shadow=shadow)
+        return self._of(replace(self._composition, shadow=shadow))
 
     def crop(self, margin: int = 0) -> Cutout:
         """The cutout around its subject, with `margin` pixels more on each side where the photo has them.
@@ -197,7 +172,7 @@ class Cutout:
         if self.box is None:
             return self
         height, width = self.size
-        left, top, right, bottom = self._shadow.around(self.box) if self._shadow else self.box
+        left, top, right, bottom = self._composition.with_shadow_around(self.box)
         left, top = max(0, left - margin), max(0, top - margin)
         return self.window(left, top, min(width, right + margin), min(height, bottom + margin))
 
@@ -211,28 +186,13 @@ class Cutout:
                 f"{left}, {top}, {right}, {bottom} is empty", field="window", remedy="right and bottom must be larger"
             )
         check_canvas(right - left, bottom - top)
-        box, photo, foreground = (left, top, right, bottom), self.photo, self._foreground
-        return self._derived(
-            photo=part_of_photo(photo, box),
-            alpha=part(self.alpha, box),
-            colours=lambda: part(foreground.colours, box),
-            scene=self._scene.part(box, self.size),
-        )
+        return self._of(self._composition.window((left, top, right, bottom)))
 
     def resize(self, width: int, height: int) -> Cutout:
         """The same cutout at width x height pixels; colours are weighted by alpha, so that no background gets into its edges."""
         check_canvas(width, height)
         size = height, width
-        if size == self.size:
-            return self
-        photo, foreground, alpha = self.photo, self._foreground, self.alpha
-        scale = min(height / self.size[0], width / self.size[1])
-        return self._derived(
-            photo=resized_photo(photo, size),
-            alpha=resized_alpha(alpha, size),
-            colours=lambda: resized_colours(foreground.colours, alpha, size),
-            shadow=self._shadow.scaled(scale) if self._shadow else None,
-        )
+        return self if size == self.size else self._of(self._composition.resized(size))
 
     def canvas(
         self,
@@ -250,36 +210,20 @@ class Cutout:
         between them; larger only with `enlarge`. position: where it goes: center, top, bottom, left, right, top-left,
         top-right, bottom-left or bottom-right; or how much of the free space is left of it and above it, each 0..1.
         """
-        shadow, box = self._shadow, self.box
-        if shadow and box:
-            box = shadow.around(box)
-        colours, alpha, scale = on_canvas(
-            self._foreground.colours,
-            self.alpha,
-            box,
-            (height, width),
-            position=position,
-            margin=margin,
-            enlarge=enlarge,
-            fill=fill,
-        )
-        pixels16 = colours if colours.dtype == np.uint16 else None
-        return self._derived(
-            photo=replace(self.photo, pixels=to_8_bit(colours), pixels16=pixels16, alpha=None),
-            alpha=alpha,
-            colours=lambda: colours,
-            shadow=shadow.scaled(scale) if shadow else None,
-            scene=replace(self._scene, window=None),
+        return self._of(
+            self._composition.on_canvas(
+                self.box, (height, width), position=position, margin=margin, enlarge=enlarge, fill=fill
+            )
         )
 
     def without_location(self) -> Cutout:
         """The same cutout, whose EXIF and XMP do not say where the photo was taken."""
         exif, xmp = without_location(self.photo.exif, self.photo.xmp)
-        return self._derived(photo=replace(self.photo, exif=exif, xmp=xmp), foreground=self._foreground)
+        return self._of(replace(self._composition, photo=replace(self.photo, exif=exif, xmp=xmp)))
 
     def without_metadata(self) -> Cutout:
         """The same cutout without EXIF and XMP; the colour profile, which its colours need, and the resolution stay."""
-        return self._derived(photo=replace(self.photo, exif=None, xmp=None), foreground=self._foreground)
+        return self._of(replace(self._composition, photo=replace(self.photo, exif=None, xmp=None)))
 
     @overload
     def save(
@@ -324,8 +268,8 @@ class Cutout:
             write_whole(target, content, overwrite=overwrite)
             return target
         name = getattr(path, "name", None)
-        named = name if isinstance(name, str) and Path(name).suffix else "png"
-        write_to_stream(path, self.to_bytes(format or named, quality=quality, background=background))
+        suffix = name if isinstance(name, str) and Path(name).suffix else "png"
+        write_to_stream(path, self.to_bytes(format or suffix, quality=quality, background=background))
         return None
 
     def to_bytes(
@@ -338,44 +282,16 @@ class Cutout:
         """Bytes of a picture file: png, webp, avif, tiff or jpeg. quality: 1..100. background: as for `over`."""
         kind = format_of(format)
         if not kind.alpha:
-            background = backgrounds.opaque(background, kind.name)
+            background = opaque(background, kind.name)
         levels = self.levels if background is None else self.composite(background)
         photo = self.photo
         return encode(levels, kind, quality=quality, icc=photo.icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi)
 
-    def _derived(
-        self,
-        *,
-        photo: Photo | None = None,
-        alpha: UInt8 | None = None,
-        colours: Callable[[], Levels] | None = None,
-        foreground: Foreground | None = None,
-        shadow: Shadow | None = None,
-        scene: Scene | None = None,
-    ) -> Cutout:
-        """A cutout that is like this one except for what is given. Its colours are computed when first needed: by `colours`,
-        or as this one's."""
-        alpha = self.alpha if alpha is None else alpha
-        if foreground is None:
-            own = self._foreground
-            foreground = Foreground(colours or (lambda: own.colours), alpha)
-        return Cutout(
-            photo or self.photo,
-            alpha,
-            foreground=foreground,
-            shadow=shadow or self._shadow,
-            scene=scene or self._scene,
-        )
-
-    def _colours_with_photo(self, where: npt.NDArray[np.bool_]) -> Callable[[], Levels]:
-        """This cutout's colours, and the photo's own where bool [H, W] says so."""
-        own, foreground = self.photo.pixels if self.photo.pixels16 is None else self.photo.pixels16, self._foreground
-        return lambda: np.where(where[..., None], own, foreground.colours)
-
-    def _own(self, colour: tuple[int, int, int]) -> Levels:
-        """An sRGB colour in the photo's colour space, in as many bits as the photo."""
-        levels = backgrounds.in_colour_space(colour, self.photo.icc)
-        return levels if self.photo.pixels16 is None else to_16_bit(levels)
+    @classmethod
+    def _of(cls, composition: Composition) -> Cutout:
+        cutout = cls.__new__(cls)
+        cutout._composition = composition
+        return cutout
 
     def _pillow(self, pixels: UInt8) -> Image.Image:
         image = Image.fromarray(pixels)
@@ -398,7 +314,7 @@ class Cutout:
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle: with its colours computed, so that it needs no model where it is read."""
-        return {name: self.__dict__[name] for name in ("photo", "alpha", "_foreground", "_shadow", "_scene")}
+        return {"_composition": self._composition}
 
     def __repr__(self) -> str:
         height, width = self.size

@@ -9,10 +9,10 @@
     │   ├── ImageAnimated        more than one frame
     │   └── ImageTooLarge        above the limits on pixels, sides or their ratio
     ├── OutputError              a result cannot be written
-    │   └── OutputExists         it is there already, and overwriting was not asked for
+    │   └── OutputExists         it already exists, and overwriting was not requested
     ├── CatalogError             an entry of the catalogue is malformed
     ├── BelowBar                 a reduced network differs too much from its original
-    ├── ModelUnavailable         the model cannot be had as things stand
+    ├── ModelUnavailable         the model is not available
     │   ├── ModelMissing         none of its files are here, and none could be fetched
     │   ├── ModelFileCorrupt     a file is not what its hash says
     │   ├── CheckpointUnreadable a checkpoint is cut short, of another kind, or wants code to run
@@ -102,7 +102,7 @@ class OutputError(LiftoutError):
 
 
 class OutputExists(OutputError):
-    """The output is there already and was not to be overwritten."""
+    """The output already exists, and overwriting was not requested."""
 
 
 class CatalogError(LiftoutError):
@@ -114,7 +114,7 @@ class BelowBar(LiftoutError):
 
 
 class ModelUnavailable(LiftoutError):
-    """The model cannot be had as things stand."""
+    """The model is not available."""
 
 
 class ModelMissing(ModelUnavailable):
@@ -155,3 +155,9 @@ class DeviceUnavailable(EngineError):
 
 class OutOfMemory(EngineError):
     """The network does not fit into memory."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception of ONNX Runtime, whose exceptions share no base class, means that memory ran out."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text

@@ -4,6 +4,7 @@ LIFTOUT_HOME/
   models/<name>/      downloaded files of a model, as published
   packs/<pack>/       packs, converted here or downloaded
   catalog/<name>.toml models that the user added
+  results/            finished cutouts of the server, with `liftout serve --cache`
   state/              records, one JSON file each: consents, precision checks, hashes of files that were read whole
 
 A home that cannot be written only means that a record is found out again next time.

@@ -16,7 +16,8 @@ from liftout.engines.precision_check import ToAlpha, open_checked
 from liftout.errors import ExtraMissing, LiftoutError
 from liftout.home import home
 from liftout.models import packs
-from liftout.models.resolve import Convert, LoadConverter, ResolvedModel, locate, resolve
+from liftout.models.local import ResolvedModel
+from liftout.models.resolve import Convert, LoadConverter, locate, resolve
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.progress import Progress

@@ -25,7 +25,8 @@ from liftout.engines import Float32, Network
 from liftout.engines.choice import choose, has_nvidia, installed, openvino_capabilities
 from liftout.engines.precision_check import PHOTOS, verdict
 from liftout.errors import LiftoutError, ModelMissing
-from liftout.models.resolve import REDUCED, ResolvedModel, is_path, locate
+from liftout.models.local import REDUCED, ResolvedModel, is_path
+from liftout.models.resolve import locate
 from liftout.options import EngineName, Precision, RunOptions
 
 PHOTO_SIZE = (1632, 1224)
@@ -51,28 +52,28 @@ def combinations(options: RunOptions) -> list[RunOptions]:
     """The options with every engine, device and precision that is installed and may run here; a precision that needs a pack of its
     own where that is here."""
     capabilities = openvino_capabilities()
-    found: list[tuple[EngineName, str, Precision]] = [("onnxruntime", "cpu", "fp32")]
+    choices: list[tuple[EngineName, str, Precision]] = [("onnxruntime", "cpu", "fp32")]
     if installed("openvino"):
-        found += [("openvino", "cpu", precision) for precision in ("fp32", *_reduced(capabilities))]
+        choices += [("openvino", "cpu", precision) for precision in ("fp32", *_reduced(capabilities))]
     if installed("torch"):
-        found.append(("torch", "cpu", "fp32"))
+        choices.append(("torch", "cpu", "fp32"))
         if "BF16" in capabilities:
-            found.append(("torch", "cpu", "bf16"))
+            choices.append(("torch", "cpu", "bf16"))
     if has_nvidia():
         import onnxruntime
 
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            found.append(("onnxruntime", "cuda", "fp32"))
+            choices.append(("onnxruntime", "cuda", "fp32"))
         if installed("torch"):
-            found += [("torch", "cuda", "fp32"), ("torch", "cuda", "fp16")]
+            choices += [("torch", "cuda", "fp32"), ("torch", "cuda", "fp16")]
     for precision in () if is_path(options.model) else REDUCED:
         if _is_here(options.model, precision):
-            found.append(("onnxruntime", "cpu", precision))
+            choices.append(("onnxruntime", "cpu", precision))
             if installed("openvino"):
-                found.append(("openvino", "cpu", precision))
+                choices.append(("openvino", "cpu", precision))
     return [
         dataclasses.replace(options, engine=engine, device=device, precision=precision)
-        for engine, device, precision in dict.fromkeys(found)
+        for engine, device, precision in dict.fromkeys(choices)
     ]
 
 
@@ -85,16 +86,16 @@ def automatic(resolved: ResolvedModel, options: RunOptions) -> tuple[RunOptions,
     """The options with the engine, device and precision that `auto` takes for a model, and why."""
     choice = choose(options, small=resolved.source == "built-in")
     device = "cpu" if choice.device == "auto" else choice.device
-    taken = dataclasses.replace(options, engine=choice.engine, device=device, precision="fp32")
+    chosen_options = dataclasses.replace(options, engine=choice.engine, device=device, precision="fp32")
     if choice.faster is None:
-        return taken, choice.reason
+        return chosen_options, choice.reason
     agrees = verdict(resolved.file, choice, choice.faster)
     if agrees:
-        faster = dataclasses.replace(taken, precision=choice.faster)
+        faster = dataclasses.replace(chosen_options, precision=choice.faster)
         return faster, f"{choice.reason}; {choice.faster} agreed with fp32 on the first photos"
     if agrees is None:
-        return taken, f"{choice.reason}; {choice.faster} is used once it agreed with fp32 on {PHOTOS} photos"
-    return taken, f"{choice.reason}; {choice.faster} did not agree with fp32"
+        return chosen_options, f"{choice.reason}; {choice.faster} is used once it agreed with fp32 on {PHOTOS} photos"
+    return chosen_options, f"{choice.reason}; {choice.faster} did not agree with fp32"
 
 
 def run(options: RunOptions, photos: Sequence[Path], *, repeats: int = 5) -> Figures | str:
@@ -103,19 +104,19 @@ def run(options: RunOptions, photos: Sequence[Path], *, repeats: int = 5) -> Fig
     options: the model is on this machine; engine, device and precision as `combinations` gives them. photos: files. repeats: how
     often each photo is cut.
     """
-    asked = {
+    request = {
         "options": dataclasses.asdict(options),
         "photos": [os.fspath(photo) for photo in photos],
         "repeats": repeats,
     }
-    command = [sys.executable, "-m", "liftout.measure", json.dumps(asked)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very program
-    if ran.returncode == 0:
-        told = json.loads(ran.stdout.splitlines()[-1])
-        return told["error"] if "error" in told else Figures(**told)
-    said = (ran.stderr.strip().splitlines() or [""])[-1]
-    how = f"killed by signal {-ran.returncode}" if ran.returncode < 0 else f"ended with {ran.returncode}"
-    return f"the process was {how}{': ' + said if said else '; it may need more memory than is free'}"
+    command = [sys.executable, "-m", "liftout.measure", json.dumps(request)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this very program
+    if process.returncode == 0:
+        answer = json.loads(process.stdout.splitlines()[-1])
+        return answer["error"] if "error" in answer else Figures(**answer)
+    last_line = (process.stderr.strip().splitlines() or [""])[-1]
+    how = f"killed by signal {-process.returncode}" if process.returncode < 0 else f"ended with {process.returncode}"
+    return f"the process was {how}{': ' + last_line if last_line else '; it may need more memory than is free'}"
 
 
 def made_photo() -> bytes:
@@ -170,14 +171,14 @@ class _Timed:
         self._network.close()
 
 
-def _measured(asked: dict[str, Any]) -> Figures:
+def _measured(request: dict[str, Any]) -> Figures:
     """What the process of its own does."""
     from liftout.loading import load
     from liftout.remover import Remover
 
-    photos = [Path(photo).read_bytes() for photo in asked["photos"]]
+    photos = [Path(photo).read_bytes() for photo in request["photos"]]
     before = time.perf_counter()
-    options = RunOptions(**asked["options"])
+    options = RunOptions(**request["options"])
     spec, network = load(options)
     timed = _Timed(network)
     remover = Remover.from_network(spec, timed, edges=options.edges, max_pixels=options.max_pixels)
@@ -185,7 +186,7 @@ def _measured(asked: dict[str, Any]) -> Figures:
     remover(photos[0]).to_bytes("png")
     timed.seconds.clear()
     walls, cpus = [], []
-    for photo in photos * asked["repeats"]:
+    for photo in photos * request["repeats"]:
         wall, cpu = time.perf_counter(), time.process_time()
         remover(photo).to_bytes("png")
         walls.append(time.perf_counter() - wall)
@@ -214,10 +215,10 @@ def _peak() -> int | None:
 
 def _main() -> None:
     try:
-        told = dataclasses.asdict(_measured(json.loads(sys.argv[1])))
+        answer = dataclasses.asdict(_measured(json.loads(sys.argv[1])))
     except LiftoutError as error:
-        told = {"error": error.what()}
-    sys.stdout.write(json.dumps(told) + "\n")
+        answer = {"error": error.what()}
+    sys.stdout.write(json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":

@@ -161,12 +161,12 @@ def check(options: ResultOptions | RunOptions) -> None:
         value, described = getattr(options, field.name), about(field)
         if value is None and field.default is None:
             continue
-        allowed, wanted = choices(type(options), field.name), kind(type(options), field.name)
+        allowed, expected_type = choices(type(options), field.name), kind(type(options), field.name)
         if allowed is not None:
             if value not in allowed:
                 raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be one of {', '.join(allowed)}")
-        elif not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-            raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be of type {wanted.__name__}")
+        elif not isinstance(value, expected_type) or (expected_type is int and isinstance(value, bool)):
+            raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be of type {expected_type.__name__}")
         low, high = described.low, described.high
         if (low is not None and value < low) or (high is not None and value > high):
             limits = f"from {low} to {high}" if high is not None else f"at least {low}"

@@ -75,8 +75,22 @@ class RunBatch:
     """Give a folder to a batch instead."""
 
 
+@dataclass(frozen=True)
+class CutPhotos:
+    """Cut out single photos instead of a folder."""
+
+
 Remedy = (
-    UseOption | RaiseLimit | InstallExtra | AcceptLicense | PullModel | ConvertModel | AddModel | ListModels | RunBatch
+    UseOption
+    | RaiseLimit
+    | InstallExtra
+    | AcceptLicense
+    | PullModel
+    | ConvertModel
+    | AddModel
+    | ListModels
+    | RunBatch
+    | CutPhotos
 )
 Advice = str | Remedy | tuple[str | Remedy, ...]
 """What an error advises: text, a remedy, or several of which one is enough."""
@@ -112,6 +126,8 @@ class Terms:
                 return "liftout.models.catalog.all_models() lists all"
             case RunBatch():
                 return "liftout.batch works on folders"
+            case CutPhotos():
+                return "liftout.remove works on single photos"
             case _:
                 assert_never(remedy)
 

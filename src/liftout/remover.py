@@ -22,10 +22,10 @@ from liftout.loaded import LoadedModels
 from liftout.loading import load
 from liftout.models.catalog import find
 from liftout.models.licence import consent
+from liftout.models.local import is_path
 from liftout.models.purposes import default_model
-from liftout.models.resolve import is_path
 from liftout.models.spec import ModelSpec
-from liftout.options import DEFAULT_MAX_PIXELS, Edges, EngineName, Precision, RunOptions
+from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -54,14 +54,16 @@ class Remover:
         """Load a model; fetch it first where it is not here.
 
         model: a name of the catalogue, a purpose (`best`, `people`, `products`, `anime`, `hair`, `fast`), or a path to the folder
-        of a pack; by default `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one. `spec` says which it is. engine, device, precision: `auto` or as `liftout doctor`
-        lists them. threads: of the network; all cores that the process may use by default. edges: see `liftout cut`. max_pixels: the largest photo.
-        accept_license: consent to the model's licence where it asks for that (`liftout models show`); remembered.
+        of a pack; by default `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one. `spec` says which it is.
+        engine: `auto`, `onnxruntime`, `openvino` or `torch`. device: `auto`, `cpu`, `cuda`, ... precision: `auto` or a number format of
+        `liftout.options.Precision`. threads: of the network; by default one for each core that the process may use. edges: `auto`,
+        `refined` or `plain`, see docs/edges.md. max_pixels: photos with more are refused.
+        accept_license: consent to the model's licence where it asks for that; it is remembered.
         Raises UnknownModel, ModelUnavailable, EngineError, UsageError, ExtraMissing (edges `refined` without the extra `matting`).
         """
         self._open(
             RunOptions(
-                model=default_model() if model is None else model,
+                model=default_model(DEFAULT_MODEL) if model is None else model,
                 edges=edges,
                 engine=engine,
                 device=device,
@@ -119,7 +121,7 @@ class Remover:
     def __call__(self, image: ImageInput, *, name: str | None = None) -> Cutout:
         """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
 
-        name: what messages call it. Raises InputError (unreadable, animated, too large), EngineError.
+        name: of the photo, for messages. Raises InputError (unreadable, animated, too large), EngineError.
         """
         return self._finished(self._predicted(self._prepared(image, name)))
 
@@ -145,15 +147,15 @@ class Remover:
                 predicted = running.submit(lambda: self._predicted(prepared.result()))
                 return finishing.submit(lambda: self._finished(predicted.result()))
 
-            waiting: deque[Future[Cutout]] = deque()
-            stack.callback(lambda: [cutout.cancel() for cutout in waiting])
+            cutouts: deque[Future[Cutout]] = deque()
+            stack.callback(lambda: [cutout.cancel() for cutout in cutouts])
             source = iter(images)
             while True:
-                waiting.extend(begin(image) for image in itertools.islice(source, _AHEAD - len(waiting)))
-                if not waiting:
+                cutouts.extend(begin(image) for image in itertools.islice(source, _AHEAD - len(cutouts)))
+                if not cutouts:
                     return
                 try:
-                    yield waiting.popleft().result()
+                    yield cutouts.popleft().result()
                 except InputError as error:
                     if errors == "raise":
                         raise
@@ -193,8 +195,8 @@ class Remover:
 
     def _prepared(self, image: ImageInput, name: str | None) -> _Prepared:
         photo = decode(image, max_pixels=self._options.max_pixels, name=name)
-        seen = photo.seen_by_network()
-        return _Prepared(photo, seen, *graphs.prepare(seen, self.spec.input))
+        pixels = photo.seen_by_network()
+        return _Prepared(photo, pixels, *graphs.prepare(pixels, self.spec.input))
 
     def _predicted(self, prepared: _Prepared) -> tuple[_Prepared, graphs.Float32]:
         """The network's prediction, float32 [1, C, h, w]."""
@@ -246,7 +248,7 @@ def remove(
 
     Options and errors are those of `Remover`.
     """
-    model = default_model() if model is None else model
+    model = default_model(DEFAULT_MODEL) if model is None else model
     options = RunOptions(
         model=model,
         edges=edges,

@@ -281,7 +281,7 @@ def test_a_target_in_the_source_is_no_source(photos: Path, model: str, liftout: 
         (("photos", "photos"), 2, "results could replace photos"),
         (("photos/a", "photos"), 2, "results could replace photos"),
         (("nowhere", "out"), 2, "no such folder"),
-        (("photos/cat.jpg", "out"), 2, "a batch works on folders"),
+        (("photos/cat.jpg", "out"), 2, "liftout cut"),
         (("photos", "zip://::out.zip"), 2, "out.zip"),
         (("photos", "bogus://bucket"), 2, "bogus"),
         (("photos", "out", "-m", "brigt"), 2, "did you mean `bright`"),

@@ -241,7 +241,7 @@ def test_a_background_given_by_the_user_is_not_commented_on(photo: Path, capsys:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "out.xyz"], "names no format"),
+        (["-o", "out.xyz"], "is not a format"),
         (["--background", "no-such-colour"], "neither a colour nor a file"),
         (["--quality", "0"], "1<=x<=100"),
         (["--bogus"], "--bogus"),

@@ -22,7 +22,7 @@ def test_keys_are_added_listed_and_removed(tmp_path: Path, capsys: pytest.Captur
     assert key.strip() not in file.read_text(encoding="utf-8")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     status, _, error = keys("add", "shop")
-    assert (status, "liftout keys remove shop" in error) == (2, True)
+    assert (status, "remove it first" in error) == (2, True)
     assert keys("add", "other")[0] == 0
     assert keys("list")[1].splitlines() == ["shop  100/minute", "other  no limit of its own"]
     assert keys("remove", "shop")[0] == 0

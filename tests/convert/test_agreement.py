@@ -41,6 +41,13 @@ def test_nested_u_networks_agree_at_even_and_odd_sizes(
     assert difference(run_network(network, tensor, tmp_path), original(architecture, tensor), architecture) < TOLERANCE
 
 
+@pytest.mark.parametrize("size", [(192, 128), (32, 64), (96, 160)])
+def test_modnet_agrees(size: tuple[int, int], tmp_path: Path) -> None:
+    tensor = photos("modnet", *size)
+    network = build_network("modnet", reference.state("modnet"), size=size)
+    assert difference(run_network(network, tensor, tmp_path), original("modnet", tensor), "modnet") < TOLERANCE
+
+
 @pytest.mark.parametrize("order", ["cgw", "wgc"])
 @pytest.mark.parametrize("size", [(256, 256), (160, 288), (32, 64)])
 def test_birefnet_agrees_with_either_patch_order(order: PatchOrder, size: tuple[int, int], tmp_path: Path) -> None:
@@ -72,11 +79,11 @@ def test_birefnet_runs_a_fixed_batch(tmp_path: Path) -> None:
     assert np.abs(output[0] - output[1]).max() > 1e-3
 
 
-@pytest.mark.parametrize("architecture", ["u2netp", "isnet"])
-def test_nested_u_networks_run_any_batch(architecture: str, tmp_path: Path) -> None:
-    network = build_network(architecture, reference.state(architecture), size=(64, 80), batch=None)
+@pytest.mark.parametrize("architecture", ["u2netp", "isnet", "modnet"])
+def test_convolutional_networks_run_any_batch(architecture: str, tmp_path: Path) -> None:
+    network = build_network(architecture, reference.state(architecture), size=(64, 96), batch=None)
     for count in (1, 4):
-        tensor = photos(architecture, 64, 80, count=count)
+        tensor = photos(architecture, 64, 96, count=count)
         expected = original(architecture, tensor)
         assert difference(run_network(network, tensor, tmp_path), expected, architecture) < TOLERANCE
 

@@ -110,12 +110,14 @@ def test_masks_and_weights_are_stored_once(full_size: LeanNetwork) -> None:
         ("u2net", ()),
         ("isnet", ("side2", "side3", "side4", "side5", "side6")),
         ("birefnet_swin_v1_t", ("conv_ms_spvn", "gdt_convs_pred")),
+        ("modnet", ("lr_branch.conv_lr.", "hr_branch.conv_hr.", "backbone.model")),
     ],
 )
 @pytest.mark.usefixtures("shared")
 def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, ...]) -> None:
     """Every other tensor goes into the graph."""
     from liftout.convert.lean.birefnet import birefnet
+    from liftout.convert.lean.modnet import modnet
     from liftout.convert.lean.nested_u import isnet, u2net
     from liftout.convert.weights import Weights
 
@@ -125,7 +127,7 @@ def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, 
     if known.backbone:
         birefnet(graph, photo, weights, known.backbone, "cgw")
     else:
-        (isnet if architecture == "isnet" else u2net)(graph, photo, weights)
+        {"isnet": isnet, "modnet": modnet}.get(architecture, u2net)(graph, photo, weights)
     assert all(any(part in name for part in unused) for name in weights.left)
     assert {part for part in unused for name in weights.left if part in name} == set(unused)
 

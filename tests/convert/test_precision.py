@@ -25,11 +25,12 @@ from liftout.convert import convert_model
 from liftout.convert.precision import photos
 from liftout.engines import NetworkFile, run_once
 from liftout.errors import BelowBar, CheckpointMismatch, CheckpointUnreadable, ModelMissing, UsageError
+from liftout.machine import processor
 from liftout.models import packs
 from liftout.models.add import add_folder
 from liftout.models.catalog import find
-from liftout.models.resolve import ResolvedModel, locate
-from liftout.processor import processor
+from liftout.models.local import ResolvedModel
+from liftout.models.resolve import locate
 from tests.convert import choosing
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
@@ -178,7 +179,7 @@ def test_graphs_are_read_back_to_the_same_network(tmp_path: Path) -> None:
 
 @real
 def test_a_graph_of_another_architecture_is_refused() -> None:
-    from liftout.convert.adopt import read_graph
+    from liftout.convert.from_onnx import read_graph
 
     with pytest.raises(CheckpointMismatch, match="not a graph of architecture isnet"):
         read_graph(WEIGHTS / "u2netp.onnx", "isnet")

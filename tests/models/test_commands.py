@@ -77,8 +77,8 @@ def test_a_model_without_a_published_graph_ends_with_status_3_and_names_the_extr
     examples, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert liftout("cut", examples / "cat.jpg", "-m", "birefnet-hr", "-o", tmp_path / "a.png") == 3
-    assert re.fullmatch(r"liftout: birefnet-hr: .*pip install 'liftout\[convert\]'\n", capsys.readouterr().err)
+    assert liftout("cut", examples / "cat.jpg", "-m", "birefnet-512", "-o", tmp_path / "a.png") == 3
+    assert re.fullmatch(r"liftout: birefnet-512: .*pip install 'liftout\[convert\]'`\n", capsys.readouterr().err)
     assert not (tmp_path / "a.png").exists()
 
 

@@ -407,7 +407,7 @@ def test_the_mirror_is_asked_first(server, mirror, file, content, model_of, pati
 
 def test_the_mirror_serves_files_without_an_address_of_their_own(mirror, content, model_of, patience, monkeypatch):
     file = FileSpec(role="onnx", name="net.onnx")
-    refused(ModelMissing, model_of(file), file, patience, "no plain address")
+    refused(ModelMissing, model_of(file), file, patience, "no direct URL")
     monkeypatch.setenv("LIFTOUT_MIRROR", mirror.origin)
     mirror.files["/sample/net.onnx"] = content
     assert fetch(model_of(file), file, patience=patience).read_bytes() == content

@@ -67,7 +67,10 @@ def test_every_form_of_a_model_runs_without_network_or_new_consent(
     assert liftout("cut", examples / "cat.jpg", "-m", model, *arguments, "-o", tmp_path / "cat.png", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["model"], told["subject"]) == (model, pytest.approx(subject, abs=1e-4))
-    assert contents(cache) == before
+    after = contents(cache)  # where the processor computes bf16, the check of that precision adds a record
+    new = {name for name in after.keys() - before.keys() if not name.startswith("state/trials/")}
+    assert not new
+    assert {name: after.get(name) for name in before} == before
 
 
 def test_all_of_it_is_listed_and_whole(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

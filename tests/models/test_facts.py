@@ -49,6 +49,9 @@ FACTS = {
     "birefnet-massive": ("birefnet_swin_v1_l", *birefnet()),
     "birefnet-matting": ("birefnet_swin_v1_l", *birefnet()),
     "birefnet-dynamic": ("birefnet_swin_v1_l", *birefnet()),
+    "birefnet-dynamic-matting": ("birefnet_swin_v1_l", *birefnet()),
+    "birefnet-lite-matting": ("birefnet_swin_v1_t", *birefnet()),
+    "lucida": ("birefnet_swin_v1_l", *birefnet()),
     "birefnet-hr": ("birefnet_swin_v1_l", *birefnet(2048, 2048)),
     "birefnet-hr-matting": ("birefnet_swin_v1_l", *birefnet(2048, 2048)),
     "birefnet-lite-2k": ("birefnet_swin_v1_t", *birefnet(1440, 2560)),
@@ -61,7 +64,10 @@ OLD_PATCHES = [
     f"birefnet-{part}"
     for part in ("general", "general-lite", "portrait", "dis", "hrsod", "cod", "massive", "matting", "lite-2k")
 ]
-NEW_PATCHES = ["birefnet-hr", "birefnet-hr-matting", "birefnet-dynamic", "birefnet-512", "toonout"]
+NEW_PATCHES = [
+    "birefnet-hr", "birefnet-hr-matting", "birefnet-dynamic", "birefnet-dynamic-matting", "birefnet-lite-matting", "birefnet-512", "toonout",
+    "lucida",
+]  # fmt: skip
 
 RELEASED = {
     # ONNX files of the rembg release: bytes and md5 of its source
@@ -160,6 +166,8 @@ def test_full_hashes_are_those_of_the_hubs():
         "8cafcf770b06757c4eaced21b1a88e57fd2b66de01b8045f35f01535ba742e0f",
         "5b486f08200f513f460da46dd701db5fbb47d79b4be4b708a19444bcd4e79958",
         "566ed80c3d95f87ada6864d4cbe2290a1c5eb1c7bb0b123e984f60f76b02c3a7",
+        "db0217e99b25e0c4f6f4dca2892ff1f7ea7aba38fb6ad84f93122a4024be536a",
+        "6003d2f758bdb4e4802a09e39167529bc2eef9288d5b8fa537331467cbc4759d",
         "58f621f00f5d756097615970a88a791584600dcf7c45b18a0a6267535a1ebd3c",
         "1ba1c8ff5a7bbfadc8d8d13fb11d7be793f91f23d9d466549e37a854f6668f99",
     }
@@ -175,7 +183,7 @@ def test_licences():
     told = {name: (spec.license.weights, spec.license.commercial) for name, spec in all_models().items()}
     assert told.pop("rmbg-1.4") == ("bria-rmbg-1.4", False)
     assert told.pop("rmbg-2.0") == ("CC-BY-NC-4.0", False)
-    assert told.pop("silueta") == ("unknown", False)
+    assert told.pop("silueta") == told.pop("lucida") == ("unknown", False)
     for name, (weights, commercial) in told.items():
         mit = name.startswith(("birefnet", "u2net_cloth_seg", "toonout"))
         assert (weights, commercial) == ("MIT" if mit else "Apache-2.0", True), name
@@ -200,6 +208,8 @@ def test_only_the_checkpoint_of_rmbg_2_is_gated():
         ("birefnet-hr", "2048"),
         ("rmbg-1.4", "1.0, not 0.5"),
         ("modnet", "aspect"),
+        ("lucida", "CAMO"),
+        ("birefnet-lite-matting", "patch order"),
     ],
 )
 def test_what_is_unresolved_is_said(name, word):

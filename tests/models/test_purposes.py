@@ -58,13 +58,15 @@ def test_nothing_above_the_limit_is_fetched_unasked(name, can_convert):
 
 
 def test_the_line_says_what_is_fetched_and_how_to_have_the_best():
-    told = choose("best", can_convert=False).told
-    assert told == "best: taking isnet-general-use, which is fetched (179 MB)"
-    told = choose("people", can_convert=True).told
-    assert told.startswith(
+    explanation = choose("best", can_convert=False).explanation
+    assert explanation.startswith(
+        "best: taking isnet-general-use, which is fetched (179 MB); the best for it is birefnet-hr (1099 MB)"
+    )
+    explanation = choose("people", can_convert=True).explanation
+    assert explanation.startswith(
         "people: taking birefnet-general-lite, which is fetched (178 MB); the best for it is birefnet-portrait"
     )
-    assert told.endswith("(885 MB): liftout models pull birefnet-portrait")
+    assert explanation.endswith("(885 MB): liftout models pull birefnet-portrait")
 
 
 def test_without_a_network_the_built_in_model_is_left(monkeypatch):
@@ -110,26 +112,28 @@ def test_a_model_that_cannot_be_fetched_gives_way_to_the_next(server, examples, 
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     assert liftout("cut", examples / "cat.jpg", "-m", "anime", "-o", tmp_path / "a.png") == 0
-    told = capsys.readouterr().err
-    assert "taking isnet-anime, which is fetched (176 MB)" in told or "taking birefnet-general-lite" in told
-    assert "taking the next one for anime" in told
-    assert "anime: taking pocket" in told
+    explanation = capsys.readouterr().err
+    assert (
+        "taking isnet-anime, which is fetched (176 MB)" in explanation or "taking birefnet-general-lite" in explanation
+    )
+    assert "taking the next one for anime" in explanation
+    assert "anime: taking pocket" in explanation
 
 
 def test_the_default_is_the_process_s_then_the_machine_s_then_the_built_in_one(u2netp, capsys, monkeypatch):
-    assert default_model() == "pocket"
+    assert default_model("pocket") == "pocket"
     assert liftout("models", "use", "u2netp") == 0
     assert capsys.readouterr().out == "u2netp is the default here\n"
     with Remover() as remover:
         assert remover.spec.name == "u2netp"
     monkeypatch.setenv("LIFTOUT_MODEL", "fast")
-    assert default_model() == "fast"
+    assert default_model("pocket") == "fast"
     with Remover() as remover:
         assert remover.spec.name == "pocket"
     monkeypatch.delenv("LIFTOUT_MODEL")
     assert liftout("models", "use", "u2nett") == 2
     assert liftout("models", "use", "--built-in") == 0
-    assert default_model() == "pocket"
+    assert default_model("pocket") == "pocket"
 
 
 def test_the_command_line_takes_the_default_that_was_set(u2netp, examples, tmp_path, capsys):

@@ -87,7 +87,7 @@ def test_the_user_s_own_layer_lies_under_the_overlay(layer, own_home):
         ),
         ('[a]\nlike = "nothing"\n', "a: like = 'nothing' names no other model"),
         ('[a]\nlike = "b"\n[b]\nlike = "a"\n', "names no other model"),
-        ('[a]\nlike = "u2net"\n[[a.files]]\nrole = "onnx"\n', "a file needs an address"),
+        ('[a]\nlike = "u2net"\n[[a.files]]\nrole = "onnx"\n', "a file needs a `url`"),
         ('[a]\nlike = "u2net"\n[[a.files]]\nrole = "onnx"\nname = "../x"\n', "must be a plain file name"),
         ('[a]\nlike = "u2net"\n[[a.files]]\nrole = "onnx"\nurl = "ftp://h/x.onnx"\n', "must begin with https://"),
         ('[a]\nlike = "u2net"\n[[a.files]]\nrole = "onnx"\nname = "x"\nsha256 = "123"\n', "files[].sha256 is '123'"),

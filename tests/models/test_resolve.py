@@ -18,7 +18,8 @@ from liftout.loading import can_convert, converter
 from liftout.models import cache, packs, verify
 from liftout.models import resolve as room
 from liftout.models.catalog import find
-from liftout.models.resolve import ResolvedModel, locate, presence
+from liftout.models.local import ResolvedModel, presence
+from liftout.models.resolve import locate
 
 
 def resolve(model: str, precision: str = "auto", **options: Any) -> ResolvedModel:
@@ -142,7 +143,7 @@ def test_pulling_keeps_what_is_damaged_where_nothing_can_replace_it(overlay, wei
     target = home / "models" / "u2netp" / "u2netp.onnx"
     target.parent.mkdir(parents=True)
     target.write_bytes(b"damaged")
-    with pytest.raises(ModelFileCorrupt, match=r"u2netp.onnx is damaged and no address of it is known"):
+    with pytest.raises(ModelFileCorrupt, match=r"u2netp.onnx is damaged and no URL of it is known"):
         pull("u2netp")
     monkeypatch.setenv("LIFTOUT_MIRROR", "http://127.0.0.1:1")
     monkeypatch.setenv("LIFTOUT_OFFLINE", "1")
@@ -152,8 +153,8 @@ def test_pulling_keeps_what_is_damaged_where_nothing_can_replace_it(overlay, wei
 
 
 def test_a_model_with_a_checkpoint_alone_names_the_extra(without_convert):
-    with pytest.raises(ExtraMissing, match=r"birefnet-hr: .*pip install 'liftout\[convert\]'"):
-        resolve("birefnet-hr")
+    with pytest.raises(ExtraMissing, match=r"birefnet-512: .*pip install 'liftout\[convert\]'"):
+        resolve("birefnet-512")
 
 
 def test_consent_comes_before_the_network(mirror, monkeypatch):

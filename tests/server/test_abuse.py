@@ -32,6 +32,7 @@ BOUNDARY = b"abuse"
 
 OPERATIONS = [
     ("POST", "/v1/cutouts"),
+    ("GET", "/v1/cutouts"),
     ("POST", "/api/remove"),
     ("GET", "/api/remove"),
     ("POST", "/v1.0/removebg"),

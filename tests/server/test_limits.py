@@ -302,8 +302,9 @@ def test_a_photo_that_outlives_the_grace_does_not_hold_the_process(
     ],
 )
 def test_a_server_that_cannot_work_does_not_start(
-    arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LIFTOUT_OFFLINE", "1")
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--port", "0", *arguments])
     assert ended.value.code == status

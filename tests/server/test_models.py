@@ -80,3 +80,13 @@ def test_a_server_in_int8_asks_for_that_form_alone(
     assert [model["name"] for model in httpx.get(f"{server.url}/v1/models").json()["models"]] == ["tiny"]
     other = httpx.post(f"{server.url}/v1/cutouts", files={"image": cat}, data={"model": "tiny-twin"}, timeout=60)
     assert (other.status_code, other.json()["field"]) == (422, "model")
+
+
+def test_a_purpose_means_the_best_model_that_is_offered_and_the_answer_says_which(
+    launch: Callable[..., object], cat: bytes
+) -> None:
+    server = launch()
+    for purpose, model in (("fast", "pocket"), ("anime", find("tiny").name)):
+        answer = httpx.post(f"{server.url}/v1/cutouts", files={"image": cat}, data={"model": purpose}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-liftout-model"] == model

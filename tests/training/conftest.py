@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,9 +16,8 @@ pytest.importorskip("torch", reason="training needs the extra `convert`")
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real training photos, eighteen of each tar and a third of them labelled, with the features of thirty: what a run starts from."""
-    pytest.importorskip("openvino", reason="the encoder runs in OpenVINO")
-    from training.features import U2NETP, FeatureWriter
+    """Real training photos, eighteen of each tar and a third of them labelled: what a run starts from."""
+    from training.network import U2NETP
     from training.photos import store_photos
     from training.teacher import Labels
 
@@ -32,6 +30,4 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels.alphas[::3] = photos.alphas[::3]
     labels.done[::3] = True
     labels.keep()
-    names = [str(name) for name in np.random.default_rng(0).permutation(photos.names)[:30]]
-    FeatureWriter(photos, names, folder / "features", U2NETP, threads=1).run()
     return folder

@@ -12,9 +12,8 @@ import torch
 from torch.nn import functional
 
 from liftout.networks.u2net import SMALL_WIDTHS, U2Net, nested_u
-from training.export import store_as_bytes, to_onnx, write
-from training.features import U2NETP
-from training.network import WIDTHS, PocketNetwork, enlarge, from_u2netp
+from training.export import sharpen, store_as_bytes, to_onnx, write
+from training.network import U2NETP, WIDTHS, PocketNetwork, add_norms, enlarge, from_u2netp
 
 OPERATORS = {"Conv", "Relu", "Add", "Resize", "Sigmoid", "Cast", "Mul", "Concat", "MaxPool"}
 SIDE = 96
@@ -64,9 +63,27 @@ def test_channels_that_widening_added_are_trained(photos: torch.Tensor) -> None:
     network = from_u2netp(U2NETP, dict.fromkeys(WIDTHS, 32))
     network(photos).sum().backward()
     unit = network.depth.get_submodule("stage3").down[2]  # type: ignore[index]
-    gradient = unit.weight.grad
+    gradient = unit.conv.weight.grad
     assert gradient is not None
     assert bool(gradient[:16, 16:].any())  # old channels learn to read the new ones
+
+
+def test_norms_change_nothing_and_are_folded_into_the_graph(photos: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    network = from_u2netp(U2NETP, dict.fromkeys(WIDTHS, 24)).eval()
+    with torch.no_grad():
+        before = network.logits(photos)[0]
+        add_norms([network.depth, network.fine], lambda: network(photos))
+        after = network.logits(photos)[0]
+    assert any(isinstance(part, torch.nn.BatchNorm2d) for part in network.fine.modules())
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in network.encoder.modules())
+    assert torch.allclose(before, after, atol=2e-3, rtol=1e-3)
+    model = to_onnx(network, SIDE)
+    assert {node.op_type for node in model.graph.node} <= OPERATORS
+    with torch.no_grad():
+        logits, _ = network.logits(photos[:1])
+        expected = torch.sigmoid(functional.interpolate(logits, scale_factor=2.0, mode="bilinear"))
+    assert np.abs(_run(model, photos[:1].numpy()) - expected.numpy()).max() < 1e-3
 
 
 def test_the_graph_computes_what_torch_does(network: PocketNetwork, photos: torch.Tensor) -> None:
@@ -76,6 +93,13 @@ def test_the_graph_computes_what_torch_does(network: PocketNetwork, photos: torc
         logits, _ = network.logits(photos[:1])
         expected = torch.sigmoid(functional.interpolate(logits, scale_factor=2.0, mode="bilinear"))
     assert np.abs(_run(model, photos[:1].numpy()) - expected.numpy()).max() < 1e-4
+
+
+def test_gain_and_shift_act_on_the_logits(photos: torch.Tensor) -> None:
+    with torch.no_grad():
+        before = from_u2netp(U2NETP).logits(photos)[0]
+        after = sharpen(from_u2netp(U2NETP), 0.5, 0.25).logits(photos)[0]
+    assert torch.allclose(after, before / 2 + 0.25, atol=1e-3)
 
 
 def test_stored_as_bytes_it_is_a_quarter_of_the_size_and_computes_nearly_the_same(

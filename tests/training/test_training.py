@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from training.features import open_features
 from training.photos import ROOT as TRAINING
 from training.photos import excluded, read_names, serves_for_choosing
 from training.targets import open_targets
 from training.teacher import Labels, order_of
-from training.train import Recipe, Run, load_run
+from training.train import Recipe, Run, View, between, load_run, start_of
 
 ROOT = TRAINING.parent
-RECIPE = 'part = "{part}"\nphotos = {photos}\nbatch = 2\nrate = 1e-3\nwarm_up = 2\n'
+RECIPE = 'part = "{part}"\nphotos = {photos}\nbatch = 2\nrate = 1e-3\nwarm_up = 2\nscore_every = 2\n'
+
+
+@pytest.fixture(autouse=True)
+def few_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Norms start from the statistics of a few photos, and few serve for choosing: enough here, and quicker."""
+    monkeypatch.setattr("training.train.NORM_PHOTOS", 4)
+    monkeypatch.setattr("training.train.MOST_CHOOSING", 6)
 
 
 def _start(folder: Path, runs: Path, recipe: str) -> subprocess.Popen[str]:
@@ -37,7 +42,7 @@ def _start(folder: Path, runs: Path, recipe: str) -> subprocess.Popen[str]:
         "--threads",
         "1",
     ]
-    for name in ("photos", "teacher", "features"):
+    for name in ("photos", "teacher"):
         command += [f"--{name}", str(runs / name)]
     command += ["--save-seconds", "0"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -51,10 +56,10 @@ def _finish(run: subprocess.Popen[str]) -> str:
 
 def test_a_run_that_was_stopped_continues_to_the_same_weights(runs: Path, tmp_path: Path) -> None:
     recipe = Recipe(part="depth", photos=4, batch=2, rate=1e-3, warm_up=1)
-    targets, features = open_targets(runs / "photos", runs / "teacher"), open_features(runs / "features")
-    Run(recipe, tmp_path / "whole", targets, features).train()
-    Run(recipe, tmp_path / "broken", targets, features).train(until=1)
-    Run(recipe, tmp_path / "broken", targets, features).train()
+    targets = open_targets(runs / "photos", runs / "teacher")
+    Run(recipe, tmp_path / "whole", targets).train()
+    Run(recipe, tmp_path / "broken", targets).train(until=1)
+    Run(recipe, tmp_path / "broken", targets).train()
     ours, theirs = (load_run(tmp_path / name).state_dict() for name in ("whole", "broken"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -81,26 +86,37 @@ def test_a_killed_run_continues_to_the_same_weights(runs: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "part", ["depth", pytest.param("fine", marks=pytest.mark.long), pytest.param("whole", marks=pytest.mark.long)]
+    "part", ["depth", pytest.param("decoder", marks=pytest.mark.long), pytest.param("whole", marks=pytest.mark.long)]
 )
 def test_a_part_is_learnt_and_the_rest_stays(part: str, runs: Path, tmp_path: Path) -> None:
     recipe = Recipe(part=part, photos=4, batch=2, rate=1e-3, warm_up=1)
-    features = open_features(runs / "features") if part == "depth" else None
-    run = Run(recipe, tmp_path / part, open_targets(runs / "photos", runs / "teacher"), features)
+    run = Run(recipe, tmp_path / part, open_targets(runs / "photos", runs / "teacher"))
     before = {name: weight.clone() for name, weight in run.network.state_dict().items()}
     run.train()
     changed = {
         name.split(".")[0] for name, weight in run.network.state_dict().items() if not torch.equal(weight, before[name])
     }
-    assert changed == {"depth": {"depth"}, "fine": {"fine"}, "whole": {"encoder", "depth", "fine"}}[part]
+    assert changed == {"depth": {"depth"}, "decoder": {"depth", "fine"}, "whole": {"encoder", "depth", "fine"}}[part]
+
+
+def test_weights_between_a_run_and_its_start(runs: Path, tmp_path: Path) -> None:
+    recipe = Recipe(part="depth", photos=2, batch=2, rate=1e-3, warm_up=1)
+    run = Run(recipe, tmp_path / "run", open_targets(runs / "photos", runs / "teacher"))
+    run.train()
+    photo = run.examples.take(run.examples.choosing[:1]).photos[:, :, :96, :96]
+    with torch.no_grad():
+        first, middle, last = (between(tmp_path / "run", share)(photo) for share in (0, 0.5, 1))
+        assert torch.allclose(first, start_of(recipe, tmp_path)(photo), atol=1e-5)
+        assert torch.allclose(last, load_run(tmp_path / "run")(photo), atol=1e-3)
+    assert not torch.allclose(first, middle, atol=1e-6)
 
 
 def test_a_run_that_was_begun_with_another_recipe_is_not_continued(runs: Path, tmp_path: Path) -> None:
-    targets, features = open_targets(runs / "photos", runs / "teacher"), open_features(runs / "features")
+    targets = open_targets(runs / "photos", runs / "teacher")
     recipe = Recipe(part="depth", photos=2, batch=2, rate=1e-3)
-    Run(recipe, tmp_path / "run", targets, features).train()
+    Run(recipe, tmp_path / "run", targets).train()
     with pytest.raises(SystemExit, match="another recipe"):
-        Run(Recipe(part="depth", photos=4, batch=2, rate=1e-3), tmp_path / "run", targets, features)
+        Run(Recipe(part="depth", photos=4, batch=2, rate=1e-3), tmp_path / "run", targets)
 
 
 def test_what_measures_and_what_is_kept_is_never_trained_on(runs: Path) -> None:
@@ -128,14 +144,18 @@ def test_pictures_without_a_subject_are_learnt_as_empty(runs: Path) -> None:
     assert not any(targets.alpha(name).any() for name in empty)
 
 
-def test_the_mirror_image_has_features_and_an_alpha_of_its_own(runs: Path, tmp_path: Path) -> None:
-    targets, features = open_targets(runs / "photos", runs / "teacher"), open_features(runs / "features")
-    run = Run(Recipe(part="depth", photos=2, batch=2, rate=1e-3), tmp_path / "run", targets, features)
+def test_a_photo_and_its_alpha_are_shown_alike(runs: Path, tmp_path: Path) -> None:
+    targets = open_targets(runs / "photos", runs / "teacher")
+    run = Run(Recipe(part="depth", photos=2, batch=2, rate=1e-3), tmp_path / "run", targets)
     name = next(name for name in run.examples.names["labelled"] if targets.alpha(name).any())
-    straight, mirrored = (run.examples.take([name], [turn]) for turn in (0, 1))
+    corner = View(box=(0.0, 0.25, 0.75, 1.0))
+    straight, mirrored, part = (run.examples.take([name], [view]) for view in (View(), View(mirrored=True), corner))
     assert torch.equal(straight.alphas.flip(3), mirrored.alphas)
-    apart, turned = (float((straight.inputs - x).abs().mean()) for x in (mirrored.inputs, mirrored.inputs.flip(3)))
-    assert turned < 0.9 * apart  # convolutions are not symmetric, but see the same things
+    assert torch.equal(straight.photos.flip(3), mirrored.photos)
+    cut = torch.nn.functional.interpolate(straight.alphas[:, :, 40:, :120], (160, 160), mode="bilinear")
+    assert float((part.alphas - cut).abs().mean()) < 0.01
+    seen = torch.nn.functional.interpolate(straight.photos[:, :, 80:, :240], (320, 320), mode="bilinear")
+    assert float((part.photos - seen).abs().mean()) < 0.05
 
 
 def test_labels_are_kept_between_sessions(tmp_path: Path) -> None:
@@ -147,19 +167,3 @@ def test_labels_are_kept_between_sessions(tmp_path: Path) -> None:
     assert np.all(again.alphas[1] == 200)
     with pytest.raises(SystemExit, match="move it away"):
         Labels(tmp_path, 4)
-
-
-def test_interrupted_features_are_completed(runs: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "features"
-    shutil.copytree(runs / "features", folder)
-    whole = open_features(folder)
-    facts = (folder / "features.json").read_text()
-    (folder / "features.json").write_text(facts.replace('"complete": 30', '"complete": 29'))
-    values = np.load(folder / "features.npy", mmap_mode="r+")
-    expected = np.array(values[29])
-    values[29] = 0
-    from training.features import U2NETP, FeatureWriter
-    from training.photos import open_photos
-
-    FeatureWriter(open_photos(runs / "photos"), whole.names, folder, U2NETP, threads=1).run()
-    assert np.array_equal(np.load(folder / "features.npy", mmap_mode="r")[29], expected)

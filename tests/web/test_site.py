@@ -85,7 +85,7 @@ def test_a_folder_without_a_pack_is_refused_before_anything_is_written(
     with pytest.raises(SystemExit) as ended:
         main(["site", str(tmp_path / "public"), "--models", str(tmp_path / "none")])
     assert ended.value.code == 3
-    assert "is no pack" in capsys.readouterr().err
+    assert "is not a pack" in capsys.readouterr().err
     assert not (tmp_path / "public").exists()
 
 

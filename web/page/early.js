@@ -8,8 +8,8 @@
     // storage is switched off, or holds something else
   }
   kept = kept || {};
-  var language = kept.language || (/^zh/i.test(navigator.language) ? "zh" : "en");
-  root.lang = language === "zh" ? "zh-Hans" : "en";
-  if (language !== "en") root.dataset.untranslated = "";
+  var tags = { en: "en", zh: "zh-Hans" }; // of all languages in i18n.ts
+  root.lang = tags[kept.language || navigator.language.split("-")[0].toLowerCase()] || "en";
+  if (root.lang !== "en") root.dataset.untranslated = "";
   if (kept.theme && kept.theme !== "auto") root.dataset.theme = kept.theme;
 })();

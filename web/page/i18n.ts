@@ -1,6 +1,6 @@
 /**
- * The page's languages. English stands in index.html and en.ts, Chinese in zh.ts; `data-t` names an element's text,
- * `data-t-label` its accessible name, `data-t-title` its tooltip.
+ * The page's languages. English stands in index.html and en.ts, each other one in a file of its own and in `LANGUAGES`;
+ * `data-t` names an element's text, `data-t-label` its accessible name, `data-t-title` its tooltip.
  */
 import { all } from "./elements.js";
 import { en } from "./en.js";
@@ -8,9 +8,27 @@ import { savePreferences } from "./preferences.js";
 import { redraw } from "./state.js";
 import { zh, zhMessages } from "./zh.js";
 
-export type Language = "en" | "zh";
+interface Texts {
+  /** Its name in the language itself. */
+  name: string;
+  /** For the page's `lang`. */
+  tag: string;
+  /** For numbers. */
+  locale: string;
+  texts: Record<string, string>;
+  /** What the module says in English, and the same in this language. */
+  messages: [RegExp, string][];
+}
 
-let current: Language = document.documentElement.lang.startsWith("zh") ? "zh" : "en";
+/** By the first part of their tag. */
+export const LANGUAGES = {
+  en: { name: "English", tag: "en", locale: "en", texts: en, messages: [] },
+  zh: { name: "简体中文", tag: "zh-Hans", locale: "zh-CN", texts: zh, messages: zhMessages },
+} satisfies Record<string, Texts>;
+
+export type Language = keyof typeof LANGUAGES;
+
+let current = known(document.documentElement.lang.split("-")[0]);
 const inPage = new Map<string, string>(); // the English of index.html
 
 export function language(): Language {
@@ -19,7 +37,7 @@ export function language(): Language {
 
 /** The text of a key in the page's language; `{name}` in it takes the value of that name. */
 export function t(key: string, values: Record<string, string | number> = {}): string {
-  const text = (current === "zh" ? zh[key] : undefined) ?? en[key] ?? inPage.get(key) ?? key;
+  const text = texts().texts[key] ?? en[key] ?? inPage.get(key) ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
@@ -30,12 +48,11 @@ export function plural(key: string, count: number): string {
 
 /** A message of the module, which speaks English, in the page's language as far as it is known. */
 export function translate(message: string): string {
-  if (current === "en") return message;
-  return zhMessages.reduce((text, [pattern, chinese]) => text.replace(pattern, chinese), message);
+  return texts().messages.reduce((text, [pattern, translation]) => text.replace(pattern, translation), message);
 }
 
 export function formatNumber(value: number, digits = 0): string {
-  return value.toLocaleString(current === "zh" ? "zh-CN" : "en", { maximumFractionDigits: digits });
+  return value.toLocaleString(texts().locale, { maximumFractionDigits: digits });
 }
 
 export function formatBytes(count: number): string {
@@ -46,7 +63,7 @@ export function formatBytes(count: number): string {
 export function setLanguage(language: Language): void {
   current = language;
   savePreferences({ language });
-  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+  document.documentElement.lang = texts().tag;
   translatePage();
   redraw();
 }
@@ -62,6 +79,14 @@ export function translatePage(): void {
   }
   document.title = t("title");
   delete document.documentElement.dataset.untranslated;
+}
+
+function texts(): Texts {
+  return LANGUAGES[current];
+}
+
+function known(name = "en"): Language {
+  return name in LANGUAGES ? (name as Language) : "en";
 }
 
 interface Accessor {

@@ -2,7 +2,7 @@
 import { startCards } from "./cards.js";
 import { element } from "./elements.js";
 import { startGestures } from "./gestures.js";
-import { language, setLanguage, translatePage, type Language } from "./i18n.js";
+import { LANGUAGES, language, setLanguage, translatePage, type Language } from "./i18n.js";
 import { startIntake } from "./intake.js";
 import { listModels, startModelDialog } from "./model-dialog.js";
 import { startOffline } from "./offline.js";
@@ -19,6 +19,9 @@ import { startTheme } from "./theme.js";
 
 translatePage();
 const languages = element<HTMLSelectElement>("language");
+for (const [value, { name, tag }] of Object.entries(LANGUAGES)) {
+  languages.append(Object.assign(new Option(name, value), { lang: tag }));
+}
 languages.value = language();
 languages.onchange = () => setLanguage(languages.value as Language);
 

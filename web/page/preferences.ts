@@ -1,7 +1,7 @@
 /** What a visitor chose and finds again at the next visit: language, colours, options, model, accepted licences. */
 
 export interface Preferences {
-  language?: "en" | "zh";
+  language?: string;
   theme?: "auto" | "light" | "dark";
   options?: Record<string, string | number | boolean>;
   model?: string;

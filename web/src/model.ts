@@ -116,7 +116,7 @@ async function likeSpec(source: ModelSource & { kind: "onnx" }): Promise<ModelSp
   const catalogue = parse<Record<string, SpecEntry>>(source.like, source.catalog, await smallText(source.like, source.catalog));
   const entry = catalogue[source.like];
   if (!entry) {
-    throw new UsageError(`no model is called \`${source.like}\`; the catalogue has ${Object.keys(catalogue).join(", ")}`);
+    throw new UsageError(`unknown model \`${source.like}\`; the catalogue has ${Object.keys(catalogue).join(", ")}`);
   }
   return completeSpec(entry);
 }

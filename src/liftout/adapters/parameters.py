@@ -32,7 +32,10 @@ class ParameterError(UsageError):
 
 
 def boolean(name: str, value: Any) -> bool:
-    """True or false. Raises ParameterError."""
+    """True or false. Raises ParameterError.
+
+    name: of the parameter, for messages. value: a bool, or text such as `true`, `1`, `no`.
+    """
     if isinstance(value, bool):
         return value
     text = str(value).strip().lower()
@@ -44,7 +47,10 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def whole(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
-    """A whole number. Raises ParameterError."""
+    """A whole number. Raises ParameterError.
+
+    name: of the parameter, for messages. value: a number or text. low, high: limits, inclusive.
+    """
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e12:
         value = int(value)
     if isinstance(value, bool) or not (
@@ -61,14 +67,20 @@ def whole(name: str, value: Any, low: int | None = None, high: int | None = None
 
 
 def text(name: str, value: Any) -> str:
-    """Text. Raises ParameterError."""
+    """Text. Raises ParameterError.
+
+    name: of the parameter, for messages. value: text.
+    """
     if not isinstance(value, str):
         raise ParameterError(name, f"is {shown(value)}", "it must be text")
     return value
 
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """One of several words. Raises ParameterError."""
+    """One of several words. Raises ParameterError.
+
+    name: of the parameter, for messages. value: text. allowed: the words.
+    """
     words = list(allowed)
     if value not in words:
         raise ParameterError(name, f"is {shown(value)}", f"it must be one of {', '.join(words)}")

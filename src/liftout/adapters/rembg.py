@@ -21,7 +21,7 @@ from liftout.compose.smoothing import smoothed
 from liftout.cutout import Cutout
 from liftout.errors import UsageError
 from liftout.images import Photo, encode, format_of
-from liftout.images.levels import to_8_bit
+from liftout.images.channels import to_8_bit
 from liftout.options import DEFAULT_MODEL, Edges
 
 Levels = npt.NDArray[Any]
@@ -133,14 +133,14 @@ def model_name(name: str) -> str:
     return _MODELS.get(name, name) or DEFAULT_MODEL
 
 
-def parse(given: Mapping[str, Any]) -> Arguments:
+def parse(arguments: Mapping[str, Any]) -> Arguments:
     """Arguments from parameters over HTTP: text of queries and forms, or values of JSON; empty ones do not count.
 
     Raises ParameterError that names the parameter.
     """
     names = {argument: parameter for parameter, argument in PARAMETERS.items()}
-    values = {name: value for name, value in given.items() if name in PARAMETERS}
-    values |= {names[argument]: value for argument, value in _extras(given.get(EXTRAS)).items()}
+    values = {name: value for name, value in arguments.items() if name in PARAMETERS}
+    values |= {names[argument]: value for argument, value in _extras(arguments.get(EXTRAS)).items()}
     parsed = {PARAMETERS[name]: _parsed(name, value) for name, value in values.items() if value not in (None, "")}
     return Arguments(**parsed)
 
@@ -179,7 +179,7 @@ def _extras(value: Any) -> dict[str, Any]:
             )
         if name not in known:
             raise ParameterError(
-                EXTRAS, f"holds {name[:40]!r}, which is not taken here", f"there are {', '.join(known)}"
+                EXTRAS, f"holds {name[:40]!r}, which is not accepted here", f"there are {', '.join(known)}"
             )
     return extras
 

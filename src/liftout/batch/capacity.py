@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from liftout.cores import usable_cores
 from liftout.loading import network_bytes
-from liftout.memory import free_memory
+from liftout.machine import free_memory, usable_cores
 from liftout.options import RunOptions
 
 _WORKER_BYTES = 200_000_000

@@ -40,6 +40,7 @@ def run_on_ray(
 
     shared: whether other processes can see both storages. workers: number of actors; by default as many as the cluster has room
     for. stopping: once it returns true, no further photo is started.
+    prefetch: the plan. job: what is done with each photo.
     Raises ExtraMissing where Ray is not installed, UsageError for storages that only this process sees, and the error that
     kept an actor from loading the model.
     """

@@ -13,7 +13,8 @@ from liftout.compose.background import parse_blur, parse_colour
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError
 from liftout.images import FORMATS
-from liftout.models.resolve import is_path, locate
+from liftout.models.local import is_path
+from liftout.models.resolve import locate
 from liftout.options import ResultOptions, RunOptions
 from liftout.remedies import PYTHON, Terms
 
@@ -87,7 +88,7 @@ class Outcome:
     @property
     def error(self) -> str:
         """Why it failed, as one line; empty where it did not."""
-        return str(self.failure or "")
+        return " ".join(str(self.failure or "").split())
 
     def to_dict(self, terms: Terms = PYTHON) -> dict[str, Any]:
         """One line of the report as JSON; empty fields are left out. terms: how errors are said."""

@@ -115,6 +115,7 @@ def commit(target: Storage, item: Item, content: bytes, *, source: str) -> None:
     """Write an output and its record, so that a crash between any two steps leaves no wrong record.
 
     source: the place (`Storage.place`) of the photo's source. Raises OSError, or what the target's store raises.
+    item: what was planned. content: bytes of the output.
     """
     record = f"{item.record}-{len(content)}"
     if item.old_bytes == len(content):

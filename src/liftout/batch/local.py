@@ -51,6 +51,7 @@ def run_locally(
 
     in_this_process: workers are threads; for storages that other processes cannot see.
     stopping: once it returns true, no further photo is started; photos in progress are finished.
+    prefetch: the plan. job: what is done with each photo. capacity: workers and their threads.
     Raises the error that kept a worker from loading the model.
     """
     with tempfile.TemporaryDirectory(prefix="liftout-batch-") as folder:
@@ -257,11 +258,11 @@ def _work(connection: Connection, job: Job, capacity: Capacity, lock: Path) -> N
 
         threading.Thread(target=receive, daemon=True).start()
         while (entry := reads.get()) is not None and not parent_gone.is_set():
-            item, read = entry
-            source = read.result()
+            item, download = entry
+            source = download.result()
             _send(connection, sending, "cutting", item.path)
             picture = cutter.cut(item, source)
-            del read, source, entry
+            del download, source, entry
             writers.submit(write, item, picture)
             del picture
 

@@ -12,7 +12,8 @@ from liftout.batch.job import Job, background_file, identity
 from liftout.engines.choice import computes
 from liftout.errors import ModelFileCorrupt, ModelUnavailable, UnknownModel
 from liftout.home import home
-from liftout.models.resolve import is_path, locate
+from liftout.models.local import is_path
+from liftout.models.resolve import locate
 
 
 @dataclass(frozen=True)

@@ -139,12 +139,12 @@ class Planner:
             )
             return Outcome(path=path, output=output, status="failed", failure=exists)
         if old_bytes is not None and not self._job.overwrite and (other := self._other_source(old_records, old_bytes)):
-            taken = OutputExists(
+            collision = OutputExists(
                 f"{output} was made from {other}",
                 subject=path,
                 remedy=("choose another target", UseOption("overwrite", True)),
             )
-            return Outcome(path=path, output=output, status="failed", failure=taken)
+            return Outcome(path=path, output=output, status="failed", failure=collision)
         return Item(
             path=path,
             output=output,

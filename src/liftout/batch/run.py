@@ -21,7 +21,7 @@ from liftout.engines.choice import computes
 from liftout.errors import LiftoutError, OutputError, UsageError
 from liftout.loading import converter
 from liftout.models.resolve import resolve
-from liftout.remedies import UseOption
+from liftout.remedies import CutPhotos, UseOption
 
 Executor = Literal["local", "ray"]
 _TICK = 0.2
@@ -76,7 +76,7 @@ class Batch:
         check_apart(source, target)
         if not source.is_folder():
             if source.is_file():
-                raise UsageError("is a file", subject=job.source, remedy="a batch works on folders")
+                raise UsageError("is a file", subject=job.source, remedy=CutPhotos())
             raise UsageError("no such folder", subject=job.source)
         if watch and (source.on_disk is None or on != "local"):
             raise UsageError(

@@ -191,7 +191,10 @@ class Storage:
 
 
 def check_apart(source: Storage, target: Storage) -> None:
-    """Raise UsageError where outputs could replace inputs, or would be inputs of the next run."""
+    """Raise UsageError where outputs could replace inputs, or would be inputs of the next run.
+
+    source: of the photos. target: of the outputs.
+    """
     if not target.writable:
         raise UsageError(
             "cannot be a target, because files cannot be written there one by one",

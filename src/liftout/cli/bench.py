@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from liftout.cli import fetching, params
-from liftout.cores import usable_cores
-from liftout.models.resolve import is_purpose
+from liftout.machine import usable_cores
+from liftout.models.purposes import is_purpose
 from liftout.options import RunOptions
 
 if TYPE_CHECKING:
     from liftout.measure import Figures
-    from liftout.models.resolve import ResolvedModel
+    from liftout.models.local import ResolvedModel
 
 _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB")
 
@@ -41,7 +41,7 @@ _HEADER = ("", "load s", "network ms", "photo s", "CPU s", "photos/s", "peak MB"
     default=5,
     show_default=True,
     metavar="N",
-    help="How often each photo is cut; figures are medians.",
+    help="Runs per photo; figures are medians.",
 )
 @fetching.accept_license_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

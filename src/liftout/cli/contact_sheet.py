@@ -15,18 +15,18 @@ _PAPER, _INK, _LIGHT, _DARK = (255, 255, 255), (30, 30, 35), (235, 235, 235), (2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class LabelledPicture:
     """One picture of the sheet, RGB or RGBA, with the lines below it."""
 
     picture: Image.Image
     lines: tuple[str, ...]
 
 
-def draw(shown: Sequence[Shown]) -> bytes:
+def draw(pictures: Sequence[LabelledPicture]) -> bytes:
     """The sheet as a PNG, pictures side by side in rows that make it about as wide as high."""
-    columns = max(1, round(len(shown) ** 0.5))
-    columns += columns * columns < len(shown)
-    tiles = [_tile(item) for item in shown]
+    columns = max(1, round(len(pictures) ** 0.5))
+    columns += columns * columns < len(pictures)
+    tiles = [_tile(item) for item in pictures]
     width = max(tile.width for tile in tiles)
     height = max(tile.height for tile in tiles)
     rows = -(-len(tiles) // columns)
@@ -39,7 +39,7 @@ def draw(shown: Sequence[Shown]) -> bytes:
     return stream.getvalue()
 
 
-def _tile(item: Shown) -> Image.Image:
+def _tile(item: LabelledPicture) -> Image.Image:
     picture = item.picture.copy()
     picture.thumbnail((TILE, TILE))
     tile = Image.new("RGB", (TILE, picture.height + _LINE * len(item.lines) + 6), _PAPER)

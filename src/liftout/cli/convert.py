@@ -19,7 +19,7 @@ from liftout.progress import Progress
 
 if TYPE_CHECKING:
     from liftout.convert import Layout, PackPrecision
-    from liftout.models.resolve import ResolvedModel
+    from liftout.models.local import ResolvedModel
 
 _NEEDS_TORCH = (
     "needs PyTorch; run `pip install 'liftout[convert]'` (docs/precision.md says how to have it for the CPU alone)"
@@ -37,7 +37,7 @@ class _Size(click.ParamType[tuple[int, int]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
         if not match:
-            self.fail(f"{value!r} is no size; give one number, or HEIGHTxWIDTH", param, ctx)
+            self.fail(f"{value!r} is not a size; give one number, or HEIGHTxWIDTH", param, ctx)
         height, width = int(match[1]), int(match[2] or match[1])
         if min(height, width) < _SMALLEST:
             self.fail(f"{value!r} is too small for a photo; give {_SMALLEST} or more", param, ctx)
@@ -47,7 +47,7 @@ class _Size(click.ParamType[tuple[int, int]]):
 @click.command()
 @click.argument("name")
 @click.option(
-    "--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="The authors' weights. [default: fetched]"
+    "--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="The authors' weights. [default: downloaded]"
 )
 @click.option("--size", type=_Size(), metavar="N", help="Input size, N or HEIGHTxWIDTH. [default: the model's own]")
 @click.option(
@@ -62,7 +62,7 @@ class _Size(click.ParamType[tuple[int, int]]):
     type=click.Choice(["fp32", "fp16", "int8"]),
     default="fp32",
     show_default=True,
-    help="fp16 stores weights in half; int8 is a quarter of the size, calibrated on photos and refused where it would ruin mattes.",
+    help="fp16 halves the size of the weights; int8 quarters it, is calibrated on photos, and is refused where alphas differ too much.",
 )
 @click.option(
     "--calibrate",
@@ -77,13 +77,15 @@ class _Size(click.ParamType[tuple[int, int]]):
     help="Photos per run. [default: 1; any number for --layout onnx where the network allows]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
-@click.option("--force", is_flag=True, help="Replace what is there, and keep a pack that falls short of its bar.")
+@click.option(
+    "--force", is_flag=True, help="Replace what is there, and keep a pack whose alphas differ more than allowed."
+)
 @click.option(
     "--output",
     "-o",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where to. [default: the cache, where `liftout cut` finds it; the current folder for another size, batch or layout]",
+    help="Output folder or file. [default: the cache, where `liftout cut` finds it; the current folder for another size, batch or layout]",
 )
 @fetching.accept_license_option
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -128,9 +130,11 @@ def convert(
     own = layout == "pack" and usual
     lean = not usual or (precision == "fp32" and layout != "huggingface")
     with shown(quiet=quiet) as progress:
-        written = conversion.convert_model(
+        target = conversion.convert_model(
             spec,
-            _given(spec, checkpoint, lean=lean) if checkpoint else _found(spec, progress, lean=lean),
+            _from_checkpoint(spec, checkpoint, lean=lean)
+            if checkpoint
+            else _from_cache_or_network(spec, progress, lean=lean),
             size=size,
             batch=batch,
             layout=layout,
@@ -142,22 +146,22 @@ def convert(
             progress=progress,
         )
     if layout == "huggingface":
-        return _say_huggingface(written, quiet=quiet)
+        return _say_huggingface(target, quiet=quiet)
     if quiet:
         return 0
     if layout == "onnx":
-        click.echo(f"{written}: {written.stat().st_size / 1e6:.1f} MB")
+        click.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
     else:
-        pack = packs.read(written)
+        pack = packs.read(target)
         needs = f", runs in about {pack.manifest.peak_bytes / 1e6:.0f} MB" if pack.manifest.peak_bytes else ""
-        click.echo(f"{written}: {pack.bytes / 1e6:.1f} MB{needs}")
+        click.echo(f"{target}: {pack.bytes / 1e6:.1f} MB{needs}")
         if pack.manifest.agreement:
             for line in conversion.precision.report.lines(pack.manifest.agreement):
                 click.echo(line)
-            click.echo(f"  picture                     {written / conversion.PICTURE}")
-            in_cache = own and written.parent.resolve() == (home() / "packs").resolve()
+            click.echo(f"  picture                     {target / conversion.PICTURE}")
+            in_cache = own and target.parent.resolve() == (home() / "packs").resolve()
             if batch == 1:
-                click.echo(f"run it: {_command(spec, written, precision, in_cache=in_cache)}")
+                click.echo(f"run it: {_command(spec, target, precision, in_cache=in_cache)}")
     return 0
 
 
@@ -165,12 +169,12 @@ def _say_huggingface(folder: Path, *, quiet: bool) -> int:
     """What is in the folder; status 1 where int8 fell short and was left out."""
     from liftout.convert.huggingface import GRAPHS
 
-    told = json.loads((folder / "agreement.json").read_text(encoding="utf-8"))["agreement"]
+    agreements = json.loads((folder / "agreement.json").read_text(encoding="utf-8"))["agreement"]
     status = 0
     for precision, name in GRAPHS.items():
         file = folder / "onnx" / name
         if not file.exists():
-            figures = told[precision]
+            figures = agreements[precision]
             click.echo(
                 f"liftout: {folder.name}: {precision} differs from fp32 by {figures['mean_difference']:.4f} on average, IoU "
                 f"{figures['iou_at_128']:.4f}, which is below its bar; {name} was left out (--force keeps it)",
@@ -178,7 +182,11 @@ def _say_huggingface(folder: Path, *, quiet: bool) -> int:
             )
             status = 1
         elif not quiet:
-            agrees = f", mean difference to fp32 {told[precision]['mean_difference']:.5f}" if precision in told else ""
+            agrees = (
+                f", mean difference to fp32 {agreements[precision]['mean_difference']:.5f}"
+                if precision in agreements
+                else ""
+            )
             click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB{agrees}")
     return status
 
@@ -209,14 +217,14 @@ def _any_batch(spec: ModelSpec) -> bool:
     return known is not None and not known.backbone
 
 
-def _given(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path | ResolvedModel:
+def _from_checkpoint(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path | ResolvedModel:
     """What to make of the file that --checkpoint names: a graph keeps its form where no other is asked for and its weights cannot
     be read back.
 
     lean: whether a graph that is there already will not do.
     """
     from liftout.loading import can_convert
-    from liftout.models.resolve import from_onnx
+    from liftout.models.local import from_onnx
 
     if checkpoint.suffix.lower() != ".onnx" or lean or _readable(spec):
         if can_convert() or not checkpoint.is_file():
@@ -228,7 +236,7 @@ def _given(spec: ModelSpec, checkpoint: Path, *, lean: bool) -> Path | ResolvedM
     return from_onnx(checkpoint, spec, published[0] if published else FileSpec(role="onnx", name=checkpoint.name))
 
 
-def _found(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | ResolvedModel:
+def _from_cache_or_network(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | ResolvedModel:
     """What is here to convert, or can be fetched: a pack, a published graph, a checkpoint; graphs whose weights can be read back
     become lean where PyTorch is installed. Raises ModelUnavailable.
 
@@ -236,7 +244,8 @@ def _found(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | Resolve
     """
     from liftout.loading import can_convert
     from liftout.models.download import fetch
-    from liftout.models.resolve import from_onnx, locate
+    from liftout.models.local import from_onnx
+    from liftout.models.resolve import locate
 
     published = any(file.role == "onnx" and file.url for file in spec.files)  # what a user added keeps its graph
     readable = published and _readable(spec)
@@ -249,9 +258,9 @@ def _found(spec: ModelSpec, progress: Progress, *, lean: bool) -> Path | Resolve
             return located.file.path if located.source == "onnx" and readable else located
     kinds = {kind: [file for file in spec.files if file.role == kind] for kind in ("checkpoint", "onnx")}
     graphs = kinds["onnx"] if not lean or readable else []
-    wanted = [*(kinds["checkpoint"] if can_convert() else []), *graphs]
+    candidates = [*(kinds["checkpoint"] if can_convert() else []), *graphs]
     failures: list[ModelUnavailable] = []
-    for file in wanted:
+    for file in candidates:
         try:
             path = fetch(spec, file, progress=progress)
         except ModelUnavailable as error:
@@ -273,8 +282,8 @@ def _readable(spec: ModelSpec) -> bool:
 
     if not can_convert():
         return False
-    from liftout.convert.adopt import ADOPTABLE
+    from liftout.convert.from_onnx import READABLE
     from liftout.networks import ARCHITECTURES
 
     known = ARCHITECTURES.get(spec.architecture)
-    return known is not None and known.family in ADOPTABLE
+    return known is not None and known.family in READABLE

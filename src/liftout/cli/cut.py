@@ -88,8 +88,8 @@ def cut(
         photo_progress(total=len(jobs), quiet=quiet or as_json or len(jobs) < 2) as printer,
     ):
         started = time.perf_counter()
-        written: dict[Path, str] = {}
-        refusal = functools.partial(_refusal, result=result, written=written, overwrite=overwrite)
+        targets: dict[Path, str] = {}
+        refusal = functools.partial(_refusal, result=result, targets=targets, overwrite=overwrite)
         for job, cutout in _cutouts(remover, jobs, refusal):
             try:
                 if isinstance(cutout, LiftoutError):
@@ -103,7 +103,7 @@ def cut(
                 printer.err(error_line(error))
             else:
                 if job.target is not None:
-                    written[job.target] = job.source
+                    targets[job.target] = job.source
                 report |= {"model": remover.spec.name, "seconds": round(time.perf_counter() - started, 3)}
                 _announce(report, job, printer, quiet=quiet or as_json)
             started = time.perf_counter()
@@ -201,7 +201,7 @@ def _alone(remover: Remover, job: _Job) -> Cutout | LiftoutError:
         return error
 
 
-def _refusal(job: _Job, result: ResultOptions, written: dict[Path, str], *, overwrite: bool) -> OutputError | None:
+def _refusal(job: _Job, result: ResultOptions, targets: dict[Path, str], *, overwrite: bool) -> OutputError | None:
     """The reason not to open a photo, if there is one. written: source by result, of the photos of this call that are done."""
     if job.target is None or not job.target.exists():
         return None
@@ -211,9 +211,9 @@ def _refusal(job: _Job, result: ResultOptions, written: dict[Path, str], *, over
         return OutputError(
             f"the result would replace the background {job.target}", subject=job.source, remedy="give another -o"
         )
-    if job.shared and job.target in written:
+    if job.shared and job.target in targets:
         return OutputExists(
-            f"{job.target} is already the result of {written[job.target]}", subject=job.source, remedy="give another -o"
+            f"{job.target} is already the result of {targets[job.target]}", subject=job.source, remedy="give another -o"
         )
     if not overwrite:
         return OutputExists(

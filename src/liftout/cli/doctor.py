@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from liftout.cores import usable_cores
 from liftout.engines.precision_check import PHOTOS, verdicts
 from liftout.home import home
+from liftout.machine import usable_cores
 from liftout.options import RunOptions
 
 EXTRAS = {
@@ -87,11 +87,11 @@ def _would_run() -> dict[str, str]:
 
 def _verdicts() -> dict[str, str]:
     """Which models run in a faster precision on this machine, as the check on their first photos decided."""
-    found: dict[str, list[str]] = {}
+    verdicts_of_model: dict[str, list[str]] = {}
     for model, engine, precision, agrees in verdicts():
         word = "agrees" if agrees else "does not agree, so fp32 runs"
-        found.setdefault(model, []).append(f"{engine} {precision} {word}")
-    return {f"tried with {model}": "; ".join(dict.fromkeys(words)) for model, words in found.items()}
+        verdicts_of_model.setdefault(model, []).append(f"{engine} {precision} {word}")
+    return {f"tried with {model}": "; ".join(dict.fromkeys(words)) for model, words in verdicts_of_model.items()}
 
 
 def _models() -> dict[str, str]:

@@ -16,8 +16,9 @@ from liftout.errors import UsageError
 from liftout.loading import converter
 from liftout.models.catalog import all_models, find
 from liftout.models.licence import names
-from liftout.models.purposes import choose
-from liftout.models.resolve import ResolvedModel, is_purpose, resolve
+from liftout.models.local import ResolvedModel
+from liftout.models.purposes import choose, is_purpose
+from liftout.models.resolve import resolve
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.progress import Notify
@@ -56,25 +57,25 @@ def settled(run: RunOptions, *, accept_license: tuple[str, ...], quiet: bool) ->
     return dataclasses.replace(run, model=resolved.spec.name) if is_purpose(run.model) else run
 
 
-def specs_of(given: tuple[str, ...], *, accept_license: tuple[str, ...], quiet: bool) -> list[ModelSpec]:
+def specs_of(names: tuple[str, ...], *, accept_license: tuple[str, ...], quiet: bool) -> list[ModelSpec]:
     """The models that names mean, of a purpose the one that it means now. Raises UnknownModel."""
     notify, specs = notifier(quiet=quiet), []
-    for name in given:
+    for name in names:
         if is_purpose(name):
             choice = choose(name, accept_license=accepted(accept_license), can_convert=converter() is not None)
-            notify(choice.told)
+            notify(choice.explanation)
             specs.append(choice.spec)
         else:
             specs.append(find(name))
     return list({spec.name: spec for spec in specs}.values())
 
 
-def accepted(given: tuple[str, ...]) -> tuple[str, ...]:
+def accepted(model_names: tuple[str, ...]) -> tuple[str, ...]:
     """The values of `--accept-license`. Raises UsageError for a name that neither a model nor a licence has."""
-    if not given:
-        return given
+    if not model_names:
+        return model_names
     known = all_models().values()
-    for name in given:
+    for name in model_names:
         if not any(names(spec, [name]) for spec in known):
             all_names = {label.lower(): label for spec in known for label in (spec.name, spec.license.weights)}
             near = difflib.get_close_matches(name.lower(), all_names, n=1, cutoff=0.5)
@@ -83,7 +84,7 @@ def accepted(given: tuple[str, ...]) -> tuple[str, ...]:
                 field="accept_license",
                 remedy=f"did you mean `{all_names[near[0]]}`?" if near else "",
             )
-    return given
+    return model_names
 
 
 def notifier(*, quiet: bool) -> Notify:

@@ -18,6 +18,7 @@ from liftout.models.licence import asks, is_unknown, remembered
 from liftout.models.purposes import choose, purposes
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.models.verify import Part
+from liftout.options import DEFAULT_MODEL
 from liftout.remedies import PullModel
 
 
@@ -29,7 +30,7 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
-    """All models of the catalogue: size, licence, commercial use, and whether they are here."""
+    """List all models: size, licence, commercial use, and whether they are on this machine."""
     rows = [
         {
             "name": spec.name,
@@ -99,7 +100,7 @@ def show(name: str, as_json: bool) -> None:
 @models.command("add")
 @click.argument("name")
 @click.option("--onnx", "onnx_file", type=click.Path(path_type=Path), help="The network, an ONNX file.")
-@click.option("--like", metavar="NAME", help="The model whose pre- and postprocessing it takes.")
+@click.option("--like", metavar="NAME", help="The model whose pre- and postprocessing it uses.")
 @click.option(
     "--from",
     "folder",
@@ -112,8 +113,8 @@ def show(name: str, as_json: bool) -> None:
     type=click.Choice(["fp32", "fp16", "int8"]),
     help="Which graph of the folder. [default: the best there]",
 )
-@click.option("--license", metavar="SPDX", help="What its weights are under, such as MIT. [default: unknown]")
-@click.option("--output-index", type=int, help="Which of several outputs is the prediction.")
+@click.option("--license", metavar="SPDX", help="Licence of its weights, such as MIT. [default: unknown]")
+@click.option("--output-index", type=int, help="Number of the output that is the prediction, from 0.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that was added under this name.")
 def add(
     name: str,
@@ -169,7 +170,7 @@ def pull_models(
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def sources(names: tuple[str, ...], as_json: bool) -> None:
-    """Ask every source what can be reached from here, and say which models can be had."""
+    """Ask every source from here, and say which models can be downloaded."""
     from liftout.models.download import offline, sources_of
     from liftout.models.reach import place_of, survey
 
@@ -190,12 +191,12 @@ def sources(names: tuple[str, ...], as_json: bool) -> None:
         for spec in specs
     }
     if as_json:
-        told = [
+        source_rows = [
             {"name": place.name, "kind": place.kind, "problem": place.problem, "seconds": round(place.seconds, 2)}
             for place in places
         ]
-        models_told = [{"name": spec.name, "here": here(spec), "from": had[spec.name]} for spec in specs]
-        click.echo(json.dumps({"sources": told, "models": models_told}, indent=2))
+        model_rows = [{"name": spec.name, "here": here(spec), "from": had[spec.name]} for spec in specs]
+        click.echo(json.dumps({"sources": source_rows, "models": model_rows}, indent=2))
         return
     width = max((len(place.name) for place in places), default=0)
     for place in places:
@@ -203,9 +204,9 @@ def sources(names: tuple[str, ...], as_json: bool) -> None:
     click.echo()
     width = max(len(spec.name) for spec in specs)
     for spec in specs:
-        held = f"is here ({here(spec)})" if here(spec) else ""
-        reached = f"from {', '.join(had[spec.name])}" if had[spec.name] else "from nowhere" if not held else ""
-        click.echo(f"{spec.name.ljust(width)}  {'; '.join(filter(None, (held, reached)))}")
+        presence = f"is here ({here(spec)})" if here(spec) else ""
+        reached = f"from {', '.join(had[spec.name])}" if had[spec.name] else "from nowhere" if not presence else ""
+        click.echo(f"{spec.name.ljust(width)}  {'; '.join(filter(None, (presence, reached)))}")
 
 
 @models.command("use")
@@ -222,18 +223,18 @@ def use_model(name: str | None, built_in: bool) -> None:
         raise UsageError("give NAME or --built-in, not both")
     if name is not None or built_in:
         use(name)
-    click.echo(f"{default_model()} is the default here")
+    click.echo(f"{default_model(DEFAULT_MODEL)} is the default here")
 
 
 @models.command("compare")
 @click.argument("photo", type=click.Path(path_type=Path))
-@click.option("-m", "--models", "listed", default="", metavar="A,B", help="Which; by default all on this machine.")
+@click.option("-m", "--models", "model_names", default="", metavar="A,B", help="Which; by default all on this machine.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The sheet. [default: <photo>-models.png]")
 @fetching.accept_license_option
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def compare(
-    photo: Path, listed: str, output: Path | None, accept_license: tuple[str, ...], overwrite: bool, quiet: bool
+    photo: Path, model_names: str, output: Path | None, accept_license: tuple[str, ...], overwrite: bool, quiet: bool
 ) -> int:
     """Cut one photo out with several models, and draw a sheet of the cutouts with the time and memory of each."""
     from liftout.cli.comparing import compare_models
@@ -242,7 +243,7 @@ def compare(
     target = output or photo.with_name(f"{photo.stem}-models.png")
     if target.exists() and not overwrite:
         raise OutputExists(f"{target} already exists; give --overwrite to replace it, or another -o")
-    names = tuple(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
+    names = tuple(dict.fromkeys(name.strip() for name in model_names.split(",") if name.strip()))
     if names:
         specs = fetching.specs_of(names, accept_license=accept_license, quiet=quiet)
     else:
@@ -259,9 +260,9 @@ def compare(
 def du(as_json: bool) -> None:
     """What the cache holds, and how much of the disk it takes."""
     from liftout.home import home
-    from liftout.models.usage import held
+    from liftout.models.usage import contents
 
-    items = held()
+    items = contents()
     total = sum(item.bytes for item in items)
     if as_json:
         rows = [
@@ -287,9 +288,9 @@ def du(as_json: bool) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def prune(yes: bool) -> int:
     """Delete what no longer serves: unfinished downloads, damaged files, and what was converted already."""
-    from liftout.models.usage import discard, held
+    from liftout.models.usage import contents, discard
 
-    items = [item for item in held() if item.useless]
+    items = [item for item in contents() if item.useless]
     if not items:
         click.echo("nothing here is useless")
         return 0
@@ -325,18 +326,18 @@ def remove_models(names: tuple[str, ...]) -> int:
 @models.command("verify")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def verify_models(names: tuple[str, ...]) -> int:
-    """Read all files that are here, or those of some models, and compare them with their hashes."""
+    """Compare the files of models on this machine with their hashes; all models, or those named."""
     from liftout.models.verify import check
 
     def one(spec: ModelSpec) -> None:
-        found = check(spec)
-        for part in found:
+        parts = check(spec)
+        for part in parts:
             click.echo(
                 part.wrong.line(COMMANDS) if part.wrong else f"{spec.name}: {part.label} is whole{_agrees(spec, part)}"
             )
-        if any(part.wrong for part in found):
-            raise _Reported("damaged", subject=spec.name)
-        if names and not found:
+        if any(part.wrong for part in parts):
+            raise _AlreadyReported("damaged", subject=spec.name)
+        if names and not parts:
             raise ModelMissing("nothing of it is in the cache", subject=spec.name, remedy=PullModel(spec.name))
 
     own = [spec for spec in all_models().values() if not spec.files_of]
@@ -346,21 +347,22 @@ def verify_models(names: tuple[str, ...]) -> int:
 def _agrees(spec: ModelSpec, part: Part) -> str:
     """How a reduced pack does against the fp32 form that is here, measured now on the example photos; else what it recorded."""
     from liftout.models import packs
-    from liftout.models.resolve import REDUCED, from_pack, locate
+    from liftout.models.local import REDUCED, from_pack
+    from liftout.models.resolve import locate
 
     if not part.path.is_dir() or not (pack := packs.read(part.path)).manifest.agreement:
         return ""
     manifest = pack.manifest
-    recorded = f"; recorded {manifest.agreement['mean_difference']:.5f} from fp32"
+    record = f"; recorded {manifest.agreement['mean_difference']:.5f} from fp32"
     if manifest.agreement.get("below_bar"):
-        recorded += ", BELOW ITS BAR"
+        record += ", BELOW ITS BAR"
     try:
         reference = locate(spec)
         from liftout.convert.precision import photos
     except (ModelMissing, ImportError):
-        return f"{recorded} (not measured again: its fp32 form or the extra `convert` is not here)"
+        return f"{record} (not measured again: its fp32 form or the extra `convert` is not here)"
     if manifest.precision not in REDUCED or reference.spec.input.size != pack.spec.input.size:
-        return recorded
+        return record
     from liftout.agreement import BARS, measure
     from liftout.engines import open_network
 
@@ -370,19 +372,19 @@ def _agrees(spec: ModelSpec, part: Part) -> str:
     finally:
         first.close()
         second.close()
-    told = f"{agreement.difference:.5f} from fp32 and IoU {agreement.iou:.4f} on the example photos"
+    figures = f"{agreement.difference:.5f} from fp32 and IoU {agreement.iou:.4f} on the example photos"
     if agreement.meets(BARS[manifest.precision]):
-        return f"; {told}, which meets its bar"
+        return f"; {figures}, which meets its bar"
     if manifest.agreement.get("below_bar"):
-        return f"; {told}: BELOW ITS BAR, kept by --force"
+        return f"; {figures}: BELOW ITS BAR, kept by --force"
     raise BelowBar(
-        f"{part.label} is {told}, below its bar",
+        f"{part.label} is {figures}, below its bar",
         subject=spec.name,
         remedy="make it again with --calibrate DIR, or use fp16",
     )
 
 
-class _Reported(ModelUnavailable):
+class _AlreadyReported(ModelUnavailable):
     """What is wrong has been said already."""
 
 
@@ -395,7 +397,7 @@ def _each(specs: list[ModelSpec], one: Callable[[ModelSpec], None]) -> int:
         except LiftoutError as error:
             if isinstance(error, UsageError):
                 raise
-            if not isinstance(error, _Reported):
+            if not isinstance(error, _AlreadyReported):
                 click.echo(error_line(error), err=True)
             status = status or exit_status(error)
     return status
@@ -408,7 +410,7 @@ def _allowed(spec: ModelSpec) -> bool:
 
 def here(spec: ModelSpec) -> str | None:
     """In which form the model is on this machine, or None."""
-    from liftout.models.resolve import presence
+    from liftout.models.local import presence
 
     return presence(spec)
 
@@ -456,8 +458,8 @@ def _file(spec: ModelSpec, file: FileSpec) -> list[tuple[str, str]]:
     gated = ", for accounts that accepted its terms (HF_TOKEN)" if file.gated else ""
     fetched = ", here" if path_of(spec, file).is_file() else ""
     memory = f", {file.peak_bytes / 1e9:.1f} GB of memory to run" if file.peak_bytes else ""
-    told = f"{file.name}, {megabytes(file.bytes)}, {pinned(spec, file)}{memory}{gated}{fetched}"
-    return [(file.role, told), *(("", address) for address in file.url), ("", file.note)]
+    description = f"{file.name}, {megabytes(file.bytes)}, {pinned(spec, file)}{memory}{gated}{fetched}"
+    return [(file.role, description), *(("", url) for url in file.url), ("", file.note)]
 
 
 def _commercial(spec: ModelSpec) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from liftout.options import about, choices, kind
+from liftout.options import DEFAULT_MODEL, about, choices, kind
 
 MODEL_HELP = (
     "Name of a model (`liftout models list` shows all), or what it is for: best, people, products, anime, hair, fast. "
@@ -44,7 +45,11 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
     if field.name == "model":
         from liftout.models.purposes import default_model
 
-        settings |= {"help": MODEL_HELP, "default": default_model, "show_default": field.default}
+        settings |= {
+            "help": MODEL_HELP,
+            "default": functools.partial(default_model, DEFAULT_MODEL),
+            "show_default": field.default,
+        }
     if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
     if allowed is not None:

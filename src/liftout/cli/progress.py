@@ -129,7 +129,7 @@ def _columns() -> Bars:
         def render(self, task: Task) -> Text:
             return self._column.render(task) if task.description.startswith(FETCH) else Text("")
 
-    class Left(TimeRemainingColumn):
+    class RemainingTime(TimeRemainingColumn):
         """Time left. A step of a conversion may take longer than the half minute over which Rich measures a rate, so theirs
         comes from all steps so far."""
 
@@ -152,7 +152,7 @@ def _columns() -> Bars:
         TaskProgressColumn(),
         ForBytes(DownloadColumn()),
         ForBytes(TransferSpeedColumn()),
-        Left(compact=True, elapsed_when_finished=True),
+        RemainingTime(compact=True, elapsed_when_finished=True),
         console=Console(stderr=True),
         redirect_stdout=False,
     )

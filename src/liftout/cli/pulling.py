@@ -12,7 +12,8 @@ from liftout.cli import exit_status, fetching
 from liftout.cli.progress import shown
 from liftout.errors import LiftoutError, UsageError
 from liftout.loading import converter
-from liftout.models.resolve import Convert, LoadConverter, ResolvedModel, pull
+from liftout.models.local import ResolvedModel
+from liftout.models.resolve import Convert, LoadConverter, pull
 from liftout.models.spec import ModelSpec
 from liftout.progress import FETCH, Progress
 
@@ -27,15 +28,15 @@ def pull_each(
     accepted = fetching.accepted(accept_license)
     notify = fetching.notifier(quiet=quiet)
     load_converter = _one_at_a_time(converter())
-    waiting: queue.SimpleQueue[ModelSpec] = queue.SimpleQueue()
+    specs_left: queue.SimpleQueue[ModelSpec] = queue.SimpleQueue()
     for spec in specs:
-        waiting.put(spec)
+        specs_left.put(spec)
     ended: queue.SimpleQueue[tuple[ModelSpec, ResolvedModel | Exception]] = queue.SimpleQueue()
 
     def work(progress: Progress) -> None:
         while True:
             try:
-                spec = waiting.get_nowait()
+                spec = specs_left.get_nowait()
             except queue.Empty:
                 return
             try:
@@ -44,7 +45,7 @@ def pull_each(
                     accept_license=accepted,
                     load_converter=load_converter,
                     source=source,
-                    progress=progress if len(specs) == 1 else _named(progress, spec),
+                    progress=progress if len(specs) == 1 else _labelled(progress, spec),
                     notify=notify,
                 )
             except Exception as error:  # noqa: BLE001 - raised again where the results are taken
@@ -99,13 +100,13 @@ def _locked(progress: Progress) -> Progress:
     return report
 
 
-def _named(progress: Progress, spec: ModelSpec) -> Progress:
+def _labelled(progress: Progress, spec: ModelSpec) -> Progress:
     """Phases with the model's name, since several models have files of one name."""
 
     def report(phase: str, done: int, total: int | None) -> None:
-        named = (
+        label = (
             f"{FETCH}{spec.name}: {phase.removeprefix(FETCH)}" if phase.startswith(FETCH) else f"{spec.name}: {phase}"
         )
-        progress(named, done, total)
+        progress(label, done, total)
 
     return report

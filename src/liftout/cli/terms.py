@@ -10,6 +10,7 @@ from liftout.remedies import (
     AcceptLicense,
     AddModel,
     ConvertModel,
+    CutPhotos,
     InstallExtra,
     ListModels,
     PullModel,
@@ -55,6 +56,8 @@ class CommandTerms(Terms):
                 return "`liftout models list` shows all"
             case RunBatch():
                 return "`liftout batch` works on folders"
+            case CutPhotos():
+                return "`liftout cut` works on files"
             case _:
                 assert_never(remedy)
 

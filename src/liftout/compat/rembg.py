@@ -35,7 +35,8 @@ from liftout.compat.rembg_downloads import take_downloaded
 from liftout.cutout import Cutout
 from liftout.errors import UnknownModel, UsageError
 from liftout.models.catalog import find
-from liftout.models.resolve import is_path, locate
+from liftout.models.local import is_path
+from liftout.models.resolve import locate
 from liftout.options import Edges, RunOptions
 from liftout.remedies import AddModel, ListModels
 from liftout.remover import Remover, models
@@ -217,8 +218,8 @@ def _threads(sess_opts: object | None) -> int | None:
             field="sess_opts",
             remedy="it must be onnxruntime.SessionOptions, and providers are given by name: providers=[...]",
         )
-    asked = getattr(sess_opts, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "")
+    threads = getattr(sess_opts, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "")
     try:
-        return int(asked) if asked else None
+        return int(threads) if threads else None
     except ValueError:
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from liftout.errors import ModelFileCorrupt
 from liftout.models import cache, hash_cache
-from liftout.models.resolve import presence
+from liftout.models.local import presence
 from liftout.models.spec import ModelSpec
 
 

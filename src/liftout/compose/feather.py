@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from liftout.images.levels import to_8_bit, to_16_bit
+from liftout.images.channels import to_8_bit, to_16_bit
 
 UInt8 = npt.NDArray[np.uint8]
 

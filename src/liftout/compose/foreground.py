@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from liftout import graphs
 from liftout.images import Photo
-from liftout.images.levels import to_16_bit
+from liftout.images.channels import to_16_bit
 
 UInt8 = npt.NDArray[np.uint8]
 Levels = npt.NDArray[Any]

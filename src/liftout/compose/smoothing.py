@@ -25,14 +25,14 @@ _STRIP_PIXELS = 250_000
 
 def smoothed(alpha: UInt8) -> UInt8:
     """A hard, smooth alpha, uint8 [H, W] of 0 and 255. alpha: uint8 [H, W]."""
-    opened = np.pad(_opened(alpha), _REACH, mode="symmetric")
+    padded = np.pad(_opened(alpha), _REACH, mode="symmetric")
     weights = _gaussian()
     height, width = alpha.shape
     result = np.empty_like(alpha)
     rows = max(1, _STRIP_PIXELS // width)
     for first in range(0, height, rows):
         last = min(first + rows, height)
-        strip = opened[first : last + 2 * _REACH]
+        strip = padded[first : last + 2 * _REACH]
         if strip.min() > _HALF or strip.max() < _HALF:
             result[first:last] = 255 if strip[0, 0] > _HALF else 0
             continue

@@ -15,8 +15,7 @@ from typing import BinaryIO
 import onnx
 from onnx import TensorProto
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import LeanNetwork
+from liftout.convert.graph import Float32Array, LeanNetwork
 from liftout.models.packs import NETWORK, WEIGHTS
 from liftout.progress import Progress
 
@@ -35,7 +34,10 @@ _GRAPH_INITIALIZER_TAG = bytes([5 << 3 | 2])
 
 
 def write_network(network: LeanNetwork, folder: Path, progress: Progress | None = None) -> list[Path]:
-    """`network.onnx` in `folder`, and `weights.bin` beside it unless the weights are small. Returns the files."""
+    """`network.onnx` in `folder`, and `weights.bin` beside it unless the weights are small. Returns the files.
+
+    progress: called with the phase `write`, bytes written and bytes in all. Raises OSError; a file appears whole or not at all.
+    """
     graph_path = folder / NETWORK
     if network.weight_bytes <= INSIDE_BYTES:
         write_single_file(network, graph_path, progress)
@@ -65,7 +67,7 @@ def write_network(network: LeanNetwork, folder: Path, progress: Progress | None 
 
 
 def write_single_file(network: LeanNetwork, path: Path, progress: Progress | None = None) -> None:
-    """The whole network as one .onnx file."""
+    """Write the whole network as one .onnx file. Raises OSError; the file appears whole or not at all."""
     headers = {
         name: _described(TensorProto(), name, array).SerializeToString() + b"\x4a" + _varint(array.nbytes)
         for name, array in network.weights.items()

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from liftout.convert.arrays import Float32Array
-
+Float32Array = npt.NDArray[np.float32]
 OPSET = 20
 """Has `Gelu`, and `GridSample` and `Resize` as the graphs need them."""
 
@@ -102,7 +102,7 @@ class Graph:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Nodes and constants made inside carry `name` in front, so that the graph shows whose part they are."""
+        """Names of nodes and constants made inside begin with `name`, so that the graph shows which part of the network they belong to."""
         self._scope.append(name)
         try:
             yield
@@ -121,10 +121,13 @@ class Graph:
             [self._declared(name, result.shape)],
             [
                 *[
-                    helper.make_tensor(held, TensorProto.INT64, [len(ints)], ints)
-                    for ints, held in self._integers.items()
+                    helper.make_tensor(constant, TensorProto.INT64, [len(ints)], ints)
+                    for ints, constant in self._integers.items()
                 ],
-                *[helper.make_tensor(held, TensorProto.FLOAT, [4], [1, 1, *to]) for to, held in self._factors.items()],
+                *[
+                    helper.make_tensor(constant, TensorProto.FLOAT, [4], [1, 1, *to])
+                    for to, constant in self._factors.items()
+                ],
             ],
         )
         opset = [helper.make_opsetid("", OPSET)]

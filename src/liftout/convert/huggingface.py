@@ -6,7 +6,7 @@
     onnx/model_fp16.onnx      float16 weights; `dtype: "fp16"`
     onnx/model_quantized.onnx int8; `dtype: "q8"`, its default in WASM
 
-What it cannot be told: dividing by the largest level instead of 255 (U2-Net), min-max stretching of the mask, how to resample.
+The format has no setting for dividing by the largest level instead of 255 (U2-Net), min-max stretching of the mask, or resampling.
 `config.json` carries our own facts beside its own, so that `liftout models add --from` reads the folder without loss.
 
 Source of the format: the package @huggingface/transformers 4.3 (models/registry.js, image_processors_utils.js,
@@ -48,14 +48,14 @@ def check(spec: ModelSpec) -> None:
         )
     if spec.input.fit != "stretch":
         raise UsageError(
-            f"fits its photos by {spec.input.fit}, which transformers.js cannot",
+            f"fits its photos by {spec.input.fit}, which transformers.js does not support",
             subject=spec.name,
             remedy=UseOption("layout", "pack"),
         )
 
 
 def write_configs(folder: Path, spec: ModelSpec, precisions: list[str]) -> None:
-    """`config.json` and `preprocessor_config.json` for the graphs of these precisions.
+    """Write `config.json` and `preprocessor_config.json` into `folder`, for the graphs of these precisions.
 
     spec: as the pipeline reads the graphs, whose sigmoid is inside.
     """
@@ -86,12 +86,15 @@ def write_configs(folder: Path, spec: ModelSpec, precisions: list[str]) -> None:
 
 
 def with_probabilities(spec: ModelSpec) -> ModelSpec:
-    """The spec of the same model when its graph ends in a sigmoid and has one output."""
+    """The spec of a model after `append_sigmoid`: probabilities, one output, no files of its own."""
     return dataclasses.replace(spec, output=dataclasses.replace(spec.output, activation="none", index=None), files=())
 
 
 def append_sigmoid(path: Path, output: int | None, activation: str) -> None:
-    """Leave one output in the ONNX file at `path`, as a probability."""
+    """Rewrite the ONNX file at `path` with one output, a probability.
+
+    output: index of the output that stays; None for the first. activation: of the catalogue; `sigmoid` adds a Sigmoid node.
+    """
     model = onnx.load(path)
     chosen = model.graph.output[output or 0]
     del model.graph.output[:]

@@ -18,7 +18,7 @@ from liftout.convert.graph import LeanNetwork, Shape
 _VIEWS = frozenset({"Reshape"})
 """Operators whose result is their input's buffer under another shape."""
 
-_IN_PLACE = frozenset({"Add", "Gelu", "Mul", "Relu", "Sigmoid", "Softmax"})
+_IN_PLACE = frozenset({"Add", "Clip", "Gelu", "Mul", "Relu", "Sigmoid", "Softmax"})
 """Operators that may write over an input of their output's shape."""
 
 _ARENA_SHARE = 1.25
@@ -29,7 +29,7 @@ _RUNTIME_BYTES = 60_000_000
 
 
 def peak_bytes(network: LeanNetwork) -> int:
-    """Estimate of what one run takes at its peak: weights, their copies in the order that the kernels want, and buffers."""
+    """Estimate, in bytes, of the memory that one run takes at its peak: weights, their copies in the order that the kernels need, and buffers."""
     packed = sum(array.nbytes for array in network.weights.values() if array.ndim == 2)
     return _RUNTIME_BYTES + network.weight_bytes + packed + round(_ARENA_SHARE * buffer_bytes(network))
 
@@ -57,22 +57,22 @@ def buffer_bytes(network: LeanNetwork) -> int:
         buffer_of[result] = buffer
         readers_of[buffer] += readers[result]
         for name in {*node.input, result} & buffer_of.keys():
-            used = buffer_of[name]
-            last_used[used] = step
+            buffer_read = buffer_of[name]
+            last_used[buffer_read] = step
             if name != result:
-                readers_of[used] -= 1
-                if readers_of[used] == 0:
-                    free.setdefault(network.shapes[used], []).append(used)
+                readers_of[buffer_read] -= 1
+                if readers_of[buffer_read] == 0:
+                    free.setdefault(network.shapes[buffer_read], []).append(buffer_read)
 
     change = [0] * (len(nodes) + 1)
     for buffer, step in born.items():
         size = 4 * math.prod(network.shapes[buffer])
         change[step] += size
         change[last_used[buffer] + 1] -= size
-    held = peak = 0
+    size_now = peak = 0
     for difference in change:
-        held += difference
-        peak = max(peak, held)
+        size_now += difference
+        peak = max(peak, size_now)
     return peak
 
 

@@ -14,8 +14,8 @@ import onnx
 from liftout import __version__
 from liftout.agreement import BARS, Agreement
 from liftout.convert import huggingface
-from liftout.convert.adopt import is_onnx, read_graph
 from liftout.convert.files import write_network, write_single_file
+from liftout.convert.from_onnx import is_onnx, read_graph
 from liftout.convert.graph import LeanNetwork
 from liftout.convert.memory import peak_bytes
 from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
@@ -25,7 +25,7 @@ from liftout.files import scratch_folder
 from liftout.models import packs
 from liftout.models.catalog import find
 from liftout.models.hashes import Expectation, Fingerprint
-from liftout.models.resolve import ResolvedModel
+from liftout.models.local import ResolvedModel
 from liftout.models.spec import ModelSpec
 from liftout.progress import Progress
 from liftout.remedies import UseOption
@@ -58,6 +58,7 @@ def convert_model(
     keeps its graph, only its precision or layout changes. size: (height, width) of the input, by default the catalogue's. batch:
     photos per run, or None for any number, which BiRefNet does not allow. precision: `fp16` stores weights in half, `int8` is
     calibrated on the photos in `calibrate`, by default on the examples. The output appears whole or not at all.
+    overwrite: whether an existing output is replaced.
     Raises ModelMissing where the model's architecture is not known, CheckpointUnreadable, CheckpointMismatch, BelowBar where the
     reduced network differs too much from fp32 (unless `keep_below_bar`, and then the manifest says so), UsageError where
     size or batch do not fit the architecture, OutputExists, OutputError.
@@ -196,7 +197,7 @@ def _reduce_into(
         spec = dataclasses.replace(spec, output=dataclasses.replace(spec.output, index=None))
     reduced = NetworkFile(name=spec.name, path=folder / packs.NETWORK, size=spec.input.size, output=spec.output.index)
     report.draw(folder / PICTURE, source, reduced, spec, job.photos.measuring)
-    recorded = {**agreement.to_dict(), "measured_on": job.photos.source, **facts, "below_bar": short is not None}
+    record = {**agreement.to_dict(), "measured_on": job.photos.source, **facts, "below_bar": short is not None}
     packs.write_manifest(
         folder,
         packs.Manifest(
@@ -205,7 +206,7 @@ def _reduce_into(
             files=(),
             batch=job.batch,
             peak_bytes=peak,
-            agreement=recorded,
+            agreement=record,
             made_from=made_from,
         ),
     )
@@ -218,11 +219,11 @@ def _write_huggingface(job: _Job, spec: ModelSpec, source: Path, target: Path) -
     with packs.writing(target, overwrite=job.overwrite) as fresh:
         (fresh / "onnx").mkdir()
         agreements: dict[str, Any] = {}
-        made: list[str] = []
+        precisions: list[str] = []
         for precision, name in huggingface.GRAPHS.items():
             if precision == "fp32":
                 _as_single_file(source, fresh / "onnx" / name)
-                made.append(precision)
+                precisions.append(precision)
                 continue
             kind: Reduced = "fp16" if precision == "fp16" else "int8"
             with tempfile.TemporaryDirectory(dir=fresh) as folder:
@@ -231,8 +232,8 @@ def _write_huggingface(job: _Job, spec: ModelSpec, source: Path, target: Path) -
                 agreements[precision] = {**agreement.to_dict(), **facts, "below_bar": short is not None}
                 if short is None or job.keep_below_bar:
                     _as_single_file(Path(folder) / packs.NETWORK, fresh / "onnx" / name)
-                    made.append(precision)
-        huggingface.write_configs(fresh, spec, made)
+                    precisions.append(precision)
+        huggingface.write_configs(fresh, spec, precisions)
         text = {"agreement": agreements, "measured_on": job.photos.source}
         (fresh / "agreement.json").write_text(report.as_json(text), encoding="utf-8")
 
@@ -279,7 +280,7 @@ def _output_name(spec: ModelSpec, size: tuple[int, int], batch: int | None, layo
 def _require_free(target: Path, *, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise OutputExists(
-            "is there already", subject=target, remedy=(UseOption("overwrite", True), UseOption("out_dir"))
+            "already exists", subject=target, remedy=(UseOption("overwrite", True), UseOption("out_dir"))
         )
 
 
@@ -310,6 +311,6 @@ def _build(job: _Job, checkpoint: Path, *, sigmoid: bool) -> LeanNetwork:
 
 
 def _made_from(checkpoint: Path, *more_tools: str) -> dict[str, Any]:
-    found = Fingerprint.of(checkpoint, Expectation())
+    fingerprint = Fingerprint.of(checkpoint, Expectation())
     tools = {"liftout": __version__, **{name: version(name) for name in (*more_tools, "onnx", "onnxruntime")}}
-    return {"checkpoint": checkpoint.name, "bytes": found.bytes, "sha256": found.sha256, "tools": tools}
+    return {"checkpoint": checkpoint.name, "bytes": fingerprint.bytes, "sha256": fingerprint.sha256, "tools": tools}

@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
-from liftout.convert.arrays import Float32Array, Float64Array
+from liftout.convert.graph import Float32Array
 from liftout.progress import Progress
+
+Float64Array = npt.NDArray[np.float64]
 
 _BATCH_NORM_EPSILON = 1e-5
 

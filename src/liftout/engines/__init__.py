@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from liftout.models.resolve import NetworkFile
+from liftout.models.local import NetworkFile
 from liftout.options import RunOptions
 
 __all__ = ["Float32", "Network", "NetworkFile", "open_network", "run_once"]
@@ -58,12 +58,6 @@ def run_once(file: NetworkFile, tensor: Float32) -> Float32:
         return network.run(tensor)
     finally:
         network.close()
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception of ONNX Runtime, whose exceptions share no base class, means that memory could not be had."""
-    text = str(error)
-    return isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text
 
 
 def _onnxruntime(file: NetworkFile, options: RunOptions) -> Network:

@@ -23,7 +23,7 @@ from liftout.remedies import UseOption
 @dataclass(frozen=True)
 class Choice:
     """engine, device: as `open_network` takes them. faster: a precision that this engine computes faster here than fp32, if its
-    alphas agree; None where there is none or the caller chose a precision. reason: for people."""
+    alphas agree; None where there is none or the caller chose a precision. reason: why, as a phrase."""
 
     engine: EngineName
     device: str
@@ -32,7 +32,7 @@ class Choice:
 
 
 def choose(options: RunOptions, *, small: bool = False) -> Choice:
-    """What runs for this request. small: whether the network is the built-in one, which gains nothing from another engine than the one that is loaded anyway.
+    """What runs for this request. small: whether the network is the built-in one, which gains nothing from an engine other than ONNX Runtime, which is loaded anyway.
 
     Raises DeviceUnavailable where a GPU is asked for and no engine here can use one.
     """
@@ -50,7 +50,7 @@ def choose(options: RunOptions, *, small: bool = False) -> Choice:
 
 
 def _engine(options: RunOptions, *, small: bool) -> tuple[EngineName, str, str]:
-    device, wanted = options.device, options.precision
+    device, precision = options.device, options.precision
     if device in ("auto", "cuda") or device.startswith("cuda:"):
         gpu = cuda_engine() if device != "auto" or has_nvidia() else None
         if gpu:
@@ -65,8 +65,8 @@ def _engine(options: RunOptions, *, small: bool) -> tuple[EngineName, str, str]:
         if device in ("gpu", "npu") and installed("openvino"):
             return "openvino", device, f"openvino serves the device {device}"
         return "onnxruntime", device, f"onnxruntime is asked for the device {device}"
-    if wanted in ("bf16", "fp16") and installed("openvino"):
-        return "openvino", "cpu", f"openvino computes in {wanted}"
+    if precision in ("bf16", "fp16") and installed("openvino"):
+        return "openvino", "cpu", f"openvino computes in {precision}"
     if not installed("openvino"):
         return (
             "onnxruntime",
@@ -130,7 +130,7 @@ def cuda_engine() -> Literal["onnxruntime", "torch"] | None:
 
 
 def why_no_cuda() -> str:
-    """One phrase for people."""
+    """Why no CUDA device can be used here, as a phrase."""
     if platform.system() == "Darwin":
         return "Macs have no CUDA"
     if not has_nvidia():

@@ -8,9 +8,9 @@ from typing import cast
 import numpy as np
 import onnxruntime
 
-from liftout.cores import usable_cores
-from liftout.engines import Float32, NetworkFile, is_out_of_memory
-from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.engines import Float32, NetworkFile
+from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError, is_out_of_memory
+from liftout.machine import usable_cores
 from liftout.options import RunOptions
 from liftout.remedies import PullModel, UseOption
 
@@ -82,17 +82,17 @@ def _open(file: NetworkFile, options: RunOptions, provider: str) -> onnxruntime.
     session.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
     try:
-        opened = onnxruntime.InferenceSession(os.fspath(file.path), session, providers=providers)
+        inference = onnxruntime.InferenceSession(os.fspath(file.path), session, providers=providers)
     except Exception as error:  # noqa: BLE001
         raise _failure(file, error, "load") from None
-    if opened.get_providers()[0] != provider:
+    if inference.get_providers()[0] != provider:
         # ONNX Runtime says so in a log line and goes on with the CPU.
         raise DeviceUnavailable(
             f"onnxruntime has {provider} but cannot use it on this machine",
             subject=file.name,
             remedy=("check its driver and libraries", UseOption("device", "cpu")),
         )
-    return opened
+    return inference
 
 
 def _provider(device: str) -> str:
@@ -124,9 +124,10 @@ def _signature(session: onnxruntime.InferenceSession, file: NetworkFile) -> tupl
             remedy="a network here takes one photo tensor",
         )
     shape = inputs[0].shape
-    wanted = (None, 3, height, width)
+    expected_shape = (None, 3, height, width)
     fits = len(shape) == 4 and all(
-        want is None or not isinstance(have, int) or have == want for have, want in zip(shape, wanted, strict=True)
+        want is None or not isinstance(have, int) or have == want
+        for have, want in zip(shape, expected_shape, strict=True)
     )
     if inputs[0].type != "tensor(float)" or not fits:
         raise NetworkRejected(

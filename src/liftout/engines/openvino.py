@@ -30,8 +30,8 @@ class OpenVinoNetwork:
     engine = "openvino"
 
     def __init__(self, file: NetworkFile, options: RunOptions) -> None:
-        computed = "fp32" if options.precision == "auto" else options.precision
-        self.precision: str = file.reduced or computed
+        compute_precision = "fp32" if options.precision == "auto" else options.precision
+        self.precision: str = file.reduced or compute_precision
         self.device = "cpu" if options.device == "auto" else options.device
         self._file = file
         core = openvino.Core()
@@ -43,11 +43,11 @@ class OpenVinoNetwork:
                 field="device",
                 remedy="choose one of them",
             )
-        hint = _HINTS.get(computed)
+        hint = _HINTS.get(compute_precision)
         offered = core.get_property(target, "OPTIMIZATION_CAPABILITIES")
         if hint is None or (hint != "f32" and {"bf16": "BF16", "f16": "FP16"}[hint] not in offered):
             raise UsageError(
-                f"is {computed}, in which openvino does not compute on this {self.device}",
+                f"is {compute_precision}, in which openvino does not compute on this {self.device}",
                 field="precision",
                 remedy=UseOption("precision", "fp32"),
             )

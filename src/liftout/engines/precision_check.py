@@ -40,6 +40,7 @@ def open_checked(file: NetworkFile, choice: Choice, options: RunOptions, to_alph
     """The network that `choice` names; with a faster precision whose agreement is unknown, one that checks it as photos come.
 
     options: threads, and the precision where `choice` has no faster one. Raises what `open_network` raises.
+    file: the network. to_alpha: from a photo's tensor and prediction to its alpha, for the comparison.
     """
     faster = choice.faster
 
@@ -57,7 +58,10 @@ def open_checked(file: NetworkFile, choice: Choice, options: RunOptions, to_alph
 
 
 def verdict(file: NetworkFile, choice: Choice, faster: str) -> bool | None:
-    """What is known of a faster precision: it agrees, it does not, or (None) it must be checked."""
+    """What is known of a faster precision: it agrees, it does not, or (None) it must be checked.
+
+    choice: engine and device.
+    """
     agrees = read_record(_RECORDS, file.name, _key(file, choice, faster)).get("agrees")
     return agrees if isinstance(agrees, bool) else None
 
@@ -151,8 +155,8 @@ class _Record:
 
     def add(self, photo: str, difference: float, iou: float) -> bool | None:
         """Record a photo's agreement; returns whether the precision agrees, or None where more photos are needed."""
-        kept = read_record(_RECORDS, self.model, self.key).get("photos", {})
-        photos = {**kept, photo: [round(difference, 6), round(iou, 6)]}
+        recorded_photos = read_record(_RECORDS, self.model, self.key).get("photos", {})
+        photos = {**recorded_photos, photo: [round(difference, 6), round(iou, 6)]}
         record: dict[str, Any] = {"engine": self.engine, "precision": self.precision, "photos": photos}
         agrees = None
         if len(photos) >= PHOTOS:

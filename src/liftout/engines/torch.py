@@ -3,7 +3,7 @@
 The lean graphs use some twenty operators; each is one call of torch here, so that a pack runs where ONNX Runtime has no build
 for the GPU. Convolutions are kept channels-last in reduced precision. A graph with another operator is refused by name.
 
-Extra `torch`. CUDA has not been tried by the authors: no machine with one was at hand.
+Extra `torch`. CUDA has not been tested.
 """
 
 from __future__ import annotations
@@ -40,27 +40,29 @@ class TorchNetwork:
 
     def __init__(self, file: NetworkFile, options: RunOptions) -> None:
         self.device = _device(options.device)
-        computed = "fp32" if options.precision == "auto" else options.precision
-        if computed not in _TYPES:
+        compute_precision = "fp32" if options.precision == "auto" else options.precision
+        if compute_precision not in _TYPES:
             raise UsageError(
-                f"is {computed}, in which torch does not compute", field="precision", remedy="use fp32, bf16 or fp16"
+                f"is {compute_precision}, in which torch does not compute",
+                field="precision",
+                remedy="use fp32, bf16 or fp16",
             )
-        if computed == "fp16" and self.device == "cpu":
+        if compute_precision == "fp16" and self.device == "cpu":
             raise UsageError(
                 "is fp16, which torch computes slower than fp32 on the cpu",
                 field="precision",
                 remedy=(UseOption("precision", "fp32"), UseOption("precision", "bf16")),
             )
-        self.precision: str = file.reduced or computed
+        self.precision: str = file.reduced or compute_precision
         if not file.path.is_file():
             raise ModelMissing(f"{file.path} is not there", subject=file.name, remedy=PullModel(file.name))
         if options.threads and self.device == "cpu":
             torch.set_num_threads(options.threads)
-        self._file, self._type = file, _TYPES[computed]
+        self._file, self._type = file, _TYPES[compute_precision]
         try:
             model = onnx.load(os.fspath(file.path))
         except Exception as error:  # noqa: BLE001 - protobuf's and the loader's errors share no narrower base
-            raise NetworkRejected(f"{file.path} is no whole ONNX file ({error})", subject=file.name) from None
+            raise NetworkRejected(f"{file.path} is not a whole ONNX file ({error})", subject=file.name) from None
         self._input = model.graph.input[0].name
         outputs = [output.name for output in model.graph.output]
         index = file.output or 0
@@ -83,11 +85,13 @@ class TorchNetwork:
         try:
             with torch.inference_mode():
                 values: dict[str, Any] = {self._input: torch.from_numpy(tensor).to(self.device, self._type)}
-                for operator, inputs, outputs, attributes, spent in self._steps:
-                    given = [values[n] if n in values else self._constants.get(n) for n in inputs]
-                    made = operator(given, attributes)
-                    values.update(zip(outputs, made, strict=True) if isinstance(made, tuple) else ((outputs[0], made),))
-                    for name in spent:
+                for operator, inputs, outputs, attributes, last_uses in self._steps:
+                    arguments = [values[n] if n in values else self._constants.get(n) for n in inputs]
+                    result = operator(arguments, attributes)
+                    values.update(
+                        zip(outputs, result, strict=True) if isinstance(result, tuple) else ((outputs[0], result),)
+                    )
+                    for name in last_uses:
                         values.pop(name, None)
                 prediction: Float32 = values[self._output].float().cpu().numpy()
         except torch.OutOfMemoryError:
@@ -131,41 +135,41 @@ class TorchNetwork:
                     subject=self._file.name,
                     remedy=(UseOption("engine", "onnxruntime"), "convert the model's checkpoint"),
                 )
-            spent = [name for name in {*node.input} if last_use.get(name) == k and name != self._output]
-            steps.append((operator, list(node.input), list(node.output), attributes, spent))
+            last_uses = [name for name in {*node.input} if last_use.get(name) == k and name != self._output]
+            steps.append((operator, list(node.input), list(node.output), attributes, last_uses))
         return steps
 
 
 def _positions(graph: Any) -> set[str]:
     """Names of the values that say where to sample: half precision places pixels several pixels off in a large image."""
     makers = {name: node for node in graph.node for name in node.output}
-    waiting = [node.input[1] for node in graph.node if node.op_type == "GridSample"]
-    found: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in found:
+    queue = [node.input[1] for node in graph.node if node.op_type == "GridSample"]
+    positions: set[str] = set()
+    while queue:
+        name = queue.pop()
+        if name in positions:
             continue
-        found.add(name)
+        positions.add(name)
         node = makers.get(name)
         if node is not None and node.op_type in ("Add", "Sub", "Mul", "Div", "Concat", "Reshape", "Transpose", "Slice"):
-            waiting += node.input
-    return found
+            queue += node.input
+    return positions
 
 
-def _device(wanted: str) -> str:
-    if wanted in ("cuda", "gpu") or wanted.startswith("cuda:"):
+def _device(device: str) -> str:
+    if device in ("cuda", "gpu") or device.startswith("cuda:"):
         if not torch.cuda.is_available():
-            built = "no CUDA device is visible" if torch.version.cuda else "this build of torch is without CUDA"
+            reason = "no CUDA device is visible" if torch.version.cuda else "this build of torch is without CUDA"
             raise DeviceUnavailable(
-                f"`{wanted}` cannot be used by torch: {built}",
+                f"`{device}` cannot be used by torch: {reason}",
                 field="device",
                 remedy=(UseOption("device", "cpu"), "install torch for CUDA"),
             )
-        return "cuda" if wanted == "gpu" else wanted
-    if wanted == "auto":
+        return "cuda" if device == "gpu" else device
+    if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted != "cpu":
-        raise DeviceUnavailable(f"torch runs on cpu and cuda here, not on `{wanted}`")
+    if device != "cpu":
+        raise DeviceUnavailable(f"torch runs on cpu and cuda here, not on `{device}`")
     return "cpu"
 
 
@@ -176,8 +180,8 @@ def _pads(attributes: Attributes) -> tuple[int, int]:
     return top, left
 
 
-def _conv(given: list[Any], attributes: Attributes) -> Any:
-    x, weight, *bias = given
+def _conv(inputs: list[Any], attributes: Attributes) -> Any:
+    x, weight, *bias = inputs
     return functional.conv2d(
         x,
         weight,
@@ -189,56 +193,56 @@ def _conv(given: list[Any], attributes: Attributes) -> Any:
     )
 
 
-def _max_pool(given: list[Any], attributes: Attributes) -> Any:
+def _max_pool(inputs: list[Any], attributes: Attributes) -> Any:
     kernel = tuple(attributes["kernel_shape"])
     strides = tuple(attributes.get("strides", kernel))
     return functional.max_pool2d(
-        given[0], kernel, strides, _pads(attributes), ceil_mode=bool(attributes.get("ceil_mode", 0))
+        inputs[0], kernel, strides, _pads(attributes), ceil_mode=bool(attributes.get("ceil_mode", 0))
     )
 
 
-def _resize(given: list[Any], attributes: Attributes) -> Any:
-    x = given[0]
+def _resize(inputs: list[Any], attributes: Attributes) -> Any:
+    x = inputs[0]
     places = attributes.get("coordinate_transformation_mode", b"half_pixel")
     if attributes.get("mode") != b"linear" or places not in (b"half_pixel", b"pytorch_half_pixel", b"align_corners"):
         raise RuntimeError("a resize that is not bilinear")
-    if len(given) > 3 and given[3] is not None:
-        size = tuple(int(n) for n in given[3][-2:])
+    if len(inputs) > 3 and inputs[3] is not None:
+        size = tuple(int(n) for n in inputs[3][-2:])
     else:
-        size = tuple(round(s * float(f)) for s, f in zip(x.shape[-2:], given[2][-2:], strict=True))
+        size = tuple(round(s * float(f)) for s, f in zip(x.shape[-2:], inputs[2][-2:], strict=True))
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=places == b"align_corners")
 
 
-def _grid_sample(given: list[Any], attributes: Attributes) -> Any:
+def _grid_sample(inputs: list[Any], attributes: Attributes) -> Any:
     mode = attributes.get("mode", b"linear").decode()
     sampled: Any = functional.grid_sample(
-        given[0].float(),
-        given[1].float(),
+        inputs[0].float(),
+        inputs[1].float(),
         mode={"linear": "bilinear"}.get(mode, mode),
         padding_mode=attributes.get("padding_mode", b"zeros").decode(),
         align_corners=bool(attributes.get("align_corners", 0)),
     )
-    return sampled.to(given[0].dtype)
+    return sampled.to(inputs[0].dtype)
 
 
-def _slice(given: list[Any], _: Attributes) -> Any:
-    x, starts, ends, *rest = given
+def _slice(inputs: list[Any], _: Attributes) -> Any:
+    x, starts, ends, *rest = inputs
     axes = rest[0].tolist() if rest and rest[0] is not None else range(len(starts))
     steps = rest[1].tolist() if len(rest) > 1 and rest[1] is not None else [1] * len(starts)
     for axis, start, end, step in zip(axes, starts.tolist(), ends.tolist(), steps, strict=True):
         if step == -1:
             x = x.flip(axis)
         else:
-            cut = [slice(None)] * x.ndim
-            cut[axis] = slice(start, end, step)
-            x = x[tuple(cut)]
+            window = [slice(None)] * x.ndim
+            window[axis] = slice(start, end, step)
+            x = x[tuple(window)]
     return x
 
 
-def _pad(given: list[Any], attributes: Attributes) -> Any:
-    x, amounts = given[0], given[1].tolist()
-    value = float(given[2]) if len(given) > 2 and given[2] is not None else 0.0
-    axes = given[3].tolist() if len(given) > 3 and given[3] is not None else list(range(x.ndim))
+def _pad(inputs: list[Any], attributes: Attributes) -> Any:
+    x, amounts = inputs[0], inputs[1].tolist()
+    value = float(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else 0.0
+    axes = inputs[3].tolist() if len(inputs) > 3 and inputs[3] is not None else list(range(x.ndim))
     if attributes.get("mode", b"constant") != b"constant":
         raise RuntimeError("padding that is not constant")
     before, after = [0] * x.ndim, [0] * x.ndim
@@ -248,27 +252,27 @@ def _pad(given: list[Any], attributes: Attributes) -> Any:
     return functional.pad(x, flat, value=value)
 
 
-def _split(given: list[Any], attributes: Attributes) -> Any:
+def _split(inputs: list[Any], attributes: Attributes) -> Any:
     axis = attributes.get("axis", 0)
-    if len(given) > 1 and given[1] is not None:
-        return tuple(torch.split(given[0], given[1].tolist(), axis))
-    return tuple(torch.chunk(given[0], attributes["num_outputs"], axis))
+    if len(inputs) > 1 and inputs[1] is not None:
+        return tuple(torch.split(inputs[0], inputs[1].tolist(), axis))
+    return tuple(torch.chunk(inputs[0], attributes["num_outputs"], axis))
 
 
-def _layer_norm(given: list[Any], attributes: Attributes) -> Any:
-    x, scale, *bias = given
+def _layer_norm(inputs: list[Any], attributes: Attributes) -> Any:
+    x, scale, *bias = inputs
     shape = x.shape[attributes.get("axis", -1) :]
     return functional.layer_norm(x, shape, scale, bias[0] if bias else None, attributes.get("epsilon", 1e-5))
 
 
-def _depth_to_space(given: list[Any], attributes: Attributes) -> Any:
+def _depth_to_space(inputs: list[Any], attributes: Attributes) -> Any:
     if attributes.get("mode", b"DCR") != b"CRD":
         raise RuntimeError("a depth-to-space of other order")
-    return functional.pixel_shuffle(given[0], attributes["blocksize"])
+    return functional.pixel_shuffle(inputs[0], attributes["blocksize"])
 
 
-def _reshape(given: list[Any], _: Attributes) -> Any:
-    x, shape = given[0], given[1].tolist()
+def _reshape(inputs: list[Any], _: Attributes) -> Any:
+    x, shape = inputs[0], inputs[1].tolist()
     return x.reshape([x.shape[k] if n == 0 else n for k, n in enumerate(shape)])
 
 
@@ -278,6 +282,10 @@ _OPERATORS: dict[str, Operator] = {
     "Sub": lambda x, _: x[0] - x[1],
     "Div": lambda x, _: x[0] / x[1],
     "Relu": lambda x, _: functional.relu(x[0]),
+    "Clip": lambda x, _: torch.clamp(x[0], x[1], x[2]),
+    "InstanceNormalization": lambda x, a: functional.instance_norm(
+        x[0], weight=x[1], bias=x[2], eps=a.get("epsilon", 1e-5)
+    ),
     "Sigmoid": lambda x, _: torch.sigmoid(x[0]),
     "Gelu": lambda x, a: functional.gelu(x[0], approximate=a.get("approximate", b"none").decode()),
     "Softmax": lambda x, a: torch.softmax(x[0], a.get("axis", -1)),

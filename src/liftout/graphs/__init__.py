@@ -29,8 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from liftout.engines import is_out_of_memory
-from liftout.errors import EngineError, InputError, OutOfMemory
+from liftout.errors import EngineError, InputError, OutOfMemory, is_out_of_memory
 from liftout.models.spec import InputSpec, OutputSpec
 from liftout.remedies import UseOption
 
@@ -77,7 +76,11 @@ def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
 
 
 def photo_box(tensor: Float32, spec: InputSpec) -> Int64:
-    """The box that `prepare` gave beside a tensor, int64 [4]; of a photo whose own border is black, without that border."""
+    """The box that `prepare` gave beside a tensor, found again from the tensor.
+
+    tensor: float32 [1, 3, h, w]. spec: of the same model. Returns int64 [4]: top, left, height and width. A black border of a
+    letterboxed photo itself is taken for padding.
+    """
     height, width = tensor.shape[2:]
     if spec.fit == "letterbox":
         black = (-np.array(spec.mean) / np.array(spec.std)).astype(np.float32).reshape(1, 3, 1, 1)
@@ -130,13 +133,13 @@ def finish(
     }
     span = np.array([0, 1], np.float32)
     if after:
-        measured = {**fixed, "rescale": np.array(0, np.int64), "span": span}
-        reached = [session.run(["reached"], {**measured, "rows": rows})[0] for rows in strips(size)]
+        inputs = {**fixed, "rescale": np.array(0, np.int64), "span": span}
+        reached = [session.run(["reached"], {**inputs, "rows": rows})[0] for rows in strips(size)]
         span = np.array([min(r[0] for r in reached), max(r[1] for r in reached)], np.float32)
     alpha = np.empty(size, np.uint8)
-    made = {**fixed, "rescale": np.array(rescale, np.int64), "span": span}
+    inputs = {**fixed, "rescale": np.array(rescale, np.int64), "span": span}
     for rows in strips(size):
-        alpha[rows[0] : rows[1]] = session.run(["alpha"], {**made, "rows": rows})[0]
+        alpha[rows[0] : rows[1]] = session.run(["alpha"], {**inputs, "rows": rows})[0]
     return alpha
 
 
@@ -171,6 +174,7 @@ def cutout(image: UInt8, alpha: UInt8) -> UInt8:
 
     image: uint8 [H, W, 3]. alpha: uint8 [H, W].
     Returns uint8 [H, W, 4]: the photo's colour where alpha is 255, zero where alpha is 0.
+    Raises EngineError where a graph fails on them.
     """
     colours = _session("coarse").run(None, {"image": image, "alpha": alpha})[0]
     size = np.array(alpha.shape, np.int64)
@@ -191,11 +195,11 @@ def plain(image: UInt8, alpha: UInt8) -> UInt8:
     rows = max(1, _CACHED_PIXELS // max(1, alpha.shape[1]))
     for first in range(0, alpha.shape[0], rows):
         strip = slice(first, first + rows)
-        made, levels = rgba[strip], alpha[strip]
+        block, levels = rgba[strip], alpha[strip]
         for channel in range(3):
-            made[..., channel] = image[strip][..., channel]
-        made[..., 3] = levels
-        pixels = made.view(np.uint32)[..., 0]
+            block[..., channel] = image[strip][..., channel]
+        block[..., 3] = levels
+        pixels = block.view(np.uint32)[..., 0]
         np.multiply(pixels, levels != 0, out=pixels)
     return rgba
 
@@ -214,7 +218,7 @@ _threads = 0
 def use_threads(count: int) -> None:
     """Run the graphs with this many threads from now on; 0, the default, is one for each core of the machine.
 
-    For processes that share the cores among them: threads that wait for each other there burn a third of the time.
+    For processes that share the cores: there, threads that wait for each other waste a third of the time.
     """
     global _threads
     _threads = count

@@ -11,7 +11,6 @@ from PIL import Image
 
 from liftout.errors import ImageUnreadable
 from liftout.images import colour
-from liftout.images.levels import to_8_bit
 
 UInt8 = npt.NDArray[np.uint8]
 UInt16 = npt.NDArray[np.uint16]
@@ -49,11 +48,11 @@ def split_channels(planes: npt.NDArray[Any], icc: bytes | None, transparent: obj
     )
 
 
-def channels_of(image: Image.Image, called: str) -> Channels:
-    """Channels of a loaded Pillow image of any mode. Raises ImageUnreadable where its levels mean nothing."""
+def channels_of(image: Image.Image, name: str) -> Channels:
+    """Channels of a loaded Pillow image of any mode. Raises ImageUnreadable where the range of its levels is unknown."""
     icc, transparent = image.info.get("icc_profile") or None, image.info.get("transparency")
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        grey = _grey_levels(np.asarray(image), called)
+        grey = _grey_levels(np.asarray(image), name)
         return split_channels(grey[..., None], icc, transparent if grey.dtype == np.uint16 else None)
     if image.mode == "1":
         image = image.convert("L")
@@ -71,6 +70,18 @@ def channels_of(image: Image.Image, called: str) -> Channels:
     return Channels(pixels=np.array(image.convert("RGB")))
 
 
+def to_8_bit(levels: npt.NDArray[Any]) -> UInt8:
+    """uint16 0..65535 to the nearest of 0..255, of which one is 257 steps; uint8 comes back as it is."""
+    if levels.dtype == np.uint8:
+        return levels
+    return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def to_16_bit(levels: npt.NDArray[Any]) -> UInt16:
+    """uint8 0..255 to 0..65535, exactly; uint16 comes back as it is."""
+    return levels if levels.dtype == np.uint16 else levels.astype(np.uint16) * np.uint16(257)
+
+
 def _from_grey(grey: npt.NDArray[Any], alpha: UInt8 | None, icc: bytes | None) -> Channels:
     """A grey plane, brought to sRGB by its profile. A 16-bit one goes through its curve, which is smooth."""
     shallow = to_8_bit(grey)
@@ -86,13 +97,15 @@ def _from_grey(grey: npt.NDArray[Any], alpha: UInt8 | None, icc: bytes | None) -
     return Channels(pixels=pixels, alpha=alpha, pixels16=np.repeat(levels[..., None], 3, axis=2))
 
 
-def _grey_levels(levels: npt.NDArray[Any], called: str) -> npt.NDArray[Any]:
+def _grey_levels(levels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     """uint8 or uint16 greys from 16-bit, 32-bit or float ones."""
     if levels.dtype.itemsize == 2 and levels.dtype.kind == "u":
         return levels.astype(np.uint16)
     if not np.isfinite(levels).all() or levels.min() < 0 or levels.max() > 65535:
         raise ImageUnreadable(
-            f"grey levels from {levels.min():g} to {levels.max():g}", subject=called, remedy="save it with 8 or 16 bits"
+            f"has grey levels from {levels.min():g} to {levels.max():g}, of unknown range",
+            subject=name,
+            remedy="save it with 8 or 16 bits",
         )
     if levels.dtype.kind == "f":
         top = 1.0 if levels.max() <= 1 else 255.0 if levels.max() <= 255 else 65535.0

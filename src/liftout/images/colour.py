@@ -40,7 +40,10 @@ def image_from_lab(image: Image.Image) -> Image.Image:
 
 
 def from_srgb(pixels: UInt8, icc: bytes | None) -> UInt8:
-    """uint8 [H, W, 3] in the space of an ICC profile, from sRGB: the inverse of `to_srgb`, as far as the space reaches."""
+    """uint8 [H, W, 3] in the space of an ICC profile, from sRGB: the inverse of `to_srgb`, as far as the space reaches.
+
+    pixels: uint8 [H, W, 3], sRGB. icc: the profile; None, and one that cannot be used, mean sRGB.
+    """
     transform = _back_transform(icc) if icc else None
     if transform is None:
         return pixels
@@ -77,8 +80,8 @@ def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         if mode == "RGB":
             steps = np.linspace(0, 255, 9).astype(np.uint8)
             cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(27, 27, 3)
-            moved = np.asarray(ImageCms.applyTransform(Image.fromarray(cube), transform)).astype(int)
-            if np.abs(moved - cube).max() <= _SAME:
+            converted = np.asarray(ImageCms.applyTransform(Image.fromarray(cube), transform)).astype(int)
+            if np.abs(converted - cube).max() <= _SAME:
                 return None
     except (OSError, ImageCms.PyCMSError):
         return None

@@ -44,7 +44,7 @@ def decode(image: ImageInput, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str
     """Decode a photo.
 
     image: path, encoded bytes, binary file, Pillow image, or array: uint8, uint16 or float in [0, 1] of shape [H, W],
-    [H, W, 1], [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4]. name: what messages call it.
+    [H, W, 1], [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4]. name: of the photo, for messages.
     Raises ImageUnreadable, ImageAnimated or ImageTooLarge (more than `max_pixels`, a side above 65,535 pixels, or above 200 times
     the other), each naming the file; ExtraMissing for HEIC without its extra.
     """
@@ -52,21 +52,21 @@ def decode(image: ImageInput, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str
         return _from_array(image, max_pixels, name or "array")
     if isinstance(image, Image.Image):
         return _from_pillow(image, max_pixels, name or getattr(image, "filename", "") or "image")
-    called, content = _read(image, name)
+    label, content = _read(image, name)
     if heif.is_heif(content):
-        with heif.open_heif(content, called) as opened:
-            return _from_pillow(opened, max_pixels, called)
+        with heif.open_heif(content, label) as picture:
+            return _from_pillow(picture, max_pixels, label)
 
     try:
-        opened = _open(content)
+        picture = _open(content)
     except UnidentifiedImageError:
         raise ImageUnreadable(
-            "not an image that can be read", subject=called, remedy=f"give a {_READABLE} file"
+            "not an image that can be read", subject=label, remedy=f"give a {_READABLE} file"
         ) from None
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise nearly anything on broken files
-        raise _unreadable(called, error) from None
-    with opened:
-        return _from_pillow(opened, max_pixels, called, content)
+        raise _unreadable(label, error) from None
+    with picture:
+        return _from_pillow(picture, max_pixels, label, content)
 
 
 def _open(content: bytes) -> Image.Image:
@@ -89,16 +89,16 @@ def _read(image: object, name: str | None) -> tuple[str, bytes]:
             raise ImageUnreadable("is a folder", subject=path, remedy=RunBatch()) from None
         except OSError as error:
             raise ImageUnreadable(f"cannot be read: {error.strerror}", subject=path) from None
-        called = name or str(path)
+        label = name or str(path)
     elif isinstance(image, bytes | bytearray | memoryview):
-        called, content = name or "bytes", bytes(image)
+        label, content = name or "bytes", bytes(image)
     elif hasattr(image, "read"):
-        called, content = name or str(getattr(image, "name", "stream")), image.read()
+        label, content = name or str(getattr(image, "name", "stream")), image.read()
         if not isinstance(content, bytes):
-            raise ImageUnreadable("is open as text", subject=called, remedy="open it with mode 'rb'")
+            raise ImageUnreadable("is open as text", subject=label, remedy="open it with mode 'rb'")
     elif type(image).__module__.partition(".")[0] == "torch":
         raise InputError(
-            "a torch tensor is not taken",
+            "a torch tensor is not accepted",
             remedy="give an array with channels last: tensor.permute(1, 2, 0).cpu().numpy()",
         )
     else:
@@ -106,8 +106,8 @@ def _read(image: object, name: str | None) -> tuple[str, bytes]:
             f"an image is a path, bytes, a binary file, a Pillow image or an array, not {type(image).__name__}"
         )
     if not content:
-        raise ImageUnreadable("is empty", subject=called)
-    return called, content
+        raise ImageUnreadable("is empty", subject=label)
+    return label, content
 
 
 _pillow_lock = threading.Lock()
@@ -121,24 +121,24 @@ def _lenient() -> Iterator[None]:
     """
     with _pillow_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        held = Image.MAX_IMAGE_PIXELS
+        limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS = held
+            Image.MAX_IMAGE_PIXELS = limit
 
 
-def _from_pillow(image: Image.Image, max_pixels: int, called: str, content: bytes | None = None) -> Photo:
+def _from_pillow(image: Image.Image, max_pixels: int, label: str, content: bytes | None = None) -> Photo:
     """content: the file that holds the image, where all its bits can be read from it."""
     width, height = image.size
-    _check_size(height, width, max_pixels, called)
+    _check_size(height, width, max_pixels, label)
     try:
         with _lenient():
             frames = _frames(image)
         if frames > 1:
             raise ImageAnimated(
-                f"has {frames} frames or pages", subject=called, remedy="save the one to cut out as a file of its own"
+                f"has {frames} frames or pages", subject=label, remedy="save the one to cut out as a file of its own"
             )
         deep = is_deep(image)
         if (
@@ -147,24 +147,24 @@ def _from_pillow(image: Image.Image, max_pixels: int, called: str, content: byte
             image.load()
             if content is not None and _may_lack_rows(image) and not holds_all_rows(content):
                 raise ImageUnreadable(
-                    "cannot be decoded (rows are missing)", subject=called, remedy="save it again, or give another file"
+                    "cannot be decoded (rows are missing)", subject=label, remedy="save it again, or give another file"
                 )
         with _lenient():
-            said = metadata.read_orientation(image)
+            orientation = metadata.read_orientation(image)
         if deep and content is not None:
-            found = split_channels(
+            channels = split_channels(
                 read_deep(content, _open), image.info.get("icc_profile"), image.info.get("transparency")
             )
-            still = 1 if image.format == "TIFF" else said
+            still = 1 if image.format == "TIFF" else orientation
         else:
             image.load()
-            found = channels_of(image, called)
-            still = 1 if image.format == "TIFF" else said  # Pillow turns a TIFF while it loads
-        return _photo(found, called, image, said=said, still=still)
+            channels = channels_of(image, label)
+            still = 1 if image.format == "TIFF" else orientation  # Pillow turns a TIFF while it loads
+        return _photo(channels, label, image, orientation=orientation, still=still)
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - see decode
-        raise _unreadable(called, error) from None
+        raise _unreadable(label, error) from None
 
 
 def _may_lack_rows(image: Image.Image) -> bool:
@@ -173,64 +173,64 @@ def _may_lack_rows(image: Image.Image) -> bool:
     return bool(image.info.get("interlace")) or not np.asarray(last).any()
 
 
-def _photo(found: Channels, called: str, image: Image.Image, *, said: int, still: int) -> Photo:
-    """Put a photo together. said: its orientation by EXIF. still: the orientation that the pixels have."""
+def _photo(channels: Channels, label: str, image: Image.Image, *, orientation: int, still: int) -> Photo:
+    """Put a photo together. orientation: by EXIF. still: the orientation that the pixels have."""
     with _lenient():
         dpi, exif, xmp = metadata.read_dpi(image), metadata.read_exif(image), metadata.read_xmp(image)
     return Photo(
-        pixels=_upright(found.pixels, still),
-        alpha=None if found.alpha is None else _upright(found.alpha, still),
-        pixels16=None if found.pixels16 is None else _upright(found.pixels16, still),
-        icc=found.icc,
+        pixels=_upright(channels.pixels, still),
+        alpha=None if channels.alpha is None else _upright(channels.alpha, still),
+        pixels16=None if channels.pixels16 is None else _upright(channels.pixels16, still),
+        icc=channels.icc,
         exif=exif,
         xmp=xmp,
-        dpi=(dpi[1], dpi[0]) if dpi and said >= 5 else dpi,
-        name=called,
+        dpi=(dpi[1], dpi[0]) if dpi and orientation >= 5 else dpi,
+        name=label,
     )
 
 
-def _from_array(array: npt.NDArray[Any], max_pixels: int, called: str) -> Photo:
+def _from_array(array: npt.NDArray[Any], max_pixels: int, label: str) -> Photo:
     planes = array[..., None] if array.ndim == 2 else array
     if planes.ndim == 3 and planes.shape[2] > 4 and planes.shape[0] in (1, 3, 4):
         raise InputError(
             f"shape {list(array.shape)} has its channels first",
-            subject=called,
+            subject=label,
             remedy="give [H, W, C]: array.transpose(1, 2, 0)",
         )
     if planes.ndim != 3 or planes.shape[2] not in (1, 2, 3, 4):
         raise InputError(
-            f"shape {list(array.shape)} is not a photo", subject=called, remedy="give [H, W], [H, W, 3] or [H, W, 4]"
+            f"shape {list(array.shape)} is not a photo", subject=label, remedy="give [H, W], [H, W, 3] or [H, W, 4]"
         )
-    _check_size(planes.shape[0], planes.shape[1], max_pixels, called)
+    _check_size(planes.shape[0], planes.shape[1], max_pixels, label)
     if planes.dtype in (np.float32, np.float64):
         if not (np.isfinite(planes).all() and planes.min() >= 0 and planes.max() <= 1):
-            raise InputError("float arrays must lie in [0, 1]", subject=called, remedy="divide by 255, or give uint8")
+            raise InputError("float arrays must lie in [0, 1]", subject=label, remedy="divide by 255, or give uint8")
         planes = np.rint(planes * 255).astype(np.uint8)
     elif planes.dtype not in (np.uint8, np.uint16):
         raise InputError(
-            f"arrays of {planes.dtype} are not photos", subject=called, remedy="give uint8, uint16 or float in [0, 1]"
+            f"arrays of {planes.dtype} are not photos", subject=label, remedy="give uint8, uint16 or float in [0, 1]"
         )
-    found = split_channels(planes, None, None)
-    return Photo(pixels=found.pixels, alpha=found.alpha, pixels16=found.pixels16, name=called)
+    channels = split_channels(planes, None, None)
+    return Photo(pixels=channels.pixels, alpha=channels.alpha, pixels16=channels.pixels16, name=label)
 
 
-def _check_size(height: int, width: int, max_pixels: int, called: str) -> None:
+def _check_size(height: int, width: int, max_pixels: int, label: str) -> None:
     if height < 1 or width < 1:
-        raise ImageUnreadable(f"is {width} x {height} pixels; there is nothing to cut out", subject=called)
+        raise ImageUnreadable(f"is {width} x {height} pixels; there is nothing to cut out", subject=label)
     if max(height, width) > LONGEST_SIDE:
         raise ImageTooLarge(
-            f"{width} x {height} pixels; a side may have at most {LONGEST_SIDE}", subject=called, remedy="crop it first"
+            f"{width} x {height} pixels; a side may have at most {LONGEST_SIDE}", subject=label, remedy="crop it first"
         )
     if max(height, width) > LARGEST_RATIO * min(height, width):
         raise ImageTooLarge(
             f"{width} x {height} pixels; one side may be at most {LARGEST_RATIO} times as long as the other",
-            subject=called,
+            subject=label,
             remedy="crop it first",
         )
     if height * width > max_pixels:
         raise ImageTooLarge(
             f"{width} x {height} = {height * width / 1e6:.0f} megapixels, above the limit of {max_pixels / 1e6:g}",
-            subject=called,
+            subject=label,
             remedy=RaiseLimit("max_pixels"),
         )
 
@@ -261,10 +261,10 @@ def _upright(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(array)
 
 
-def _unreadable(called: str, error: Exception) -> ImageUnreadable:
+def _unreadable(label: str, error: Exception) -> ImageUnreadable:
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError):
         reason = "not enough memory"
     return ImageUnreadable(
-        f"cannot be decoded ({reason[:200]})", subject=called, remedy="open and save it again, or give another file"
+        f"cannot be decoded ({reason[:200]})", subject=label, remedy="open and save it again, or give another file"
     )

@@ -26,7 +26,7 @@ _STRAIGHT_ALPHA, _PREMULTIPLIED_ALPHA = 2, 1
 _LAYOUT = (
     ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts, ExifTags.Base.TileOffsets, ExifTags.Base.TileByteCounts
 )  # fmt: skip
-_KEPT = (
+_COPIED_TAGS = (
     ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength, ExifTags.Base.Compression, ExifTags.Base.RowsPerStrip,
     ExifTags.Base.TileWidth, ExifTags.Base.TileLength, ExifTags.Base.Predictor, ExifTags.Base.FillOrder,
     ExifTags.Base.Orientation,
@@ -52,10 +52,10 @@ def read_deep(content: bytes, open_image: Callable[[bytes], Image.Image]) -> UIn
         _retile(first, "RGBA")  # four bytes a pixel either way: grey high, grey low, alpha high, alpha low
         halves = np.asarray(first).astype(np.uint16)
         return (halves[..., 0::2] << 8 | halves[..., 1::2]).astype(np.uint16)
-    kept, order = rawmode.replace("RGBa", "RGBA")[:-1], rawmode[-1]
+    mode, order = rawmode.replace("RGBa", "RGBA")[:-1], rawmode[-1]
     second = open_image(content)
-    _retile(first, kept + order)
-    _retile(second, kept + _OTHER_ORDER[order])
+    _retile(first, mode + order)
+    _retile(second, mode + _OTHER_ORDER[order])
     levels = np.asarray(first).astype(np.uint16)
     levels <<= 8
     levels |= np.asarray(second)
@@ -100,7 +100,7 @@ def _plane(content: bytes, tags: Any, index: int, count: int) -> bytes:
         ExifTags.Base.PhotometricInterpretation: (1,),
         ExifTags.Base.SamplesPerPixel: (1,),
     }
-    entries.update({tag: (int(tags[tag]),) for tag in _KEPT if tag in tags})
+    entries.update({tag: (int(tags[tag]),) for tag in _COPIED_TAGS if tag in tags})
     for tag in _LAYOUT:
         if tag in tags:
             share = len(tags[tag]) // count

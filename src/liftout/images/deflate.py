@@ -1,7 +1,7 @@
 """Deflate (RFC 1951 in the zlib wrapper of RFC 1950), fast.
 
-Cutouts are large and mostly empty: how long a PNG takes is how long deflate takes. ISA-L compresses four times as
-fast as zlib's fastest level, and no worse.
+Cutouts are large and mostly empty: writing a PNG takes as long as deflate takes. ISA-L compresses four times as
+fast as zlib's fastest level, to the same size or less.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from liftout.errors import OutputError, UnknownFormat
-from liftout.images.levels import to_8_bit
+from liftout.images.channels import to_8_bit
 from liftout.images.metadata import written_exif
 from liftout.images.png import encode_png
 from liftout.images.tiff import encode_tiff
@@ -56,10 +56,10 @@ _JPEG_SEGMENT = 65_500
 def format_of(name: str) -> Format:
     """The format with this name (`png`, `jpg`, ...) or of this file name. Raises UnknownFormat."""
     text = name.lower()
-    found = _SUFFIXES.get(f".{text}") or _SUFFIXES.get(PurePath(text).suffix)
-    if found is None:
-        raise UnknownFormat(f"`{name}` names no format that can be written", remedy=f"there are {', '.join(FORMATS)}")
-    return FORMATS[found]
+    key = _SUFFIXES.get(f".{text}") or _SUFFIXES.get(PurePath(text).suffix)
+    if key is None:
+        raise UnknownFormat(f"`{name}` is not a format that can be written", remedy=f"there are {', '.join(FORMATS)}")
+    return FORMATS[key]
 
 
 def encode(
@@ -76,6 +76,7 @@ def encode(
 
     pixels: uint8 or uint16 [H, W] grey, [H, W, 3] RGB or [H, W, 4] straight-alpha RGBA (not for JPEG); 16 bits become 8
     where the format holds no more. quality: 1..100. Raises OutputError where the format cannot hold the picture.
+    icc: profile of the pixels. exif, xmp: as `Photo` holds them. dpi: pixels per inch across and down.
     """
     height, width = pixels.shape[:2]
     exif = written_exif(exif, (height, width), dpi, holds_dpi=kind.dpi)
@@ -95,8 +96,8 @@ def encode(
         ) from None
 
 
-def _encode_with_pillow(pixels: UInt8, kind: Format, quality: int | None, kept: dict[str, Any]) -> bytes:
-    options: dict[str, Any] = {key: value for key, value in kept.items() if value is not None}
+def _encode_with_pillow(pixels: UInt8, kind: Format, quality: int | None, metadata: dict[str, Any]) -> bytes:
+    options: dict[str, Any] = {key: value for key, value in metadata.items() if value is not None}
     options["quality"] = quality or kind.quality
     if kind.name == "webp":
         options["method"] = 2

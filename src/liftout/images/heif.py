@@ -24,20 +24,18 @@ def is_heif(content: bytes) -> bool:
     return major in _BRANDS or (major in _GENERIC and bool(compatible & _BRANDS))
 
 
-def open_heif(content: bytes, called: str) -> Image.Image:
-    """The primary photo as a Pillow image; its header is read, its pixels when they are asked for.
+def open_heif(content: bytes, name: str) -> Image.Image:
+    """The primary photo as a Pillow image; only its header is read; Pillow reads the pixels when they are used.
 
-    called: what messages call it. Raises ExtraMissing, ImageUnreadable.
+    name: of the photo, for messages. Raises ExtraMissing, ImageUnreadable.
     """
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
-        raise ExtraMissing("HEIC photos need an extra", subject=called, remedy=InstallExtra("heif")) from None
+        raise ExtraMissing("HEIC photos need an extra", subject=name, remedy=InstallExtra("heif")) from None
     try:
-        opened: Image.Image = HeifImageFile(io.BytesIO(content))  # type: ignore[no-untyped-call]
+        picture: Image.Image = HeifImageFile(io.BytesIO(content))  # type: ignore[no-untyped-call]
     except Exception as error:  # noqa: BLE001 - libheif raises nearly anything on broken files
         reason = " ".join(str(error).split())[:200]
-        raise ImageUnreadable(
-            f"cannot be decoded ({reason})", subject=called, remedy="open and save it again"
-        ) from None
-    return opened
+        raise ImageUnreadable(f"cannot be decoded ({reason})", subject=name, remedy="open and save it again") from None
+    return picture

@@ -1,6 +1,6 @@
-"""What a photo says about itself: EXIF, XMP, resolution. Read once, changed where the picture changes, written anew.
+"""What a photo says about itself: EXIF, XMP, resolution. Read once, changed where the picture changes, and written again.
 
-The pixels of a `Photo` are upright, so its EXIF and XMP must not turn them once more; a thumbnail would still show the
+The pixels of a `Photo` are upright, so its EXIF and XMP must not turn them again; a thumbnail would still show the
 background; a TIFF's EXIF lies among the tags that describe its pixels and is taken out of them.
 """
 
@@ -39,10 +39,10 @@ def read_exif(image: Image.Image) -> bytes | None:
         exif = image.getexif()
         if image.format == "TIFF":
             exif = _described(exif)
-        held = Image.Exif()
-        held.load(exif.tobytes())
-        held.pop(_ORIENTATION, None)
-        return held.tobytes() if len(held) else None
+        tags = Image.Exif()
+        tags.load(exif.tobytes())
+        tags.pop(_ORIENTATION, None)
+        return tags.tobytes() if len(tags) else None
     except Exception:  # noqa: BLE001 - see above
         return None
 
@@ -83,29 +83,32 @@ def written_exif(
     if exif is None and (dpi is None or holds_dpi):
         return None
     try:
-        held = Image.Exif()
+        tags = Image.Exif()
         if exif:
-            held.load(exif)
-            camera = held.get_ifd(ExifTags.IFD.Exif)
+            tags.load(exif)
+            camera = tags.get_ifd(ExifTags.IFD.Exif)
             for tag, length in ((_WIDTH, size[1]), (_HEIGHT, size[0])):
                 if tag in camera:
                     camera[tag] = length
         if dpi is not None:
-            held[ExifTags.Base.XResolution], held[ExifTags.Base.YResolution] = dpi
-            held[ExifTags.Base.ResolutionUnit] = _INCH
-        return held.tobytes()
+            tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = dpi
+            tags[ExifTags.Base.ResolutionUnit] = _INCH
+        return tags.tobytes()
     except Exception:  # noqa: BLE001 - what `read_exif` could write, but a newer value broke: keep it as it was
         return exif
 
 
 def without_location(exif: bytes | None, xmp: bytes | None) -> tuple[bytes | None, bytes | None]:
-    """EXIF and XMP that do not say where the photo was taken. What cannot be read is left out whole."""
+    """EXIF and XMP that do not say where the photo was taken. What cannot be read is left out whole.
+
+    exif: as `read_exif` gives it. xmp: a packet.
+    """
     if exif is not None:
-        held = Image.Exif()
+        tags = Image.Exif()
         try:
-            held.load(exif)
-            held.pop(ExifTags.IFD.GPSInfo, None)
-            exif = held.tobytes() if len(held) else None
+            tags.load(exif)
+            tags.pop(ExifTags.IFD.GPSInfo, None)
+            exif = tags.tobytes() if len(tags) else None
         except Exception:  # noqa: BLE001 - see above
             exif = None
     return exif, None if xmp is None else _XMP_LOCATION.sub(b"", xmp)
@@ -113,22 +116,22 @@ def without_location(exif: bytes | None, xmp: bytes | None) -> tuple[bytes | Non
 
 def exif_tags(exif: bytes) -> dict[int, Any]:
     """The tags of the first directory; those that are directories themselves (camera, GPS) as dicts."""
-    held = Image.Exif()
-    held.load(exif)
-    tags: dict[int, Any] = dict(held)
+    directories = Image.Exif()
+    directories.load(exif)
+    tags: dict[int, Any] = dict(directories)
     for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
         if directory in tags:
-            tags[int(directory)] = dict(held.get_ifd(directory))
+            tags[int(directory)] = dict(directories.get_ifd(directory))
     return tags
 
 
 def _described(exif: Image.Exif) -> Image.Exif:
-    described = Image.Exif()
+    text = Image.Exif()
     for tag in _TIFF_TEXT:
         if tag in exif:
-            described[tag] = exif[tag]
+            text[tag] = exif[tag]
     for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        held = exif.get_ifd(directory)
-        if held:
-            described[directory] = dict(held)
-    return described
+        entries = exif.get_ifd(directory)
+        if entries:
+            text[directory] = dict(entries)
+    return text

@@ -1,4 +1,4 @@
-"""A decoded photo: upright pixels in their own colour space, with what travels along."""
+"""A decoded photo: upright pixels in their own colour space, with its profile and metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HIDDEN = 128
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Photo:
-    """A photo as the pipeline sees it.
+    """A decoded photo.
 
     pixels: uint8 [H, W, 3] in the colour space of `icc`. alpha: uint8 [H, W], or None where the photo is opaque.
     """

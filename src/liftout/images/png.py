@@ -43,6 +43,7 @@ def encode_png(
     """Bytes of a PNG file.
 
     pixels: uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4] (straight alpha). exif: with or without its `Exif` header.
+    icc, xmp: written as they are. dpi: pixels per inch across and down.
     Raises ValueError where a side is longer than PNG's 2**31 - 1.
     """
     planes = pixels[..., None] if pixels.ndim == 2 else pixels
@@ -116,18 +117,18 @@ def _filtered(planes: npt.NDArray[Any]) -> Iterator[UInt8]:
     step = max(1, _STRIP_BYTES // length)
     for first in range(0, height, step):
         rows = _bytes_of(planes[first : first + step]).reshape(-1, length)
-        made = np.empty((len(rows), 1 + length), np.uint8)
+        scanlines = np.empty((len(rows), 1 + length), np.uint8)
         up = np.empty_like(rows)
         np.subtract(rows[:1], above, out=up[:1])
         np.subtract(rows[1:], rows[:-1], out=up[1:])
-        sub = made[:, 1:]
+        sub = scanlines[:, 1:]
         sub[:, :pixel] = rows[:, :pixel]
         np.subtract(rows[:, pixel:], rows[:, :-pixel], out=sub[:, pixel:])
         steeper = _steepness(up, pixel) <= _steepness(sub, pixel)
         sub[steeper] = up[steeper]
-        made[:, 0] = np.where(steeper, _UP, _SUB)
+        scanlines[:, 0] = np.where(steeper, _UP, _SUB)
         above = rows[-1:]
-        yield made
+        yield scanlines
 
 
 def _bytes_of(strip: npt.NDArray[Any]) -> UInt8:

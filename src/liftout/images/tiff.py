@@ -35,6 +35,7 @@ def encode_tiff(
     """Bytes of a TIFF file.
 
     pixels: uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4] (straight alpha). exif: with its `Exif` header.
+    icc, xmp: written as they are. dpi: pixels per inch across and down.
     Raises ValueError where the file would be larger than TIFF's 4 GB.
     """
     planes = pixels[..., None] if pixels.ndim == 2 else pixels

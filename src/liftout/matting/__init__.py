@@ -1,4 +1,4 @@
-"""Matting: the opacity of hair, fur and cloth, solved for in the band where a network's alpha is unsure.
+"""Matting: the opacity of hair, fur and cloth, solved for in the band where a network's alpha is uncertain.
 
 alpha = refine(alpha, image, cell=16)          alpha = solve(image, trimap)
 
@@ -61,20 +61,23 @@ def require() -> None:
 
 
 def refine(alpha: UInt8, image: UInt8, *, cell: float) -> UInt8:
-    """`alpha` with its unsure band solved anew.
+    """`alpha` with its uncertain band solved again.
 
     alpha: uint8 [H, W]. image: uint8 [H, W, 3], sRGB, as the network saw it. cell: how many of the photo's pixels one pixel
     of the prediction covers; the coarser the prediction, the wider the band. Returns uint8 [H, W].
     """
-    unsure = trimap(alpha, radius=band_radius(alpha.shape[0], alpha.shape[1], cell))
-    if not (unsure == UNKNOWN).any():
+    band = trimap(alpha, radius=band_radius(alpha.shape[0], alpha.shape[1], cell))
+    if not (band == UNKNOWN).any():
         return alpha
-    solved = solve(image, unsure, start=alpha)
-    return np.where(unsure == UNKNOWN, np.rint(solved * 255).astype(np.uint8), alpha)
+    solved = solve(image, band, start=alpha)
+    return np.where(band == UNKNOWN, np.rint(solved * 255).astype(np.uint8), alpha)
 
 
 def band_radius(height: int, width: int, cell: float) -> int:
-    """Pixels by which the band reaches beyond what is soft: strands that the network did not see at all lie there."""
+    """Pixels by which the band reaches beyond what is soft: strands that the network did not see at all lie there.
+
+    height, width: of the photo. cell: as for `refine`.
+    """
     return int(min(80, max(2, round(1.5 * cell), round(0.006 * max(height, width)))))
 
 
@@ -85,17 +88,17 @@ def trimap(alpha: UInt8, *, radius: int) -> UInt8:
     size = 2 * radius + 1
     least = ndimage.minimum_filter(alpha, size, mode="nearest")
     most = ndimage.maximum_filter(alpha, size, mode="nearest")
-    made = np.full(alpha.shape, UNKNOWN, np.uint8)
-    made[most <= SURE] = 0
-    made[least >= 255 - SURE] = 255
-    return made
+    levels = np.full(alpha.shape, UNKNOWN, np.uint8)
+    levels[most <= SURE] = 0
+    levels[least >= 255 - SURE] = 255
+    return levels
 
 
 def solve(image: UInt8, trimap: UInt8, *, start: UInt8 | None = None) -> Floats:
     """Opacity float32 [H, W] in [0, 1] from a photo and a trimap.
 
-    image: uint8 [H, W, 3]. trimap: uint8 [H, W]; 0 and 255 are sure, all between is unknown. start: uint8 [H, W], an alpha
-    that unknown pixels are held to, the more the surer it is. Raises InputError where shapes differ, ExtraMissing without SciPy.
+    image: uint8 [H, W, 3]. trimap: uint8 [H, W]; 0 and 255 are known, all between is unknown. start: uint8 [H, W], an
+    estimate of alpha that unknown pixels are pulled to, more strongly the nearer it is to 0 or 255. Raises InputError where shapes differ, ExtraMissing without SciPy.
     """
     require()
     if image.shape != (*trimap.shape, 3) or image.dtype != np.uint8 or trimap.dtype != np.uint8:
@@ -111,9 +114,9 @@ def solve(image: UInt8, trimap: UInt8, *, start: UInt8 | None = None) -> Floats:
         return _solve_tiles(image, trimap.astype(np.float32) / 255, unknown, trusted)
     half, unsure = _halve(image).astype(np.uint8), _halve_any(unknown)
     solved = _solve_tiles(half, _halve(trimap) / 255, unsure, trusted)
-    made = trimap.astype(np.float32) / 255
-    _enlarge_into(made, unknown, image, half, solved)
-    return made
+    alpha = trimap.astype(np.float32) / 255
+    _enlarge_into(alpha, unknown, image, half, solved)
+    return alpha
 
 
 def _solve_tiles(image: UInt8, known: Floats, unknown: Bool, trusted: bool) -> Floats:
@@ -146,8 +149,8 @@ def _halve_any(mask: Bool) -> Bool:
     return rows[:, 0::2] | rows[:, 1::2]
 
 
-def _enlarge_into(made: Floats, unknown: Bool, image: UInt8, half: UInt8, solved: Floats) -> None:
-    """Give the unknown pixels of `made` [H, W] the values that `solved`, of half size, has there, square by square."""
+def _enlarge_into(alpha: Floats, unknown: Bool, image: UInt8, half: UInt8, solved: Floats) -> None:
+    """Give the unknown pixels of `alpha` [H, W] the values that `solved`, of half size, has there, square by square."""
     from liftout.matting.enlarge import enlarge
 
     side = ENLARGED_AT_ONCE
@@ -159,22 +162,22 @@ def _enlarge_into(made: Floats, unknown: Bool, image: UInt8, half: UInt8, solved
                 part = (slice(first[0], top + side + 2), slice(first[1], left + side + 2))
                 y, x = np.nonzero(unknown[whole])
                 y, x = y + whole[0].start, x + whole[1].start
-                made[y, x] = enlarge(
+                alpha[y, x] = enlarge(
                     half[part], solved[part], image[y, x], y / 2 - 0.25 - first[0], x / 2 - 0.25 - first[1]
                 )
 
 
 def _within(image: UInt8, known: Floats, unknown: Bool, trusted: bool) -> Floats:
-    """The band's bounding box, with the frame of sure pixels that its equations look at, solved."""
+    """The band's bounding box, with the frame of known pixels that its equations use, solved."""
     from liftout.matting.laplacian import solve_band
 
     rows, columns = np.flatnonzero(unknown.any(1)), np.flatnonzero(unknown.any(0))
     if not len(rows):
         return known
     box = tuple(slice(max(0, int(line[0]) - 2), int(line[-1]) + 3) for line in (rows, columns))
-    made = known.copy()
-    made[box] = solve_band(image[box], known[box], unknown[box], trusted=trusted)
-    return made
+    alpha = known.copy()
+    alpha[box] = solve_band(image[box], known[box], unknown[box], trusted=trusted)
+    return alpha
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:

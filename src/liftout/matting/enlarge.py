@@ -38,10 +38,10 @@ def enlarge(
     spread[..., range(3), range(3)] += SLOPE_COST
     slope = np.linalg.solve(spread, together[..., None])[..., 0]
     shift = alpha - (slope * guide).sum(-1)
-    made = _at(shift, y, x)
+    opacity = _at(shift, y, x)
     for channel in range(3):
-        made += _at(slope[..., channel], y, x) * (colours[:, channel].astype(np.float32) / 255)
-    return np.clip(made, 0, 1)
+        opacity += _at(slope[..., channel], y, x) * (colours[:, channel].astype(np.float32) / 255)
+    return np.clip(opacity, 0, 1)
 
 
 def _box(plane: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """The matting Laplacian over the unknown pixels of a band, and conjugate gradients with a coarse space for it.
 
 Over every window of 3 x 3 pixels alpha is taken to be an affine function of the colour. Least squares over all windows leaves
-one equation per unknown pixel, with its 24 neighbours; sure pixels are constants in it.
+one equation per unknown pixel, with its 24 neighbours; known pixels are constants in it.
 
 Sources: Levin et al. 2008, equation 12 (the Laplacian). Nicolaides 1987, "Deflation of Conjugate Gradients with Applications
 to Boundary Value Problems", SIAM J. Numer. Anal. 24(2) (a space of functions on blocks, solved exactly, beside an iteration).
@@ -41,29 +41,29 @@ def solve_band(
 ) -> Float64:
     """Opacity [H, W] in [0, 1].
 
-    image: uint8 [H, W, 3]. known: float [H, W], what sure pixels have and unknown ones begin with. unknown: bool [H, W].
-    trusted: whether what unknown pixels begin with says something about them; the surer it is, the more.
+    image: uint8 [H, W, 3]. known: float [H, W], the alpha of known pixels, and the start of unknown ones. unknown: bool [H, W].
+    trusted: whether the start of unknown pixels is an estimate of their alpha, which counts more the nearer it is to 0 or 1.
     """
-    made = known.astype(np.float64)
+    alpha = known.astype(np.float64)
     if not unknown.any() or min(unknown.shape) < 3:
-        return made
+        return alpha
     number = np.full(unknown.shape, -1, np.int64)
     places = np.flatnonzero(unknown)
     number.ravel()[places] = np.arange(len(places))
     colours = image.reshape(-1, 3)[places] / 255.0
-    matrix, right = _equations(image, made, unknown, number, places)
-    begin = made.ravel()[places]
+    matrix, right = _equations(image, alpha, unknown, number, places)
+    begin = alpha.ravel()[places]
     if trusted:
         trust = TRUST * (1 + SURE_TRUST * (2 * begin - 1) ** 4)
         matrix, right = (matrix + sparse.diags_array(trust)).tocsr(), right + trust * begin
-    made.ravel()[places] = np.clip(_solve(matrix, right, begin, colours, places, unknown.shape[1]), 0, 1)
-    return made
+    alpha.ravel()[places] = np.clip(_solve(matrix, right, begin, colours, places, unknown.shape[1]), 0, 1)
+    return alpha
 
 
 def _equations(
     image: npt.NDArray[np.uint8], known: Float64, unknown: npt.NDArray[np.bool_], number: Int64, places: Int64
 ) -> tuple[sparse.csr_matrix, Float64]:
-    """The matrix between unknowns, and what sure neighbours bring to the right side."""
+    """The matrix between unknowns, and what known neighbours add to the right side."""
     height, width = unknown.shape
     touched = unknown.copy()
     touched[1:] |= unknown[:-1]
@@ -101,9 +101,9 @@ def _equations(
         sure = column < 0
         right -= np.where(inside & sure, stencil[:, shift] * flat[neighbour], 0)
         columns[:, shift] = column
-    kept = columns >= 0
-    starts = np.concatenate([[0], np.cumsum(kept.sum(1))])
-    matrix = sparse.csr_matrix((stencil[kept], columns[kept], starts), shape=(len(places), len(places)))
+    within = columns >= 0
+    starts = np.concatenate([[0], np.cumsum(within.sum(1))])
+    matrix = sparse.csr_matrix((stencil[within], columns[within], starts), shape=(len(places), len(places)))
     return matrix, right
 
 
@@ -112,8 +112,8 @@ def _affinity(colours: Float64) -> Float64:
     away = colours - colours.mean(1, keepdims=True)
     spread = away.transpose(0, 2, 1) @ away / 9
     spread[:, range(3), range(3)] += SMOOTHNESS / 9
-    made = away @ np.linalg.inv(spread) @ away.transpose(0, 2, 1)
-    affinity: Float64 = np.eye(9) - (1 + made) / 9
+    weights = away @ np.linalg.inv(spread) @ away.transpose(0, 2, 1)
+    affinity: Float64 = np.eye(9) - (1 + weights) / 9
     return affinity
 
 
@@ -134,8 +134,8 @@ def _solve(
         guess += damped * (residual - matrix @ guess)
         return guess
 
-    made = start.copy()
-    residual = right - matrix @ made
+    solution = start.copy()
+    residual = right - matrix @ solution
     enough = TOLERANCE * max(float(np.linalg.norm(right)), 1e-12)
     towards = precondition(residual)
     direction, product = towards.copy(), float(residual @ towards)
@@ -144,17 +144,17 @@ def _solve(
             break
         image = matrix @ direction
         length = product / float(direction @ image)
-        made += length * direction
+        solution += length * direction
         residual -= length * image
         towards = precondition(residual)
         product, before = float(residual @ towards), product
         direction = towards + (product / before) * direction
-    return made
+    return solution
 
 
 def _affine_blocks(colours: Float64, places: Int64, width: int) -> sparse.csr_matrix:
     """The coarse space, [N, 4 * blocks]: in every block of BLOCK x BLOCK pixels any affine function of the colour. These are
-    what the Laplacian hardly punishes, and what smoothing therefore does not reach."""
+    what the Laplacian hardly penalises, and what smoothing therefore does not reach."""
     y, x = np.divmod(places, width)
     blocks, block = np.unique((y // BLOCK) * width + x // BLOCK, return_inverse=True)
     count = np.bincount(block)

@@ -21,7 +21,7 @@ from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
 from liftout.models.licence import stated
-from liftout.models.resolve import NetworkFile
+from liftout.models.local import NetworkFile
 from liftout.models.spec import FileSpec, InputSpec, ModelSpec, OutputSpec
 from liftout.models.stored import stored_precision
 from liftout.remedies import UseOption
@@ -74,7 +74,7 @@ def add_onnx(
 
 
 def free_name(name: str, *, overwrite: bool) -> None:
-    """Raise UsageError where no model may be added under this name."""
+    """Raise UsageError where the name is malformed or taken."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"`{name}` cannot be a model's name", remedy="use lower-case letters, digits, `.`, `_` and `-`"
@@ -124,7 +124,7 @@ def add_folder(
     the first output, a probability or logits by the look of its values, as transformers.js decides it too.
     license: as for `add_onnx`; a folder that liftout wrote states its own.
     run: as for `add_onnx`. precision: which of its graphs to take, `fp32`, `fp16` or `int8`; by default the best that is there.
-    Raises UsageError where the folder is no such folder, NetworkRejected.
+    Raises UsageError where the folder has another layout, NetworkRejected.
     """
     facts = {file: _json(folder / file) for file in ("config.json", "preprocessor_config.json")}
     graph = _graph(folder, precision)
@@ -160,9 +160,9 @@ _GRAPHS = {
 
 def _graph(folder: Path, precision: str | None) -> Path:
     """The graph of a folder for a precision, or the best one."""
-    wanted = [precision] if precision else list(_GRAPHS)
+    kinds = [precision] if precision else list(_GRAPHS)
     for place in (folder / "onnx", folder):
-        for kind in wanted:
+        for kind in kinds:
             for file in _GRAPHS[kind]:
                 if (place / file).is_file():
                     return place / file
@@ -189,7 +189,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _read_spec(name: str, config: dict[str, Any], preprocessor: dict[str, Any], folder: Path) -> ModelSpec:
-    """What a folder of somebody else's says, in our words. Raises UsageError for what our pipeline does not do."""
+    """The spec of a folder that another tool wrote. Raises UsageError for steps that the pipeline does not have."""
     size = preprocessor.get("size", {})
     if isinstance(size, int):
         size = {"height": size, "width": size}

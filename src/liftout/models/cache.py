@@ -26,7 +26,10 @@ def path_of(spec: ModelSpec, file: FileSpec) -> Path:
 
 
 def pack_folder(spec: ModelSpec, precision: str = "fp32") -> Path:
-    """Where the model's pack at its own size lies, or would lie."""
+    """Where the model's pack at its own size lies, or would lie.
+
+    precision: `fp32`, or the reduced precision of the pack.
+    """
     return home() / "packs" / (spec.stored_as if precision == "fp32" else f"{spec.stored_as}-{precision}")
 
 
@@ -40,14 +43,20 @@ def expectation(spec: ModelSpec, file: FileSpec) -> Expectation:
 
 
 def pin(spec: ModelSpec, file: FileSpec, *, sha256: str, size: int, source: str) -> None:
-    """Record what a file of unknown hash is; a record that is there stays."""
+    """Record size and hash of a file that the catalogue has no hash for; an existing record stays.
+
+    sha256, size: of the file as it arrived. source: where from, for the record.
+    """
     if not expectation(spec, file).pinned:
         fact = {"sha256": sha256, "bytes": size, "source": source}
         write_record("pins", spec.stored_as, file.name, record=fact)
 
 
 def present(spec: ModelSpec, file: FileSpec, *, trust_stamp: bool = True) -> Path | None:
-    """Path of a file that is here and as it must be; None where it is not here. Raises ModelFileCorrupt."""
+    """Path of a file that is here and as it must be; None where it is not here. Raises ModelFileCorrupt.
+
+    trust_stamp: whether a file that is unchanged since it was last read whole is not read again.
+    """
     path = path_of(spec, file)
     if not path.is_file():
         return None
@@ -57,7 +66,10 @@ def present(spec: ModelSpec, file: FileSpec, *, trust_stamp: bool = True) -> Pat
 
 
 def check_pack(pack: packs.Pack, *, model: str, trust_stamp: bool = True) -> None:
-    """Compare every file of a pack with its manifest. Raises ModelFileCorrupt."""
+    """Compare every file of a pack with its manifest. Raises ModelFileCorrupt.
+
+    model: for messages. trust_stamp: as for `present`.
+    """
     for item in pack.manifest.files:
         expected = Expectation(bytes=item.bytes, sha256=item.sha256)
         hash_cache.verified(pack.folder / item.path, expected, model=model, trust_stamp=trust_stamp)
@@ -100,9 +112,9 @@ def _packed_name(folder: Path) -> str:
 
 
 def locked(model: str, part: str) -> AbstractContextManager[object]:
-    """The lock of a part of a model (a file, its pack), held until the end of the block; waits for the process that has it.
+    """Lock a file or the pack of a model until the end of the block; waits for the process that holds the lock.
 
-    A process that dies gives it back. Raises ModelMissing where the cache cannot be written.
+    The lock of a process that dies is released. Raises ModelMissing where the cache cannot be written.
     """
     from filelock import FileLock, Timeout
 

@@ -64,7 +64,7 @@ def fetch(
                 remedy="name another source, or none",
             )
         raise ModelMissing(
-            f"no plain address of {file.name} is known",
+            f"no direct URL of {file.name} is known",
             subject=spec.name,
             remedy=f"set LIFTOUT_MIRROR, or copy the file to {target}",
         )
@@ -78,7 +78,9 @@ def fetch(
             return path
         if offline():
             raise ModelMissing(
-                f"{spec.name}: {file.name} is not here and LIFTOUT_OFFLINE is set; unset it, or copy the file to {target}"
+                f"{file.name} is not here and LIFTOUT_OFFLINE is set",
+                subject=spec.name,
+                remedy=f"unset it, or copy the file to {target}",
             )
         return _fetch(spec, file, places, target, progress or unseen, notify or _unheard, patience)
 
@@ -105,15 +107,15 @@ def _from_hub_cache(spec: ModelSpec, file: FileSpec, places: list[Source], targe
     if not expected.pinned:
         return None
     for place in places:
-        held = hub.cached(place.repo, place.revision, place.path) if place.kind == "hf" else None
-        if held is None or (expected.bytes is not None and held.stat().st_size != expected.bytes):
+        cached_file = hub.cached(place.repo, place.revision, place.path) if place.kind == "hf" else None
+        if cached_file is None or (expected.bytes is not None and cached_file.stat().st_size != expected.bytes):
             continue
-        found = Fingerprint.of(held, expected)
-        if found.mismatch is None:
+        fingerprint = Fingerprint.of(cached_file, expected)
+        if fingerprint.mismatch is None:
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f"{target.name}.partial")
-            shutil.copyfile(held, partial)
-            return _take(spec, file, partial, target, found, source=str(held))
+            shutil.copyfile(cached_file, partial)
+            return _take(spec, file, partial, target, fingerprint, source=str(cached_file))
     return None
 
 
@@ -138,7 +140,7 @@ def _fetch(
         # A host that does not answer at all is not called again while another source is left.
         calls = 1 if following else patience.calls
         try:
-            found = _bring(
+            fingerprint = _bring(
                 place,
                 file,
                 partial,
@@ -164,7 +166,7 @@ def _fetch(
         except OSError as error:
             raise ModelMissing(f"{partial} cannot be written: {error.strerror or error}", subject=spec.name) from None
         else:
-            return _take(spec, file, partial, target, found, source=place.label)
+            return _take(spec, file, partial, target, fingerprint, source=place.label)
     raise _failure(spec, file, failures)
 
 
@@ -181,20 +183,22 @@ def _bring(
     from liftout.models import packages
     from liftout.models.transfer import client, transfer
 
-    address = place.address
-    if address is None:
+    url = place.url
+    if url is None:
         return packages.bring(place, partial, expected, progress=progress)
     with client(patience) as http:
-        return transfer(http, address, partial, expected, format=file.format, patience=patience, progress=progress)
+        return transfer(http, url, partial, expected, format=file.format, patience=patience, progress=progress)
 
 
-def _take(spec: ModelSpec, file: FileSpec, partial: Path, target: Path, found: Fingerprint, *, source: str) -> Path:
-    """Give a whole file its name."""
+def _take(
+    spec: ModelSpec, file: FileSpec, partial: Path, target: Path, fingerprint: Fingerprint, *, source: str
+) -> Path:
+    """Rename a complete download to its final name."""
     from liftout.models.transfer import discard
 
-    cache.pin(spec, file, sha256=found.sha256, size=found.bytes, source=source)
+    cache.pin(spec, file, sha256=fingerprint.sha256, size=fingerprint.bytes, source=source)
     partial.replace(target)
-    hash_cache.stamp_new(target, found)
+    hash_cache.stamp_new(target, fingerprint)
     discard(partial)
     if hasattr(os, "O_DIRECTORY"):
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -208,16 +212,16 @@ def _take(spec: ModelSpec, file: FileSpec, partial: Path, target: Path, found: F
 def _failure(spec: ModelSpec, file: FileSpec, failures: list[tuple[Source, Refused]]) -> Exception:
     from liftout.models.transfer import OtherFile
 
-    told = "; ".join(f"{place.label} {_one_line(refusal)}" for place, refusal in failures)
+    reasons = "; ".join(f"{place.label} {_one_line(refusal)}" for place, refusal in failures)
     if all(isinstance(refusal, OtherFile) for _, refusal in failures):
         return ModelFileCorrupt(
-            f"{file.name} was refused: {told}; nothing was kept",
+            f"{file.name} was refused: {reasons}; nothing was kept",
             subject=spec.name,
             remedy="set LIFTOUT_MIRROR to a place that has the right file" + _pin_advice(spec, file),
         )
     gated = f"accept the terms at {spec.origin} and set HF_TOKEN; " if file.gated else ""
     return ModelMissing(
-        f"{file.name} could not be fetched: {told}",
+        f"{file.name} could not be fetched: {reasons}",
         subject=spec.name,
         remedy=f"{gated}check the network and the proxy, set LIFTOUT_MIRROR, or try again later",
     )

@@ -1,4 +1,4 @@
-"""Stamps of files that were read whole once: loading again costs a `stat`, and a changed file is noticed.
+"""Remember the hashes of files that were read once: loading again costs a `stat`, and a changed file is noticed.
 
 A stamp holds what the file system said of a file (size, times, inode) beside the hashes that were found. It counts as long
 as the file system says the same. A file that changed within a moment of its stamp could change again without its times
@@ -29,31 +29,31 @@ def verified(path: Path, expected: Expectation, *, model: str, trust_stamp: bool
     Raises ModelMissing where it is not there, ModelFileCorrupt where it differs.
     """
     try:
-        seen = _seen(path)
+        facts = _seen(path)
     except OSError:
         raise ModelMissing(f"{path} is not there", subject=model, remedy=PullModel(model)) from None
     stamp = read_record("stamps", _key(path)) if trust_stamp else {}
-    known = all(stamp.get(name) == value for name, value in seen.items()) and (
-        stamp.get("stamped_ns", 0) - seen["mtime_ns"] > _MOMENT_NS
+    known = all(stamp.get(name) == value for name, value in facts.items()) and (
+        stamp.get("stamped_ns", 0) - facts["mtime_ns"] > _MOMENT_NS
     )
     sha256, md5 = (stamp.get("sha256", ""), stamp.get("md5", "")) if known else ("", "")
-    read = not sha256 or (expected.md5 is not None and not md5)
-    if read:
-        if expected.bytes is not None and seen["bytes"] != expected.bytes:
-            raise _corrupt(model, path, f"is {seen['bytes']} bytes, not {expected.bytes}")
+    must_read = not sha256 or (expected.md5 is not None and not md5)
+    if must_read:
+        if expected.bytes is not None and facts["bytes"] != expected.bytes:
+            raise _corrupt(model, path, f"is {facts['bytes']} bytes, not {expected.bytes}")
         try:
-            found = Fingerprint.of(path, expected)
+            fingerprint = Fingerprint.of(path, expected)
         except OSError as error:
             raise ModelFileCorrupt(f"{path} cannot be read: {error.strerror or error}", subject=model) from None
-        sha256, md5 = found.sha256, found.md5
-    if wrong := mismatch(expected, size=seen["bytes"], sha256=sha256, md5=md5):
+        sha256, md5 = fingerprint.sha256, fingerprint.md5
+    if wrong := mismatch(expected, size=facts["bytes"], sha256=sha256, md5=md5):
         raise _corrupt(model, path, wrong)
-    if read:
-        _stamp(path, seen, sha256, md5)
+    if must_read:
+        _stamp(path, facts, sha256, md5)
     return sha256
 
 
-def stamp_new(path: Path, found: Fingerprint) -> None:
+def stamp_new(path: Path, fingerprint: Fingerprint) -> None:
     """Stamp a file that was written by this process just now and read by nobody yet.
 
     Its modification time is set back by more than a moment: whoever changes it from here on gives it another.
@@ -61,7 +61,7 @@ def stamp_new(path: Path, found: Fingerprint) -> None:
     try:
         before = time.time_ns() - 2 * _MOMENT_NS
         os.utime(path, ns=(before, before))
-        _stamp(path, _seen(path), found.sha256, found.md5)
+        _stamp(path, _seen(path), fingerprint.sha256, fingerprint.md5)
     except OSError:
         return  # without a stamp it is read once more, which is only slower
 
@@ -71,8 +71,8 @@ def drop(path: Path) -> None:
     delete_record("stamps", _key(path))
 
 
-def _stamp(path: Path, seen: dict[str, Any], sha256: str, md5: str) -> None:
-    fact = {"path": os.fspath(path), **seen, "stamped_ns": time.time_ns(), "sha256": sha256, "md5": md5}
+def _stamp(path: Path, facts: dict[str, Any], sha256: str, md5: str) -> None:
+    fact = {"path": os.fspath(path), **facts, "stamped_ns": time.time_ns(), "sha256": sha256, "md5": md5}
     write_record("stamps", _key(path), record=fact)
 
 

@@ -76,7 +76,10 @@ class Fingerprint:
 
 
 def mismatch(expected: Expectation, *, size: int, sha256: str, md5: str) -> str | None:
-    """How a file differs from what it must be: `is 3 bytes, not 4`, `has sha256 9f..., not 56...`; None where it does not."""
+    """How a file differs from what it must be: `is 3 bytes, not 4`, `has sha256 9f..., not 56...`; None where it does not.
+
+    size: in bytes. sha256, md5: hexadecimal; md5 is empty where none is expected.
+    """
     if expected.bytes is not None and size != expected.bytes:
         return f"is {size} bytes, not {expected.bytes}"
     if expected.sha256 is not None and not fits(sha256, expected.sha256):

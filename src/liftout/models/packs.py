@@ -101,14 +101,14 @@ class Pack:
 def read(folder: Path) -> Pack:
     """Read a pack's manifest and check that its files are there with their sizes (`verify` reads them whole).
 
-    Raises ModelMissing where there is no manifest, ModelFileCorrupt where it or a file is not as it should be.
+    Raises ModelMissing where there is no manifest, ModelFileCorrupt where it or a file is damaged.
     """
     manifest = manifest_of(folder / MANIFEST)
     for item in manifest.files:
         target = folder / item.path
-        held = target.stat().st_size if target.is_file() else None
-        if held != item.bytes:
-            state = "is missing" if held is None else f"is {held} bytes, not {item.bytes}"
+        size = target.stat().st_size if target.is_file() else None
+        if size != item.bytes:
+            state = "is missing" if size is None else f"is {size} bytes, not {item.bytes}"
             raise ModelFileCorrupt(
                 f"{item.path} {state}", subject=manifest.spec.name, remedy=f"get or make the pack in {folder} again"
             )
@@ -118,7 +118,7 @@ def read(folder: Path) -> Pack:
 def manifest_of(path: Path) -> Manifest:
     """What a manifest.json says; its files are not looked at.
 
-    Raises ModelMissing where there is none, ModelFileCorrupt where it is not as it should be.
+    Raises ModelMissing where there is none, ModelFileCorrupt where it is damaged.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -147,10 +147,10 @@ def manifest_of(path: Path) -> Manifest:
 def verify(pack: Pack) -> None:
     """Read every file and compare its sha256. Raises ModelFileCorrupt."""
     for item in pack.manifest.files:
-        found = describe(pack.folder / item.path, item.path)
-        if found.sha256 != item.sha256:
+        content = describe(pack.folder / item.path, item.path)
+        if content.sha256 != item.sha256:
             raise ModelFileCorrupt(
-                f"{item.path} has sha256 {found.sha256[:8]}..., not {item.sha256[:8]}...",
+                f"{item.path} has sha256 {content.sha256[:8]}..., not {item.sha256[:8]}...",
                 subject=pack.spec.name,
                 remedy=f"get or make the pack in {pack.folder} again",
             )
@@ -158,12 +158,12 @@ def verify(pack: Pack) -> None:
 
 @contextmanager
 def writing(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A fresh folder to write a pack into; it becomes `folder` when the block ends well, and vanishes when it does not.
+    """A new folder to write a pack into; it becomes `folder` when the block succeeds, and is removed when it fails.
 
     Raises FileExistsError where `folder` is there and `overwrite` is false.
     """
     if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} is there already")
+        raise FileExistsError(f"{folder} already exists")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder) as partial:
         yield partial
@@ -181,15 +181,18 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
     `manifest.files` is filled in here.
     """
-    held = tuple(describe(folder / name, name) for name in (NETWORK, WEIGHTS) if (folder / name).is_file())
-    text = json.dumps(dataclasses.replace(manifest, files=held).to_dict(), indent=2, ensure_ascii=False) + "\n"
+    files = tuple(describe(folder / name, name) for name in (NETWORK, WEIGHTS) if (folder / name).is_file())
+    text = json.dumps(dataclasses.replace(manifest, files=files).to_dict(), indent=2, ensure_ascii=False) + "\n"
     partial = folder / f"{MANIFEST}.partial"
     partial.write_text(text, encoding="utf-8")
     partial.replace(folder / MANIFEST)
 
 
 def describe(path: Path, name: str) -> PackFile:
-    """Size, sha256 and block hashes of a file."""
+    """Size, sha256 and block hashes of a file.
+
+    name: its path in the pack.
+    """
     whole, blocks, size = hashlib.sha256(), [], 0
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):

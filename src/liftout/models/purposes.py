@@ -1,7 +1,7 @@
 """Names by purpose: `best`, `people`, `products`, ... each a list of models in order, kept in `purposes.toml`.
 
     choice = choose("people")
-    choice.spec.name, choice.told       the model, and a line about why it is that one
+    choice.spec.name, choice.explanation       the model, and a line about why it is that one
 
 A purpose never fetches much unasked: what is here comes first, then what takes at most `UNASKED_BYTES`.
 """
@@ -20,9 +20,8 @@ from liftout.home import delete_record, read_record, write_record
 from liftout.models.catalog import all_models, find
 from liftout.models.download import offline, sources_of
 from liftout.models.licence import asks, names, remembered
-from liftout.models.resolve import presence
+from liftout.models.local import presence
 from liftout.models.spec import FileSpec, ModelSpec
-from liftout.options import DEFAULT_MODEL
 
 UNASKED_BYTES = 200_000_000
 """The largest download that a purpose starts; a larger model is pulled by its own name."""
@@ -47,10 +46,10 @@ class Choice:
     spec: ModelSpec
     fetches: int | None
     """Bytes that it would take to fetch; None where the model is here."""
-    told: str
+    explanation: str
     """The model, why it, and how to have a better one, in one line."""
     notable: bool
-    """Whether a person should read that: something is fetched, or nothing made for the purpose is to be had."""
+    """Whether a person should read that: something is fetched, or no model for the purpose is available."""
 
 
 @functools.cache
@@ -86,27 +85,32 @@ def choose(
     if name not in purposes():
         raise UnknownModel(f"no purpose is called `{name}`; there are {', '.join(purposes())}")
     purpose = purposes()[name]
-    wanted = [find(model) for model in purpose.models if model not in unfit]
-    allowed = [spec for spec in wanted if not asks(spec) or remembered(spec) or _accepted(spec, accept_license)]
+    candidates = [find(model) for model in purpose.models if model not in unfit]
+    allowed = [
+        spec for spec in candidates if not asks(spec) or remembered(spec) or _license_accepted(spec, accept_license)
+    ]
     here = is_here or _is_here
-    found = next((spec for spec in allowed if here(spec)), None)
+    ready = next((spec for spec in allowed if here(spec)), None)
     fetches = None
-    if found is None and may_fetch and not offline():
+    if ready is None and may_fetch and not offline():
         sizes = {spec.name: fetch_bytes(spec, can_convert=can_convert) for spec in allowed}
         small = [spec for spec in allowed if (sizes[spec.name] or UNASKED_BYTES + 1) <= UNASKED_BYTES]
-        found = small[0] if small else None
-        fetches = sizes[found.name] if found else None
-    chosen = found or find(purpose.last)
+        ready = small[0] if small else None
+        fetches = sizes[ready.name] if ready else None
+    chosen = ready or find(purpose.last)
     return Choice(
         spec=chosen,
         fetches=fetches,
-        told=_told(purpose, chosen, fetches, allowed, can_convert=can_convert),
-        notable=found is None or fetches is not None,
+        explanation=_reason(purpose, chosen, fetches, allowed, can_convert=can_convert),
+        notable=ready is None or fetches is not None,
     )
 
 
 def fetch_bytes(spec: ModelSpec, *, can_convert: bool) -> int | None:
-    """Bytes of the file that would be fetched for a model; None where nothing can be, or nobody knows how much it is."""
+    """Bytes of the file that would be fetched for a model; None where nothing can be, or nobody knows how much it is.
+
+    can_convert: whether checkpoints can be converted on this machine.
+    """
     roles = ("checkpoint", "onnx") if can_convert else ("onnx",)
     for role in roles:
         for file in spec.files:
@@ -115,10 +119,10 @@ def fetch_bytes(spec: ModelSpec, *, can_convert: bool) -> int | None:
     return None
 
 
-def default_model() -> str:
-    """The model that is meant where none is named: `LIFTOUT_MODEL`, what `liftout models use` set, or the built-in one."""
+def default_model(built_in: str) -> str:
+    """The model that is meant where none is named: `LIFTOUT_MODEL`, what `liftout models use` set, or `built_in`."""
     chosen = os.environ.get("LIFTOUT_MODEL", "").strip() or read_record("default-model").get("model")
-    return chosen if isinstance(chosen, str) and chosen else DEFAULT_MODEL
+    return chosen if isinstance(chosen, str) and chosen else built_in
 
 
 def use(name: str | None) -> None:
@@ -135,7 +139,7 @@ def _is_here(spec: ModelSpec) -> bool:
     return presence(spec) not in (None, "damaged")
 
 
-def _accepted(spec: ModelSpec, accept_license: bool | Collection[str]) -> bool:
+def _license_accepted(spec: ModelSpec, accept_license: bool | Collection[str]) -> bool:
     if isinstance(accept_license, bool):
         return accept_license
     return names(spec, accept_license) or names(spec, os.environ.get("LIFTOUT_ACCEPT_LICENSE", "").split(","))
@@ -149,7 +153,7 @@ def _about(spec: ModelSpec, file: FileSpec) -> int | None:
     )
 
 
-def _told(
+def _reason(
     purpose: Purpose, chosen: ModelSpec, fetches: int | None, allowed: list[ModelSpec], *, can_convert: bool
 ) -> str:
     how = f", which is fetched ({fetches / 1e6:.0f} MB)" if fetches else ""

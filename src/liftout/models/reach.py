@@ -1,4 +1,4 @@
-"""Which sources answer from here, and so which models can be had.
+"""Which sources answer from here, and so which models can be downloaded.
 
 Each place (a host, or a registry) is asked for one byte of one file that it is said to have, so that what stands behind
 its redirects is asked too.
@@ -17,7 +17,7 @@ from liftout.models.packages import probe as probe_package
 from liftout.models.sources import Source
 from liftout.models.spec import ModelSpec
 from liftout.models.transfer import BadSettings, Patience, Refused, client
-from liftout.models.transfer import probe as probe_address
+from liftout.models.transfer import probe as probe_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,8 @@ def survey(specs: Iterable[ModelSpec]) -> list[Place]:
     for spec in specs:
         for file in spec.files:
             for source in sources_of(spec, file):
-                held = examples.get(place_of(source))
-                if held is None or (held[0] and not file.gated):
+                example = examples.get(place_of(source))
+                if example is None or (example[0] and not file.gated):
                     examples[place_of(source)] = (file.gated, source)
     with ThreadPoolExecutor(max(1, len(examples))) as pool:
         return list(pool.map(_ask, examples, (source for _, source in examples.values())))
@@ -54,13 +54,13 @@ def survey(specs: Iterable[ModelSpec]) -> list[Place]:
 def _ask(name: str, source: Source) -> Place:
     started, problem = time.monotonic(), None
     try:
-        if source.address is None:
+        if source.url is None:
             probe_package(source)
         else:
             with client(Patience(stall=PROBE_SECONDS)) as http:
-                probe_address(http, source.address)
+                probe_url(http, source.url)
     except Refused as refusal:
         problem = " ".join(str(refusal).split())
     except BadSettings as error:
-        problem = f"cannot be asked: {error}"
+        problem = f"cannot be queried: {error}"
     return Place(name=name, kind=source.kind, problem=problem, seconds=time.monotonic() - started)

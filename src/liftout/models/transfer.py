@@ -1,6 +1,6 @@
-"""One file from one address over HTTP, whole and right or not at all.
+"""Download one file from one URL: complete and verified, or not at all.
 
-What has arrived stays in a `.partial` file, so that a broken line, a stall or Ctrl-C costs only what was in flight: the
+What has arrived stays in a `.partial` file, so that a lost connection, a stall or Ctrl-C costs only what was in flight: the
 next attempt asks for the rest (Range) and checks that the server really sends that rest. The hashes run along.
 
 HTTP semantics: RFC 9110, sections 10.2.3 (Retry-After), 13.1.5 (If-Range), 14 (range requests).
@@ -43,11 +43,11 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Refused(Exception):
-    """This address will not give the file; the message says why, as the end of a sentence."""
+    """This URL does not give the file; the message says why, as the end of a sentence."""
 
 
 class OtherFile(Refused):
-    """This address holds another file."""
+    """This URL holds another file."""
 
 
 class WrongContent(OtherFile):
@@ -77,7 +77,7 @@ class Patience:
     """How long to put up with a server, in seconds and attempts."""
 
     stall: float = 30.0
-    """Without a byte for this long, the line counts as broken."""
+    """Without a byte for this long, the connection counts as broken."""
     attempts: int = 5
     """Attempts in a row that bring less than 1 MiB; those that bring more do not count."""
     calls: int = 3
@@ -107,7 +107,7 @@ def _certificates(*_: str | None) -> ssl.SSLContext:
 
 def transfer(
     http: httpx.Client,
-    address: str,
+    url: str,
     partial: Path,
     expected: Expectation,
     *,
@@ -115,9 +115,11 @@ def transfer(
     patience: Patience,
     progress: Bytes,
 ) -> Fingerprint:
-    """Bring the file at `address` into `partial`, going on from what is there. Returns its hashes.
+    """Download the file at `url` into `partial`, resuming from what is there. Returns its hashes.
 
-    Raises Refused, WrongContent, DiskFull; an interruption leaves `partial` to be gone on from.
+    expected: size and hashes, as far as they are known. format: of the file, such as `onnx`: an error page is recognised by it. patience: timeouts
+    and number of attempts. progress: called with bytes so far and bytes in all.
+    Raises Refused, WrongContent, DiskFull; after an interruption, `partial` stays for the next attempt.
     """
     fruitless, furthest, wait = 0, _size(partial), patience.first_wait
     attempts = unreached = 0
@@ -125,9 +127,9 @@ def transfer(
         attempts += 1
         resumed = _size(partial) > 0
         try:
-            found = _attempt(http, address, partial, expected, format=format, progress=progress)
-            progress(found.bytes, found.bytes)
-            return found
+            fingerprint = _attempt(http, url, partial, expected, format=format, progress=progress)
+            progress(fingerprint.bytes, fingerprint.bytes)
+            return fingerprint
         except WrongContent:
             discard(partial)
             if not resumed:
@@ -151,39 +153,39 @@ def transfer(
             raise
 
 
-def probe(http: httpx.Client, address: str) -> None:
-    """Ask for one byte of the file at `address`. Raises Refused where it cannot be had."""
+def probe(http: httpx.Client, url: str) -> None:
+    """Ask for one byte of the file at `url`. Raises Refused where it cannot be downloaded."""
     try:
-        with _answer(http, address, {"Range": "bytes=0-0", "Accept-Encoding": "identity"}):
+        with _answer(http, url, {"Range": "bytes=0-0", "Accept-Encoding": "identity"}):
             return
     except _Broken as broken:
         raise Refused(str(broken)) from None
 
 
 def discard(partial: Path) -> None:
-    """Drop what has arrived."""
+    """Delete a partial download."""
     partial.unlink(missing_ok=True)
     _origin(partial).unlink(missing_ok=True)
 
 
 def _attempt(
     http: httpx.Client,
-    address: str,
+    url: str,
     partial: Path,
     expected: Expectation,
     *,
     format: str,  # noqa: A002
     progress: Bytes,
 ) -> Fingerprint:
-    start, headers = _resumption(partial, address, expected)
+    start, headers = _resumption(partial, url, expected)
     if expected.bytes is not None and start == expected.bytes and expected.pinned:
         return _judge(Fingerprint.of(partial, expected))
-    with _answer(http, address, headers) as response:
+    with _answer(http, url, headers) as response:
         if response.status_code == 416:
             return _beyond(response, partial, expected)
         first, total = _span(response, start, expected)
         _require_room(partial, total, first)
-        _remember(partial, address, response)
+        _remember(partial, url, response)
         fingerprint = Fingerprint.of(partial, expected, first=first) if first else Fingerprint(expected)
         with partial.open("r+b" if partial.exists() else "wb") as stream:
             stream.seek(first)
@@ -196,10 +198,10 @@ def _attempt(
     return _judge(fingerprint)
 
 
-def _resumption(partial: Path, address: str, expected: Expectation) -> tuple[int, dict[str, str]]:
+def _resumption(partial: Path, url: str, expected: Expectation) -> tuple[int, dict[str, str]]:
     """Bytes that need not be sent again, and the headers that ask for the rest.
 
-    A file of unknown hash goes on only from the same version at the same address: nothing later would notice a mixture.
+    A file of unknown hash goes on only from the same version at the same URL: nothing later would notice a mixture.
     """
     headers = {"Accept-Encoding": "identity"}
     start = _size(partial)
@@ -211,7 +213,7 @@ def _resumption(partial: Path, address: str, expected: Expectation) -> tuple[int
         origin = json.loads(_origin(partial).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         origin = {}
-    version = origin.get("version") if origin.get("address") == address else None
+    version = origin.get("version") if origin.get("address") == url else None
     if version:
         headers["If-Range"] = version
     elif not expected.pinned:
@@ -221,17 +223,17 @@ def _resumption(partial: Path, address: str, expected: Expectation) -> tuple[int
 
 
 @contextmanager
-def _answer(http: httpx.Client, address: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+def _answer(http: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
     """The answer behind all redirects: 200, 206 or 416. The token of the hub goes to the hub alone."""
     with _line_errors():
-        response = _follow(http, httpx.URL(address), headers)
+        response = _follow(http, httpx.URL(url), headers)
     try:
         status = response.status_code
         if status in _RETRIED:
             raise _Broken(f"answers {status} {response.reason_phrase}", wait=_retry_after(response))
         if status in (401, 403):
             token = "the account of HF_TOKEN may lack access" if hub.token() else "it may need HF_TOKEN"
-            asked_hub = address.startswith(hub.endpoint())
+            asked_hub = url.startswith(hub.endpoint())
             raise Refused(f"answers {status} {response.reason_phrase}" + (f"; {token}" if asked_hub else ""))
         if status not in (200, 206, 416):
             raise Refused(f"answers {status} {response.reason_phrase}")
@@ -266,7 +268,7 @@ def _follow(http: httpx.Client, url: httpx.URL, headers: dict[str, str]) -> http
 
 @contextmanager
 def _line_errors() -> Iterator[None]:
-    """httpx's errors as ours."""
+    """Turn httpx's errors into ours."""
     try:
         yield
     except httpx.ConnectTimeout:
@@ -274,7 +276,7 @@ def _line_errors() -> Iterator[None]:
     except httpx.TimeoutException:
         raise _Broken("stalls") from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise Refused(f"is no address: {error}") from None
+        raise Refused(f"is not a URL: {error}") from None
     except httpx.ConnectError as error:
         cause: BaseException | None = error
         while cause is not None:
@@ -293,13 +295,13 @@ def _span(response: httpx.Response, start: int, expected: Expectation) -> tuple[
     first, total = 0, None
     length = response.headers.get("Content-Length", "")
     if response.status_code == 206:
-        stated = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-        if stated is None or int(stated[1]) != start:
+        content_range = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        if content_range is None or int(content_range[1]) != start:
             # Asked for the rest, got something else: nothing of it can be placed.
             raise WrongContent(f"sends the range `{response.headers.get('Content-Range', '')}` for `bytes {start}-`")
-        first, total = start, None if stated[3] == "*" else int(stated[3])
-        if total is not None and int(stated[2]) != total - 1:
-            raise WrongContent(f"sends only the range `{stated[0]}`")
+        first, total = start, None if content_range[3] == "*" else int(content_range[3])
+        if total is not None and int(content_range[2]) != total - 1:
+            raise WrongContent(f"sends only the range `{content_range[0]}`")
     elif length.isdecimal():
         total = int(length)
     if total is None and length.isdecimal():
@@ -314,11 +316,11 @@ def _span(response: httpx.Response, start: int, expected: Expectation) -> tuple[
 
 def _beyond(response: httpx.Response, partial: Path, expected: Expectation) -> Fingerprint:
     """416: there is nothing after what is here. Either that is the whole file, or it is not the beginning of it."""
-    stated = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", "").strip())
-    held = Fingerprint.of(partial, expected) if partial.exists() else Fingerprint(expected)
-    if stated is None or held.bytes == 0 or int(stated[1]) != held.bytes:
+    content_range = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", "").strip())
+    fingerprint = Fingerprint.of(partial, expected) if partial.exists() else Fingerprint(expected)
+    if content_range is None or fingerprint.bytes == 0 or int(content_range[1]) != fingerprint.bytes:
         raise WrongContent("has no such range (416)")
-    return _judge(held)
+    return _judge(fingerprint)
 
 
 def _receive(
@@ -381,10 +383,10 @@ def _require_room(partial: Path, total: int | None, first: int) -> None:
         )
 
 
-def _remember(partial: Path, address: str, response: httpx.Response) -> None:
+def _remember(partial: Path, url: str, response: httpx.Response) -> None:
     """Note which version is arriving. A weak ETag does not vouch for bytes."""
     version = response.headers.get("ETag", "")
-    fact = {"address": address, "version": "" if version.startswith("W/") else version}
+    fact = {"address": url, "version": "" if version.startswith("W/") else version}
     _origin(partial).write_text(json.dumps(fact), encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from liftout.errors import ModelFileCorrupt, ModelMissing
 from liftout.home import home
 from liftout.models import hash_cache, packs
 from liftout.models.catalog import all_models
-from liftout.models.resolve import presence
+from liftout.models.local import presence
 from liftout.models.spec import ModelSpec
 
 Kind = Literal["file", "pack", "unfinished", "other"]
@@ -23,7 +23,7 @@ FRESH_SECONDS = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class CacheItem:
     """One file or folder of the cache."""
 
     model: str
@@ -34,13 +34,13 @@ class Held:
     """Why it no longer serves; None where it does."""
 
 
-def held() -> list[Held]:
+def contents() -> list[CacheItem]:
     """Everything in the cache that takes room, by model, the largest first within one."""
-    found = [*_files(), *_packs()]
-    return sorted(found, key=lambda item: (item.model, -item.bytes, item.path))
+    items = [*_files(), *_packs()]
+    return sorted(items, key=lambda item: (item.model, -item.bytes, item.path))
 
 
-def discard(item: Held) -> int:
+def discard(item: CacheItem) -> int:
     """Delete it. Returns the bytes that were freed. Raises OSError."""
     if item.path.is_dir():
         for path in item.path.rglob("*"):
@@ -53,7 +53,7 @@ def discard(item: Held) -> int:
     return item.bytes
 
 
-def _files() -> Iterator[Held]:
+def _files() -> Iterator[CacheItem]:
     specs = {spec.stored_as: spec for spec in all_models().values() if not spec.files_of}
     for folder in sorted((home() / "models").glob("*")):
         if not folder.is_dir() or folder.name.startswith("."):
@@ -65,7 +65,7 @@ def _files() -> Iterator[Held]:
             unfinished = path.name.endswith(".partial")
             why = _why_unfinished(path) if unfinished else _why_useless(spec, path) if path.is_file() else None
             kind: Kind = "unfinished" if unfinished else "file" if path.is_file() else "other"
-            yield Held(model=folder.name, kind=kind, path=path, bytes=_size(path), useless=why)
+            yield CacheItem(model=folder.name, kind=kind, path=path, bytes=_size(path), useless=why)
 
 
 def _why_unfinished(path: Path) -> str | None:
@@ -90,7 +90,7 @@ def _why_useless(spec: ModelSpec | None, path: Path) -> str | None:
     return None
 
 
-def _packs() -> Iterator[Held]:
+def _packs() -> Iterator[CacheItem]:
     for folder in sorted((home() / "packs").glob("*")):
         if not folder.is_dir() or folder.name.startswith("."):
             continue
@@ -101,7 +101,7 @@ def _packs() -> Iterator[Held]:
             model, why = folder.name, f"it holds no {packs.MANIFEST}, so nothing can use it"
         except ModelFileCorrupt:
             model, why = folder.name, "damaged"
-        yield Held(model=model, kind="pack", path=folder, bytes=_size(folder), useless=why)
+        yield CacheItem(model=model, kind="pack", path=folder, bytes=_size(folder), useless=why)
 
 
 def _size(path: Path) -> int:

@@ -18,11 +18,14 @@ class Part:
     label: str
     path: Path
     wrong: LiftoutError | None
-    """What is wrong with it, None where it is as it must be."""
+    """What is wrong with it; None where it is whole."""
 
 
 def check(spec: ModelSpec, *, trust_stamp: bool = False) -> list[Part]:
-    """Everything of the model that is here, read and compared with its hashes."""
+    """Everything of the model that is here, read and compared with its hashes.
+
+    trust_stamp: whether files that are unchanged since they were last read whole are not read again.
+    """
     parts = []
     wrong: LiftoutError | None
     for folder in cache.packs_of(spec):

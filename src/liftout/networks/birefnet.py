@@ -129,7 +129,10 @@ class _Lateral(nn.Module):
 
 
 def image_tiles(x: Tensor, size: tuple[int, int], order: PatchOrder) -> Tensor:
-    """The photo cut into tiles of `size`, stacked as channels: [N, 3, h, w] -> [N, 3*rows*columns, *size]."""
+    """The photo cut into tiles of `size`, stacked as channels: [N, 3, h, w] -> [N, 3*rows*columns, *size].
+
+    x: the photo. order: of the channels of the tiles, as the checkpoint was trained with.
+    """
     n, colours, height, width = x.shape
     rows, columns = height // size[0], width // size[1]
     grid = x.view(n, colours, rows, size[0], columns, size[1])

@@ -28,7 +28,7 @@ _PREFIXES = ("module.", "_orig_mod.", "net.")
 _COMPANIONS = ("gt_encoder.",)
 """A second network that isnet-anime's checkpoint carries; it encodes ground truth in training."""
 
-_NAMED = 3
+_MOST_NAMES = 3
 """Names that an error message lists before it counts the rest."""
 
 
@@ -42,6 +42,7 @@ def load_network(
     """The network with these weights, float32, in evaluation mode.
 
     state: as `read_checkpoint` gives it. Tensors that need no cast are shared, not copied.
+    patch_order, sigmoid: as for `Architecture.build`.
     Raises CheckpointMismatch where names or shapes are not the architecture's.
     """
     known = ARCHITECTURES[architecture]
@@ -94,7 +95,7 @@ def fit_state(architecture: Architecture, state: Mapping[str, Tensor]) -> dict[s
     broken = [name for name, tensor in fitted.items() if tensor.is_floating_point() and not _finite(tensor)]
     if broken:
         raise CheckpointMismatch(
-            f"the checkpoint holds values that are no numbers (NaN or infinite) in {_some(broken)}; it would give no alpha",
+            f"the checkpoint holds values that are not finite numbers in {_some(broken)}; it would give no alpha",
             remedy="fetch it again or use another file",
         )
     return fitted
@@ -163,7 +164,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
                 remedy="use a file that holds only tensors",
             ) from None
         raise CheckpointUnreadable(
-            "is no checkpoint that torch reads", subject=path, remedy="check that it is the right file"
+            "is not a checkpoint that torch can read", subject=path, remedy="check that it is the right file"
         ) from None
     except Exception as error:
         if isinstance(error, MemoryError):
@@ -182,15 +183,15 @@ def _tensors(path: Path, content: object) -> dict[str, Tensor]:
     strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if strange:
         raise CheckpointUnreadable(
-            f"holds entries that are no tensors ({_some(strange)})", subject=path, remedy="check the file"
+            f"holds entries that are not tensors ({_some(strange)})", subject=path, remedy="check the file"
         )
     return {str(name): tensor for name, tensor in content.items()}
 
 
 def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return ", ".join(listed[:_NAMED]) + more
+    all_names = list(names)
+    more = f" and {len(all_names) - _MOST_NAMES} more" if len(all_names) > _MOST_NAMES else ""
+    return ", ".join(all_names[:_MOST_NAMES]) + more
 
 
 def _shape(tensor: Tensor) -> str:

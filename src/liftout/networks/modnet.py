@@ -1,8 +1,8 @@
-"""MODNet: a portrait's alpha from one look at the photo, small enough for phones.
+"""MODNet: a portrait's alpha in one pass over the photo, small enough for phones.
 
 Source: Ke et al. 2022, "MODNet: Real-Time Trimap-Free Portrait Matting via Objective Decomposition", AAAI,
-doi:10.1609/aaai.v36i1.19999. A MobileNetV2 (Sandler et al. 2018) sees the whole; one branch says roughly where the person is,
-one looks at the photo in detail, and a third joins both. Heads that only training reads (`lr_branch.conv_lr`,
+doi:10.1609/aaai.v36i1.19999. A MobileNetV2 (Sandler et al. 2018) is the backbone; one branch finds roughly where the person is,
+one works on details at half the size, and a third joins both. Heads that only training reads (`lr_branch.conv_lr`,
 `hr_branch.conv_hr`) are in the checkpoints and so in the module, as is the backbone under two names.
 """
 
@@ -16,7 +16,7 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 """Of MobileNetV2: expansion, channels, blocks, stride of the first block."""
 
 LAST_CHANNELS = 1280
-TAKEN = {1: "half", 3: "quarter", 18: "coarsest"}
+TAPS = {1: "half", 3: "quarter", 18: "coarsest"}
 """Which of the backbone's 19 layers are read, by what size their maps have."""
 
 _HALF, _QUARTER, _EIGHTH, _SIXTEENTH = 16, 24, 32, 96
@@ -63,8 +63,8 @@ class _Backbone(nn.Module):
         maps = {}
         for number, layer in enumerate(self.model.features):  # type: ignore[arg-type]
             x = layer(x)
-            if number in TAKEN:
-                maps[TAKEN[number]] = x
+            if number in TAPS:
+                maps[TAPS[number]] = x
         return maps
 
 

@@ -60,12 +60,18 @@ class U2Net(nn.Module):
 
 
 def u2net_stage(name: str, inputs: int, middle: int, outputs: int) -> ResidualUBlock:
-    """The residual U-block called `name` in U2-Net and IS-Net."""
+    """The residual U-block called `name` in U2-Net and IS-Net.
+
+    inputs, middle, outputs: channels of the block.
+    """
     return ResidualUBlock(STAGE_DEPTHS[name.removesuffix("d")], inputs, middle, outputs, dilated=name in DILATED_STAGES)
 
 
 def nested_u(network: nn.Module, x: Tensor) -> list[Tensor]:
-    """Outputs of stages 1d to 5d and 6, finest first: each half the size of the one before, rounded up."""
+    """Outputs of stages 1d to 5d and 6, finest first: each half the size of the one before, rounded up.
+
+    network: with the stages as attributes. x: float32 [N, 3, h, w].
+    """
     stages: dict[str, nn.Module] = dict(network.named_children())
     encoded: list[Tensor] = [stages["stage1"](x)]
     for number in range(2, 7):

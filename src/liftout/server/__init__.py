@@ -4,7 +4,10 @@
     run          sockets and signals around it
     settings     settings of a server
     service      what all routes share: admission, body, worker, result
-    cutouts      POST /v1/cutouts; negotiation reads its Accept header
+    cutouts      POST and GET /v1/cutouts; negotiation reads the Accept header
+    jobs         /v1/jobs and its runner; jobstore keeps them on disk
+    results      finished cutouts on disk
+    signing      signed URLs
     rembg        GET, POST /api/remove, for clients of rembg
     removebg     /v1.0/removebg, account and improve, for clients of remove.bg
     status       /v1/models, /healthz, /readyz, /metrics; metrics defines the last

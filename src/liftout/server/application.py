@@ -21,8 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from liftout import __version__
 from liftout.adapters.removebg import ApiError
-from liftout.server import cutouts, fetch, logs, page, problems, rembg, removebg, status
+from liftout.home import home
+from liftout.server import cutouts, fetch, jobs, logs, page, problems, rembg, removebg, status
 from liftout.server.hosts import is_allowed
+from liftout.server.jobs import JobRunner
+from liftout.server.jobstore import JobStore
 from liftout.server.openapi import DescribedApplication
 from liftout.server.problems import ClientLeft, Problem
 from liftout.server.service import Service
@@ -56,11 +59,17 @@ def create_app(
     UnknownModel, ModelUnavailable or EngineError. Raises UsageError for invalid settings.
     """
     service = Service(settings or Settings(), resolver=resolver)
+    store = JobStore(home() / "jobs") if service.settings.jobs else None
+    runner = JobRunner(service, store) if store is not None else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.preload()
+        if runner is not None:
+            runner.start()
         yield
+        if runner is not None:
+            await runner.stop()
         await service.close()
 
     app = DescribedApplication(
@@ -76,6 +85,8 @@ def create_app(
     app.state.service = service
     for router in (cutouts.router(service), rembg.router(service), removebg.router(service), status.router(service)):
         app.include_router(router)
+    if store is not None:
+        app.include_router(jobs.router(service, store))
     app.include_router(page.router(app, landing=web is None))
     if web is not None:
         app.router.default = page.files(web)
@@ -89,7 +100,15 @@ def create_app(
             allow_origins=list(service.settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Api-Key"],
-            expose_headers=["Server-Timing", "X-Liftout-Box", "X-Liftout-Model", "X-Liftout-Note", "X-Request-ID"],
+            expose_headers=[
+                "ETag",
+                "Server-Timing",
+                "X-Liftout-Cache",
+                "X-Liftout-Box",
+                "X-Liftout-Model",
+                "X-Liftout-Note",
+                "X-Request-ID",
+            ],
         )
     app.add_middleware(_Outermost, service=service)
     return app

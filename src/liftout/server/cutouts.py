@@ -1,9 +1,9 @@
-"""POST /v1/cutouts: a photo and options in, a picture or JSON out."""
+"""POST and GET /v1/cutouts: a photo and options in, a picture or JSON out."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from liftout.cutout import Cutout
 from liftout.options import ResultOptions, RunOptions, canvas_size
-from liftout.render import Rendered, render
+from liftout.render import render
 from liftout.server import fields
 from liftout.server.background import BackgroundPicture
 from liftout.server.body import Body
@@ -20,68 +20,107 @@ from liftout.server.negotiation import accepted_types, preferred_format
 from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
 from liftout.server.openapi import cutouts as document
 from liftout.server.openapi.cutouts import ANSWER, ANSWERS, IMAGE, URL
-from liftout.server.problems import unprocessable
+from liftout.server.problems import Problem, unprocessable
 from liftout.server.rate import headers as rate_headers
+from liftout.server.results import Result, result_key
 from liftout.server.service import Service, Timing, one_source
+from liftout.server.signing import EXPIRES, SIGNATURE, seconds_left
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Result:
-    """A finished picture and what a caller is told about it."""
-
-    rendered: Rendered
-    width: int
-    height: int
-    box: tuple[int, int, int, int] | None
-    subject: float
+PATH = "/v1/cutouts"
 
 
 def router(service: Service) -> APIRouter:
-    """The route, over one service."""
+    """The routes, over one service."""
     routes = APIRouter(tags=["cutouts"])
+    settings = service.settings
+    ok: dict[int | str, dict[str, Any]] = {200: {"description": "The cutout", "content": document.answers()}}
 
     @routes.post(
-        "/v1/cutouts",
+        PATH,
         summary="Cut the subject out of a photo",
         response_class=Response,
-        responses={
-            200: {"description": "The cutout", "content": document.answers()},
-            **refusals(service.settings, *GUARDED, *BODY),
-        },
+        responses={**ok, **refusals(settings, *GUARDED, *BODY, 412)},
         openapi_extra={
             "requestBody": document.request_body(),
             "parameters": document.query_parameters(),
-            **key_needed(service.settings),
+            **key_needed(settings),
         },
     )
     async def cut_out(request: Request) -> Response:
         allowance = service.admit(request)
-        async with service.open_body(request) as body:
-            options, run, chosen_model = read_options(service, body)
-            background = _background_picture(service, body)
-            answer = _answer_kind(request, body)
-            kind = preferred_format(request) if options.format is None and answer == "image" else None
-            field, photo = await photo_of(service, body)
-            result, timing = await service.cut(
-                request,
-                photo,
-                run,
-                lambda cutout: _render(cutout, options, kind, background),
-                field=field,
-                chosen_model=chosen_model,
-            )
-        model = service.name_of(run.model)
-        headers = {"Server-Timing": timing.header, **rate_headers(allowance)}
-        if answer == "image":
-            return _picture(result, model, headers)
-        return _json(result, model, timing, headers, with_image=answer == "json")
+        return await _answer(service, request, rate_headers(allowance))
+
+    @routes.head(PATH, include_in_schema=False)
+    @routes.get(
+        PATH,
+        summary="Cut the subject out of a photo at a URL",
+        description="For `img` tags: without a key if the URL is signed (`--sign-key`).",
+        response_class=Response,
+        responses={**ok, 304: {"description": "Not modified"}, **refusals(settings, *GUARDED, *BODY)},
+        openapi_extra={"parameters": document.query_parameters(signed=True), **key_needed(settings)},
+    )
+    async def cut_out_url(request: Request) -> Response:
+        seconds = seconds_left(request, service.sign_key)
+        allowance = service.admit(request) if seconds is None else service.admit_signed(request)
+        headers = {"Cache-Control": "no-cache" if seconds is None else f"private, max-age={min(seconds, 86_400)}"}
+        if seconds is not None:
+            headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        return await _answer(service, request, {**headers, **rate_headers(allowance)})
 
     return routes
 
 
+async def _answer(service: Service, request: Request, headers: dict[str, str]) -> Response:
+    """The response to a request that was admitted. Raises Problem, ClientLeft."""
+    async with service.open_body(request) as body:
+        options, run, chosen_model = read_options(service, body)
+        background = _background_picture(service, body)
+        answer = _answer_kind(request, body)
+        kind = preferred_format(request) if options.format is None and answer == "image" else None
+        field, photo = await photo_of(service, body)
+        model = await asyncio.to_thread(service.model_identity, run, field=field, chosen_model=chosen_model)
+        files = (photo, background.content) if background else (photo,)
+        key = await asyncio.to_thread(result_key, model, run, options, kind=kind, files=files)
+        headers = {**headers, "ETag": f'W/"{key[:32]}-{answer}"'}
+        if _matches(request, headers["ETag"]):
+            if request.method in ("GET", "HEAD"):
+                return Response(status_code=304, headers=headers)
+            raise Problem(412, "the cutout has the ETag of If-None-Match")
+        stored = await asyncio.to_thread(service.results.get, key) if service.results else None
+        if stored is not None:
+            result, timing = stored, Timing(waited=0, ran=0)
+        else:
+            result, timing = await service.cut(
+                request,
+                photo,
+                run,
+                lambda cutout: render_result(cutout, options, kind, background),
+                field=field,
+                chosen_model=chosen_model,
+            )
+            if service.results:
+                await asyncio.to_thread(service.results.put, key, result)
+    if service.results:
+        headers["X-Liftout-Cache"] = "miss" if stored is None else "hit"
+        service.metrics.cached.labels(headers["X-Liftout-Cache"]).inc()
+    headers["Server-Timing"] = timing.header
+    name = service.name_of(run.model)
+    if answer == "image":
+        return _picture(result, name, headers)
+    return _json(result, name, timing, headers, with_image=answer == "json")
+
+
+def _matches(request: Request, etag: str) -> bool:
+    """Whether If-None-Match names an ETag."""
+    tags = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+    return "*" in tags or etag in tags or etag.removeprefix("W/") in tags
+
+
 def read_options(service: Service, body: Body) -> tuple[ResultOptions, RunOptions, bool]:
     """Options of a request, and whether it names the model. Raises Problem 422."""
-    fields.refuse_unknown([*body.fields, *body.files], [IMAGE, URL, ANSWER, *fields.names(ResultOptions, RunOptions)])
+    fields.refuse_unknown(
+        [*body.fields, *body.files], [IMAGE, URL, ANSWER, EXPIRES, SIGNATURE, *fields.names(ResultOptions, RunOptions)]
+    )
     uploads = [IMAGE, *fields.pictures()]
     for name in body.files:
         if name not in uploads:
@@ -120,11 +159,14 @@ def _background_picture(service: Service, body: Body) -> BackgroundPicture | Non
     return None
 
 
-def _render(cutout: Cutout, options: ResultOptions, kind: str | None, background: BackgroundPicture | None) -> _Result:
+def render_result(
+    cutout: Cutout, options: ResultOptions, kind: str | None, background: BackgroundPicture | None
+) -> Result:
+    """The finished picture. kind: the format where the options name none."""
     height, width = cutout.size
     picture = background.decode() if background and not options.mask else None
     rendered = render(cutout, options, format=kind, background=picture)
-    return _Result(
+    return Result(
         rendered=rendered,
         width=width,
         height=height,
@@ -133,7 +175,7 @@ def _render(cutout: Cutout, options: ResultOptions, kind: str | None, background
     )
 
 
-def _picture(result: _Result, model: str, headers: dict[str, str]) -> Response:
+def _picture(result: Result, model: str, headers: dict[str, str]) -> Response:
     kind = result.rendered.format
     headers["Content-Disposition"] = f'inline; filename="cutout{kind.suffix}"'
     headers["X-Liftout-Model"] = model
@@ -144,7 +186,7 @@ def _picture(result: _Result, model: str, headers: dict[str, str]) -> Response:
     return Response(result.rendered.content, media_type=kind.mime, headers=headers)
 
 
-def _json(result: _Result, model: str, timing: Timing, headers: dict[str, str], *, with_image: bool) -> Response:
+def _json(result: Result, model: str, timing: Timing, headers: dict[str, str], *, with_image: bool) -> Response:
     kind = result.rendered.format
     content: dict[str, Any] = {
         "format": kind.name,

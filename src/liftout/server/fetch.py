@@ -19,7 +19,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import httpcore
 
@@ -52,8 +52,14 @@ class FetchRules:
     enabled: bool = False
     allowed: tuple[Network, ...] = ()
     """Networks that may be reached although they are not public."""
+    prefixes: tuple[str, ...] = ()
+    """URLs must begin with one of these; empty for all."""
     max_bytes: int = 50_000_000
     seconds: float = 20
+
+
+class Unreachable(Problem):
+    """A host that did not answer, which it may do later."""
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -65,6 +71,30 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
         except ValueError as error:
             raise UsageError(f"fetch-network {text}: {error}; give a network such as 10.1.2.0/24") from None
     return tuple(parsed)
+
+
+def checked_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
+    """URL prefixes that have a host and a path. Raises UsageError."""
+    prefixes = tuple(texts)
+    for prefix in prefixes:
+        parts = urlsplit(prefix)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path or "@" in parts.netloc:
+            raise UsageError(
+                f"is {prefix}, which has no host or path",
+                field="fetch_prefix",
+                remedy="give a URL such as https://photos.example/shop/",
+            )
+    return prefixes
+
+
+def begins_with(url: str, prefix: str) -> bool:
+    """Whether a URL is under a prefix. URLs with `..`, also in disguise, are under none."""
+    path = urlsplit(url).path
+    for _ in range(3):  # a server behind the host may decode once more
+        if ".." in path.replace("\\", "/").split("/"):
+            return False
+        path = unquote(path)
+    return url.startswith(prefix)
 
 
 def refused(address: Address, allowed: Iterable[Network] = ()) -> bool:
@@ -105,11 +135,37 @@ async def fetch(
     """
     if not rules.enabled:
         raise Problem(403, "this server does not fetch photos from URLs; upload the photo", field=field)
+    if rules.prefixes and not any(begins_with(url, prefix) for prefix in rules.prefixes):
+        raise Problem(403, f"{field}: this server does not fetch from there", field=field)
     try:
         async with asyncio.timeout(rules.seconds):
             return await _follow(url, rules, field, resolver, reserve)
     except TimeoutError:
-        raise unprocessable(field, f"{field}: it did not arrive within {rules.seconds:g} seconds") from None
+        raise Unreachable(422, f"{field}: it did not arrive within {rules.seconds:g} seconds", field=field) from None
+
+
+async def post(
+    url: str, content: bytes, headers: dict[str, str], rules: FetchRules, *, resolver: Resolver = resolve
+) -> int:
+    """Send content to a URL under the same checks; redirects are not followed. Returns the status. Raises Problem."""
+    backend = _CheckedBackend(rules.allowed, "webhook", resolver)
+    parts = _parts(url, "webhook")
+    try:
+        async with (
+            asyncio.timeout(rules.seconds),
+            httpcore.AsyncConnectionPool(
+                ssl_context=_tls(), network_backend=backend, max_keepalive_connections=0
+            ) as pool,
+            pool.stream(
+                "POST",
+                _target(parts),
+                headers=list({**_headers(parts), **headers, "Content-Length": str(len(content))}.items()),
+                content=content,
+            ) as response,
+        ):
+            return int(response.status)
+    except (TimeoutError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        raise unprocessable("webhook", f"webhook: {parts.hostname} cannot be reached: {error}") from None
 
 
 async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver, reserve: Callable[[int], None]) -> bytes:
@@ -130,7 +186,8 @@ async def _follow(url: str, rules: FetchRules, field: str, resolver: Resolver, r
                 OSError,
             ) as error:
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
-                raise unprocessable(field, f"{field}: {parts.hostname} cannot be fetched from: {reason}") from None
+                detail = f"{field}: {parts.hostname} cannot be fetched from: {reason}"
+                raise Unreachable(422, detail, field=field) from None
             if location is None:
                 return content
             url = urljoin(url, location)
@@ -168,18 +225,8 @@ async def _get(
 ) -> tuple[bytes, str | None]:
     """(content, None), or (b"", URL of the redirect)."""
     host = _ascii(parts.hostname or "")
-    host_in_url = f"[{host}]" if ":" in host else host
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
-        f"?{quote(parts.query, safe='/?%:@!$&()*+,;=~-._[]')}" if parts.query else ""
-    )
-    address = httpcore.URL(scheme=parts.scheme, host=host, port=parts.port, target=target)
-    headers = {
-        "Host": host_in_url if parts.port is None else f"{host_in_url}:{parts.port}",
-        "User-Agent": f"liftout/{__version__}",
-        "Accept": "image/*",
-        "Accept-Encoding": "identity",
-    }
-    async with pool.stream("GET", address, headers=list(headers.items())) as response:
+    headers = {**_headers(parts), "Accept": "image/*", "Accept-Encoding": "identity"}
+    async with pool.stream("GET", _target(parts), headers=list(headers.items())) as response:
         response_headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
         if response.status in _REDIRECTS and b"location" in response_headers:
             return b"", response_headers[b"location"]
@@ -194,6 +241,22 @@ async def _get(
             reserve(len(chunk))
             content.write(chunk)
         return content.getvalue(), None
+
+
+def _target(parts: SplitResult) -> httpcore.URL:
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    query = f"?{quote(parts.query, safe='/?%:@!$&()*+,;=~-._[]')}" if parts.query else ""
+    host = _ascii(parts.hostname or "")
+    return httpcore.URL(scheme=parts.scheme, host=host, port=parts.port, target=path + query)
+
+
+def _headers(parts: SplitResult) -> dict[str, str]:
+    host = _ascii(parts.hostname or "")
+    host_in_url = f"[{host}]" if ":" in host else host
+    return {
+        "Host": host_in_url if parts.port is None else f"{host_in_url}:{parts.port}",
+        "User-Agent": f"liftout/{__version__}",
+    }
 
 
 _context: ssl.SSLContext | None = None

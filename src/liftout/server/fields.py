@@ -16,7 +16,7 @@ from liftout.adapters.parameters import ParameterError
 from liftout.compose.background import parse_colour
 from liftout.errors import UsageError
 from liftout.options import ResultOptions, RunOptions, about, choices, kind
-from liftout.server.problems import unprocessable
+from liftout.server.problems import HTTP, unprocessable
 
 _T = TypeVar("_T", ResultOptions, RunOptions)
 _P = ParamSpec("_P")
@@ -51,7 +51,7 @@ def read(schema: type[_T], values: Mapping[str, Any], base: _T) -> _T:
         try:
             options = dataclasses.replace(options, **{field.name: parsed})
         except UsageError as error:
-            raise unprocessable(name, str(error)) from None
+            raise unprocessable(name, error.line(HTTP)) from None
     return options
 
 
@@ -91,7 +91,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except ParameterError as error:
-        raise unprocessable(error.field, str(error)) from None
+        raise unprocessable(error.field, error.line(HTTP)) from None
 
 
 def _with_problem(parse: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -140,7 +140,7 @@ def _is_colour(name: str, content: str) -> bool:
     try:
         return parse_colour(content) is not None
     except UsageError as error:
-        raise unprocessable(name, str(error)) from None
+        raise unprocessable(name, error.line(HTTP)) from None
 
 
 def _is_keyword_of(field: dataclasses.Field[Any], content: str) -> bool:

@@ -52,7 +52,9 @@ def parse_rate(text: str) -> RateLimit:
     """A rate limit such as 100/minute. Raises UsageError."""
     match = _RATE.fullmatch(text)
     if match is None:
-        raise UsageError(f"rate {text!r} is not understood; give a number and a unit, such as 100/minute or 5000/day")
+        raise UsageError(
+            f"is {text!r}", field="rate", remedy="give a number and a unit, such as 100/minute or 5000/day"
+        )
     return RateLimit(int(match[1]), UNITS[match[2]])
 
 
@@ -67,7 +69,9 @@ def add_key(path: Path, name: str, *, rate: RateLimit | None = None) -> str:
     Raises UsageError if the name is taken or not made of letters, digits, `.`, `_` and `-`.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} cannot be the name of a key; use up to 60 letters, digits, '.', '_' and '-'")
+        raise UsageError(
+            f"{name!r} cannot be the name of a key", remedy="use up to 60 letters, digits, '.', '_' and '-'"
+        )
     lines = _read_lines(path) if path.exists() else []
     if any(key is not None and key.name == name for _, key in lines):
         raise UsageError(f"there is a key called {name} already", remedy="remove it first, or choose another name")

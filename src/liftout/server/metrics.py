@@ -39,5 +39,11 @@ class Metrics:
         self.running = Gauge("liftout_running", "Photos on a worker.", registry=self.registry)
         self.waiting = Gauge("liftout_waiting", "Photos in the queue.", registry=self.registry)
         self.body_bytes = Gauge("liftout_body_bytes", "Bytes of requests in memory.", registry=self.registry)
+        self.cached = Counter(
+            "liftout_cached_results",
+            "Cutouts answered from the cache (hit) or not (miss).",
+            ("outcome",),
+            registry=self.registry,
+        )
         self.models = Gauge("liftout_models_loaded", "Models in memory.", registry=self.registry)
         self.abandoned = Counter("liftout_abandoned", "Requests whose client left.", registry=self.registry)

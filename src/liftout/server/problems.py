@@ -22,6 +22,7 @@ from liftout.remedies import (
     AcceptLicense,
     AddModel,
     ConvertModel,
+    CutPhotos,
     InstallExtra,
     ListModels,
     PullModel,
@@ -41,6 +42,7 @@ TITLES = {
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    412: "Precondition Failed",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     421: "Misdirected Request",
@@ -94,7 +96,7 @@ class HttpTerms(Terms):
                 return f"the server's operator can install liftout[{extra}]"
             case AcceptLicense() | PullModel() | ConvertModel() | AddModel() | ListModels():
                 return "GET /v1/models lists what this server offers"
-            case RunBatch():
+            case RunBatch() | CutPhotos():
                 return "send one photo in each request"
             case _:
                 assert_never(remedy)

@@ -148,12 +148,12 @@ def _code_for_field(field: str, code: str) -> Iterator[None]:
 
 def _source(body: Body) -> str:
     """The field with the photo. Raises ApiError."""
-    used = [name for name in SOURCES if body.has(name)]
-    if not used:
+    names = [name for name in SOURCES if body.has(name)]
+    if not names:
         raise ApiError("missing_source", f"no photo was sent; send {', '.join(SOURCES[:-1])} or {SOURCES[-1]}")
-    if len(used) > 1:
-        raise ApiError("multiple_sources", f"{' and '.join(used)} were sent; send one of them", field=used[1])
-    return used[0]
+    if len(names) > 1:
+        raise ApiError("multiple_sources", f"{' and '.join(names)} were sent; send one of them", field=names[1])
+    return names[0]
 
 
 async def _photo(service: Service, body: Body) -> tuple[str, bytes]:

@@ -13,7 +13,7 @@ import uvicorn
 
 from liftout.errors import UsageError
 from liftout.models.catalog import all_models
-from liftout.models.resolve import presence
+from liftout.models.local import presence
 from liftout.remedies import UseOption
 from liftout.server import logs
 from liftout.server.application import create_app

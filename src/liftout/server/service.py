@@ -18,24 +18,28 @@ from starlette.requests import Request
 from liftout.cutout import Cutout
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError, ModelUnavailable
+from liftout.home import home
 from liftout.loaded import LoadedModels
 from liftout.models.cache import pack_folder
 from liftout.models.catalog import all_models, find
+from liftout.models.local import is_path, needs_pack, presence
 from liftout.models.packs import MANIFEST
-from liftout.models.purposes import choose
-from liftout.models.resolve import is_path, is_purpose, locate, needs_pack, presence
+from liftout.models.purposes import choose, is_purpose
+from liftout.models.resolve import locate
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
 from liftout.remover import Remover
 from liftout.server import body, fields, keys, problems
-from liftout.server.fetch import FetchRules, Resolver, networks, resolve
+from liftout.server.fetch import FetchRules, Resolver, checked_prefixes, networks, resolve
 from liftout.server.fetch import fetch as fetch_url
 from liftout.server.memory import MemoryBudget, MemoryTrimmer
 from liftout.server.metrics import Metrics
 from liftout.server.pool import Cancelled, CancelToken, WorkerPool
 from liftout.server.problems import ClientLeft, Problem, busy, unprocessable
 from liftout.server.rate import Allowance, Rate, network_of
+from liftout.server.results import ResultCache
 from liftout.server.settings import Settings
+from liftout.server.signing import read_sign_key
 
 _T = TypeVar("_T")
 LAST_SECONDS = 1.0
@@ -77,13 +81,17 @@ class Service:
         self._trimmer = MemoryTrimmer()
         self.memory = MemoryBudget(limits.memory_bytes)
         self.loaded = LoadedModels(limits.models_kept, Remover.from_options, self._check_model)
+        self.results = ResultCache(home() / "results", settings.cache_bytes) if settings.cache_bytes else None
+        """Finished cutouts on disk."""
+        self.sign_key = read_sign_key(Path(settings.sign_key_file)) if settings.sign_key_file else None
         self.stopping = False
         self.ready = False
         """Whether the default model has been loaded."""
-        self._resolver = resolver
-        self._rules = FetchRules(
+        self.resolver = resolver
+        self.fetch_rules = FetchRules(
             enabled=settings.fetch,
             allowed=networks(settings.fetch_networks),
+            prefixes=checked_prefixes(settings.fetch_prefixes),
             max_bytes=limits.body_bytes,
             seconds=limits.fetch_timeout,
         )
@@ -115,6 +123,25 @@ class Service:
         self.key_requests[key.name] += 1
         return allowance
 
+    def admit_signed(self, request: Request) -> Allowance | None:
+        """Count a request with a valid signature, which needs no key and may come from pages of other sites."""
+        request.state.key = "signed"
+        return self.rate.spend(f"address {network_of(request.client.host if request.client else '')}")
+
+    def model_identity(self, choice: RunOptions, *, field: str, chosen_model: bool) -> str:
+        """What tells the model of a request from every other: its facts, and path, size and time of its network file.
+
+        field, chosen_model: as for `cut`. Raises Problem.
+        """
+        choice = dataclasses.replace(choice, model=self.meant(choice.model))
+        try:
+            self._check_model(choice)
+            model = locate(choice.model, choice.precision, computes)
+        except LiftoutError as error:
+            raise problems.from_error(error, image_field=field, chosen_model=chosen_model) from error
+        state = model.file.path.stat()
+        return f"{model.spec!r} {model.file.path} {state.st_size} {state.st_mtime_ns}"
+
     def open_body(self, request: Request) -> AbstractAsyncContextManager[body.Body]:
         """The parsed body of a request, under the limits of this server. Raises Problem 503 at once if the queue is full."""
         self.pool.check_room()
@@ -128,12 +155,12 @@ class Service:
             raise busy("the server fetches as many photos as it can; try again soon")
         async with self._fetches:
             return await fetch_url(
-                url, self._rules, field=field, resolver=self._resolver, reserve=request_body.memory.reserve
+                url, self.fetch_rules, field=field, resolver=self.resolver, reserve=request_body.memory.reserve
             )
 
     async def cut(
         self,
-        request: Request,
+        request: Request | None,
         photo: bytes,
         choice: RunOptions,
         finish: Callable[[Cutout], _T],
@@ -143,7 +170,7 @@ class Service:
     ) -> tuple[_T, Timing]:
         """Cut out a photo on a worker.
 
-        finish: turns the cutout into the result, on the same worker. field: of the request that held the photo. chosen_model:
+        request: the one that waits for it; None for a job. finish: turns the cutout into the result, on the same worker. field: of the request that held the photo. chosen_model:
         whether the request named the model. Raises Problem, or ClientLeft if the client has disconnected.
         """
         choice = dataclasses.replace(choice, model=self.meant(choice.model))
@@ -180,8 +207,8 @@ class Service:
         if not is_purpose(model):
             return model
         offered = {spec.name for spec in self.offered()}
-        chosen = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered).spec.name
-        return chosen if chosen in offered else self.settings.run.model
+        choice = choose(model, may_fetch=False, is_here=lambda spec: spec.name in offered)
+        return self.settings.run.model if choice.notable else choice.spec.name
 
     def name_of(self, model: str) -> str:
         """The name of a model for callers: not the path of the operator's pack, and not a purpose."""
@@ -239,7 +266,7 @@ class Service:
         origins = self.settings.cors_origins
         return "*" in origins or request.headers.get("origin") in origins
 
-    async def _unless_left(self, request: Request, work: Coroutine[Any, Any, _T]) -> _T:
+    async def _unless_left(self, request: Request | None, work: Coroutine[Any, Any, _T]) -> _T:
         """The result of `work`, which is cancelled when the client disconnects or the time limit passes."""
         job = asyncio.ensure_future(work)
         disconnect = asyncio.ensure_future(_disconnected(request))
@@ -260,17 +287,20 @@ class Service:
                 job.cancel()
 
 
-async def _disconnected(request: Request) -> None:
-    """Return when the client has closed its connection."""
+async def _disconnected(request: Request | None) -> None:
+    """Return when the client has closed its connection; never without a request."""
+    if request is None:
+        await asyncio.Event().wait()
+        return
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def one_source(field: str, sources: Mapping[str, object]) -> str:
     """The name of the only source of a photo that was given. Raises Problem 422."""
-    used = [name for name, value in sources.items() if value]
-    if not used:
+    names = [name for name, value in sources.items() if value]
+    if not names:
         raise unprocessable(field, f"no photo was given; send {' or '.join(sources)}")
-    if len(used) > 1:
-        raise unprocessable(used[1], f"{' and '.join(used)} are given; send one of them")
-    return used[0]
+    if len(names) > 1:
+        raise unprocessable(names[1], f"{' and '.join(names)} are given; send one of them")
+    return names[0]

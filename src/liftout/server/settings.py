@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from liftout.cores import usable_cores
+from liftout.machine import usable_cores
 from liftout.options import About, RunOptions
 
 MEGABYTE = 1_000_000
@@ -62,6 +62,16 @@ class Settings:
     api_key_file: str | None = None
     fetch: bool = False
     """Whether photos are fetched from URLs that callers give."""
+    fetch_prefixes: tuple[str, ...] = ()
+    """Fetch only URLs that begin with one of these; empty for all."""
+    cache_bytes: int = 0
+    """Bytes of finished cutouts that are kept on disk; 0 for none."""
+    jobs: bool = False
+    """Whether /v1/jobs takes photos by URL to be cut out later."""
+    jobs_hours: int = 24
+    """Hours after which a job and its results are deleted."""
+    sign_key_file: str | None = None
+    """File with the key of signed URLs."""
     fetch_networks: tuple[str, ...] = ()
     """Networks (CIDR) that may be fetched from although they are private."""
     improve: Literal["accept", "off"] = "accept"

@@ -51,28 +51,30 @@ def write(folder: Path, names: Sequence[str]) -> list[Path]:
     names: models that are on this machine, packs in `LIFTOUT_HOME`, or folders of packs. Returns the folders of the packs just published.
     Raises UnknownModel, ModelUnavailable, OutputError, ExtraMissing where the browser's files have not been built.
     """
-    built = _built()
-    found = [_pack_of(name) for name in names]
+    page = _built_page()
+    sources = [_pack_of(name) for name in names]
     try:
-        shutil.copytree(built, folder, dirs_exist_ok=True)
+        shutil.copytree(page, folder, dirs_exist_ok=True)
         (folder / "graphs").mkdir(exist_ok=True)
         for name, content in graphs().items():
             write_whole(folder / "graphs" / name, content, overwrite=True)
-        written = [_publish(item, folder / "packs" / Path(name).name) for name, item in zip(names, found, strict=True)]
+        folders = [
+            _publish(item, folder / "packs" / Path(name).name) for name, item in zip(names, sources, strict=True)
+        ]
         _write_json(folder / "catalog.json", {name: spec.to_dict() for name, spec in all_models().items()})
-        _write_json(folder / "packs" / "index.json", _listed(folder / "packs"))
+        _write_json(folder / "packs" / "index.json", _index(folder / "packs"))
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror}", subject=error.filename or folder) from None
-    return written
+    return folders
 
 
 def graphs() -> dict[str, bytes]:
     """The pixel graphs by file name."""
-    held = files("liftout.graphs.sources").iterdir()
-    return {item.name: item.read_bytes() for item in held if item.name.endswith(".onnx")}
+    entries = files("liftout.graphs.sources").iterdir()
+    return {item.name: item.read_bytes() for item in entries if item.name.endswith(".onnx")}
 
 
-def _built() -> Path:
+def _built_page() -> Path:
     folder = Path(os.fspath(files("liftout").joinpath("web")))  # type: ignore[call-overload]
     if not (folder / "liftout.js").is_file():
         raise ExtraMissing(
@@ -82,19 +84,19 @@ def _built() -> Path:
     return folder
 
 
-_Found = packs.Pack | tuple[Path, packs.Manifest]
+_Source = packs.Pack | tuple[Path, packs.Manifest]
 """A pack, or a plain ONNX file with the manifest of the pack that it will be."""
 
 
 def pack_folder(name: str) -> Path | None:
     """The folder of the pack that `name` means: a path to one, or the name of one in `LIFTOUT_HOME`. None for a model's name."""
     if os.sep in name and not (Path(name) / packs.MANIFEST).is_file():
-        raise ModelMissing(f"is no pack: it holds no {packs.MANIFEST}", subject=name, remedy=ConvertModel(name))
+        raise ModelMissing(f"is not a pack: it holds no {packs.MANIFEST}", subject=name, remedy=ConvertModel(name))
     folders = [Path(name)] if os.sep in name else [home() / "packs" / name]
     return next((folder for folder in folders if (folder / packs.MANIFEST).is_file()), None)
 
 
-def _pack_of(name: str) -> _Found:
+def _pack_of(name: str) -> _Source:
     folder = pack_folder(name)
     if folder:
         return packs.read(folder)
@@ -107,12 +109,12 @@ def _pack_of(name: str) -> _Found:
     return packs.read(resolved.file.path.parent)
 
 
-def _publish(found: _Found, target: Path) -> Path:
+def _publish(source: _Source, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(found, packs.Pack):
-        packs.publish(found, target)
+    if isinstance(source, packs.Pack):
+        packs.publish(source, target)
         return target
-    path, manifest = found
+    path, manifest = source
     with scratch_folder(target) as folder:
         shutil.copyfile(path, folder / packs.NETWORK)
         packs.write_manifest(folder, manifest)
@@ -120,7 +122,7 @@ def _publish(found: _Found, target: Path) -> Path:
     return target
 
 
-def _listed(folder: Path) -> list[dict[str, Any]]:
+def _index(folder: Path) -> list[dict[str, Any]]:
     """What a page shows of each pack, smallest first."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = []

@@ -1,8 +1,8 @@
 /** How large a photo may be; the same limits as in Python, asked before any graph runs. */
-import { limits } from "../declared-options.js";
+import { limits } from "../options.js";
 import { ImageTooLarge, ImageUnreadable } from "../errors.js";
 
-/** height, width: in pixels. name: what messages call the photo. Throws ImageUnreadable, ImageTooLarge. */
+/** height, width: in pixels. name: of the photo, for messages. Throws ImageUnreadable, ImageTooLarge. */
 export function checkSize(height: number, width: number, maxPixels: number, name: string): void {
   const [shorter, longer] = [Math.min(height, width), Math.max(height, width)];
   const start = `${name}: ${width} x ${height} pixels`;

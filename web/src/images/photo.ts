@@ -13,7 +13,7 @@ export interface Photo extends Pixels {
   networkRgb: Bytes;
 }
 
-/** A photo as it travels to the worker. name: what messages call it. data: uint8 RGBA [height, width, 4], straight alpha. */
+/** A photo as it travels to the worker. name: of the photo, for messages. data: uint8 RGBA [height, width, 4], straight alpha. */
 export type PhotoInput = { kind: "file"; file: Blob; name: string } | { kind: "pixels"; data: Bytes; width: number; height: number };
 
 const HIDDEN = 128; // grey level for the network where the photo itself is transparent

@@ -55,7 +55,7 @@ export function isPng(bytes: Uint8Array): boolean {
   return SIGNATURE.every((value, i) => bytes[i] === value);
 }
 
-/** Decode a PNG file. name: what messages call it. maxPixels: more are refused. Throws ImageUnreadable, ImageAnimated, ImageTooLarge; each names the file. */
+/** Decode a PNG file. name: of the photo, for messages. maxPixels: more are refused. Throws ImageUnreadable, ImageAnimated, ImageTooLarge; each names the file. */
 export async function readPng(bytes: Bytes, name: string, maxPixels: number): Promise<Pixels> {
   const chunks = splitChunks(bytes, name);
   const start = chunks.find((chunk) => chunk.type === "IHDR")?.body;

@@ -3,7 +3,6 @@
 parameters  names, limits and parsing of its parameters
 result      from a cutout to the file that the parameters ask for
 errors      codes and titles of its errors
-types       names of foreground types
 """
 
 from liftout.adapters.removebg.errors import ApiError
@@ -17,10 +16,10 @@ from liftout.adapters.removebg.parameters import (
     TYPES,
     Length,
     Parameters,
+    detected_type,
     parse,
 )
 from liftout.adapters.removebg.result import Result, result
-from liftout.adapters.removebg.types import detected_type
 
 __all__ = [
     "ACCEPTED",

@@ -34,6 +34,9 @@ FORMAT_NAMES = ("auto", "png", "jpg", "webp", "zip")
 CHANNELS = ("rgba", "alpha")
 LARGEST_MARGIN = 500
 """Pixels that crop_margin may add to a side; relative margins end at half the subject."""
+_COARSE_TYPES = ("person", "product", "animal", "car")
+_CLASSES = {"graphic": "graphics"}
+"""Types whose class has another name."""
 TYPE_LEVELS = ("none", "1", "2", "latest")
 SHADOW_TYPES = ("auto", "none", "drop", "car", "3D")
 SHADOWS = ("auto", "drop")
@@ -117,6 +120,20 @@ def parse(values: Mapping[str, Any]) -> Parameters:
     scale = _scale(str(values.get("scale", "original")))
     position = _position(str(values.get("position", "original")))
     return Parameters(**parsed, scale=scale, position=_CENTER if scale is not None and position is None else position)
+
+
+def detected_type(parameter: str, level: str) -> str | None:
+    """The value of X-Type; None with level `none`, for which the API sends no header.
+
+    Nothing is classified here: the type is the one that the caller gave, in the words of the classification level, else `other`.
+
+    parameter: the parameter `type`. level: the parameter `type_level`: level 1 knows person, product, animal, car and other.
+    """
+    if level == "none":
+        return None
+    if parameter == "auto" or (level == "1" and parameter not in _COARSE_TYPES):
+        return "other"
+    return _CLASSES.get(parameter, parameter)
 
 
 def _scale(value: str) -> float | None:

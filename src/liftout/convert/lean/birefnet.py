@@ -12,7 +12,7 @@ Beside what `swin` and `pyramid` do:
 * The order of the photo's tiles is that of the first convolution's input channels, so it folds into its weights.
 
 Of two inputs of a node, ONNX Runtime computes the one that stands later in the file first, with all that it needs. So
-what is large and soon made is written before what it is added to, lest it waits in memory.
+a large value that is computed early is written before the value that it is added to; else it would stay in memory meanwhile.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import Graph, Value, pieces
+from liftout.convert.graph import Float32Array, Graph, Value, pieces
 from liftout.convert.lean.pyramid import pyramid
 from liftout.convert.lean.swin import SwinWeights, swin
 from liftout.convert.weights import Weights, single

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import Graph, Value
+from liftout.convert.graph import Float32Array, Graph, Value
 from liftout.convert.weights import Weights, single
-from liftout.networks.modnet import STAGES, TAKEN
+from liftout.networks.modnet import STAGES, TAPS
 
 
 def modnet(graph: Graph, photo: Value, weights: Weights) -> Value:
@@ -60,8 +59,8 @@ def _backbone(graph: Graph, photo: Value, weights: Weights) -> dict[str, Value]:
                 x = graph.relu6(graph.conv(x, *weights.conv_norm(f"{name}.0", f"{name}.1")))
             else:
                 x = _inverted_residual(graph, x, weights, f"{name}.conv", *blocks[number])
-        if number in TAKEN:
-            maps[TAKEN[number]] = x
+        if number in TAPS:
+            maps[TAPS[number]] = x
     return maps
 
 

@@ -16,8 +16,7 @@ import functools
 
 import numpy as np
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import Graph, Value, pieces
+from liftout.convert.graph import Float32Array, Graph, Value, pieces
 from liftout.convert.weights import Weights, single
 from liftout.networks.aspp import KERNELS
 

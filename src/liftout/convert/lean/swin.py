@@ -1,5 +1,5 @@
-"""The Swin backbone as a lean graph: a block works on strips of window rows, and nothing whole exists but its input and
-output.
+"""The Swin backbone as a lean graph: a block works on strips of window rows, and only its input and output
+exist whole.
 
 Besides: the scale of the query folds into its weights; the bias of the key drops out, since it adds the same to all
 scores of a query, which softmax ignores; the bias of the value folds into the projection, since attention weights sum to
@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liftout.convert.arrays import Float32Array
-from liftout.convert.graph import Graph, Value, pieces
+from liftout.convert.graph import Float32Array, Graph, Value, pieces
 from liftout.convert.weights import Weights, single
 from liftout.networks.swin import MASKED, SwinSize, relative_position_index
 
@@ -113,25 +112,25 @@ class ShiftMasks:
         row, column = (np.repeat(rolled_in, window), np.tile(rolled_in, window))
         self._joined_rows = _masked_where_different(row)
         self._joined_columns = _masked_where_different(column)
-        self._kept: dict[tuple[str, int, int], Float32Array] = {}
+        self._masks: dict[tuple[str, int, int], Float32Array] = {}
 
     def last_column(self, columns: int) -> Float32Array:
         """[1, columns, 1, window**2, window**2]: zero but for the last column of windows."""
         key = ("columns", columns, 1)
-        if key not in self._kept:
+        if key not in self._masks:
             mask = np.zeros((1, columns, 1, *self._joined_columns.shape), np.float32)
             mask[:, -1] = self._joined_columns
-            self._kept[key] = mask
-        return self._kept[key]
+            self._masks[key] = mask
+        return self._masks[key]
 
     def last_row(self, rows: int, batch: int) -> Float32Array:
         """[batch*rows, 1, 1, window**2, window**2]: zero but for the last row of windows of each photo."""
         key = ("rows", rows, batch)
-        if key not in self._kept:
+        if key not in self._masks:
             mask = np.zeros((batch, rows, 1, 1, *self._joined_rows.shape), np.float32)
             mask[:, -1] = self._joined_rows
-            self._kept[key] = mask.reshape(batch * rows, *mask.shape[2:])
-        return self._kept[key]
+            self._masks[key] = mask.reshape(batch * rows, *mask.shape[2:])
+        return self._masks[key]
 
 
 def _masked_where_different(region: npt.NDArray[np.bool_]) -> Float32Array:

@@ -17,12 +17,12 @@ from liftout.agreement import BARS, Agreement, measure
 from liftout.convert.precision import photos, report
 from liftout.convert.precision.half import write_half
 from liftout.convert.precision.int8 import write_int8
-from liftout.convert.precision.photos import Named, Photos
+from liftout.convert.precision.photos import NamedPhoto, Photos
 from liftout.engines import NetworkFile, open_network
+from liftout.machine import processor
 from liftout.models.packs import NETWORK
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
-from liftout.processor import processor
 from liftout.progress import Progress
 
 __all__ = ["Agreement", "Photos", "Reduced", "photos", "reduce_network", "report", "write_half", "write_int8"]
@@ -65,7 +65,7 @@ def reduce_network(
     return agreement, {**facts, "bar": BARS[precision].to_dict(), "processor": processor()}
 
 
-def _counted(photos: Sequence[Named], progress: Progress | None) -> Iterator[Named]:
+def _counted(photos: Sequence[NamedPhoto], progress: Progress | None) -> Iterator[NamedPhoto]:
     """The photos, one after the other; how many have been compared is reported."""
     for done, photo in enumerate(photos):
         if progress:

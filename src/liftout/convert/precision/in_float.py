@@ -1,8 +1,8 @@
 """A graph run in float on the same terms on every machine; int8 in it is simulated.
 
-ONNX Runtime runs a quantized graph with the processor's eight-bit units where it can. Told not to, it rounds every tensor to
+ONNX Runtime runs a quantized graph with the processor's eight-bit units where it can. With those switched off, it rounds every tensor to
 its levels, as eight bits would, and computes the sums in float. Those differ between processors by float rounding alone, which
-is a thousandth of a level; what a layer costs in int8 can so be measured anywhere.
+is a thousandth of a level; so the loss of a layer in int8 can be measured on any machine.
 
 The number of threads is fixed: into which blocks a sum is cut depends on it.
 """
@@ -51,8 +51,8 @@ class InFloat:
             (prediction,) = self._session.run(None, {self._input: tensor})
         except Exception as error:
             raise NetworkRejected(f"onnxruntime cannot run the graph: {one_line(error)}", subject=self._name) from error
-        told = np.asarray(prediction, np.float32)
-        return told[:, None] if told.ndim == 3 else told
+        logits = np.asarray(prediction, np.float32)
+        return logits[:, None] if logits.ndim == 3 else logits
 
     def close(self) -> None:
         """Give its memory back."""

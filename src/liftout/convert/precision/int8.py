@@ -3,7 +3,7 @@
 ONNX Runtime's quantizer writes the graph; what to quantize is decided here. First every convolution and matrix product is.
 Where alphas then differ more than `_ENOUGH` of the bar, the layers are ranked by the noise that int8 adds to their output, and
 the noisiest stay in float with the layers whose output they read, twice as many each time, until alphas agree. Two of U2NetP's
-118 layers hold values so far apart that, without them, nothing of its alpha would be left.
+118 layers have so wide a range of values that quantizing them destroys the alpha.
 
 All of this is decided in float (`in_float`), on the photos to calibrate with: the model, the photos and nothing else decide what
 the file holds, not the processor, the number of its cores or what else it does. Where a float sum that comes out a last digit
@@ -33,7 +33,7 @@ from liftout.agreement import BARS, Agreement, Runs, measure
 from liftout.convert.precision.folded import folded
 from liftout.convert.precision.in_float import InFloat
 from liftout.convert.precision.noise import noise_of_layers
-from liftout.convert.precision.photos import Named, Photos
+from liftout.convert.precision.photos import NamedPhoto, Photos
 from liftout.convert.precision.ranges import Range, measure_ranges
 from liftout.engines import NetworkFile
 from liftout.models.packs import NETWORK, WEIGHTS
@@ -70,7 +70,10 @@ def write_int8(
     progress: Progress | None = None,
 ) -> dict[str, object]:
     """Write the int8 form of a network into `folder`. Returns facts for the manifest: what it was calibrated on, which layers
-    stayed in float."""
+    stayed in float.
+
+    source: the fp32 network. spec: its preprocessing. photos: to calibrate with. Raises NetworkRejected.
+    """
     with tempfile.TemporaryDirectory(dir=folder, prefix=".int8.") as name:
         work = Path(name)
         plain = folded(source, work)
@@ -79,17 +82,17 @@ def write_int8(
         calibrating = photos.calibrating[::few]
         choice = _Choice(model, plain, spec, photos.to_choose(_CHOOSING // few), _RANKING // few, progress)
         choice.ranges = measure_ranges(plain, _rounded(model), spec, calibrating, progress)
-        kept = choice.layers_in_float()
-        choice.write([layer for layer in choice.products if layer not in set(kept)], folder)
+        in_float = choice.layers_in_float()
+        choice.write([layer for layer in choice.products if layer not in set(in_float)], folder)
     return {
         "calibrated_on": f"{photos.source}, {len(calibrating)} pictures",
         "layers": len(choice.products),
-        "layers_in_float": kept,
+        "layers_in_float": in_float,
     }
 
 
 class _Choice:
-    """Which layers of one network stay in float. Everything is tried in float, so that it comes out alike on all machines."""
+    """Which layers of one network stay in float. Everything is tried in float, so that the result is the same on all machines."""
 
     ranges: Mapping[str, Range]
 
@@ -98,7 +101,7 @@ class _Choice:
         model: onnx.ModelProto,
         plain: Path,
         spec: ModelSpec,
-        photos: Sequence[Named],
+        photos: Sequence[NamedPhoto],
         ranking: int,
         progress: Progress | None,
     ) -> None:
@@ -110,61 +113,61 @@ class _Choice:
 
     def layers_in_float(self) -> list[str]:
         """The fewest with which alphas agree; where that would be too much of the network, those that help most."""
-        reference = _Remembered(InFloat(self._plain, self._spec.name))
-        tried: list[tuple[int, list[str]]] = []
+        reference = _CachedRuns(InFloat(self._plain, self._spec.name))
+        trials: list[tuple[int, list[str]]] = []
         ranked: list[str] = []
-        kept: list[str] = []
+        in_float: list[str] = []
         count = 0
         while True:
-            difference, iou = _typical(self._simulated(kept, reference))
+            difference, iou = _typical(self._simulated(in_float, reference))
             if _close(difference, iou):
-                return kept
-            tried.append((_octave(difference, 4), kept))
+                return in_float
+            trials.append((_octave(difference, 4), in_float))
             ranked = ranked or self._ranked()
             count = max(1, 2 * count)
-            kept = self._with_sources(ranked[:count])
-            if self._share(kept) > _MOST_IN_FLOAT:
-                return min(tried, key=lambda one: (one[0], len(one[1])))[1]
+            in_float = self._with_sources(ranked[:count])
+            if self._share(in_float) > _MOST_IN_FLOAT:
+                return min(trials, key=lambda one: (one[0], len(one[1])))[1]
 
     def write(self, layers: Sequence[str], folder: Path) -> None:
         """The network with these layers in int8, as `network.onnx` and perhaps `weights.bin`."""
         model = onnx.load(self._plain)
         large = self._plain.with_name(WEIGHTS).exists()
         carried = [node.name for node in model.graph.node if node.op_type in _CARRIED] if layers else []
-        found = {name: (np.reshape(low, 1), np.reshape(high, 1)) for name, (low, high) in self.ranges.items()}
+        tensor_ranges = {name: (np.reshape(low, 1), np.reshape(high, 1)) for name, (low, high) in self.ranges.items()}
         quantizer = QDQQuantizer(
             model,
             per_channel=True,
             reduce_range=True,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,
-            tensors_range=TensorsData(CalibrationMethod.MinMax, found),
+            tensors_range=TensorsData(CalibrationMethod.MinMax, tensor_ranges),
             nodes_to_quantize=[*layers, *_between(model, set(layers), carried)],
             nodes_to_exclude=[],
             op_types_to_quantize=[*_PRODUCTS, *_CARRIED],
             extra_options={"MinimumRealRange": 1e-4},
         )
         quantizer.quantize_model()
-        made = quantizer.model.model
-        made.producer_name = "liftout"
-        if large and made.ByteSize() > 2**31 - 2**20:
-            onnx.save(made, folder / NETWORK, save_as_external_data=True, location=WEIGHTS, size_threshold=4096)
+        quantized = quantizer.model.model
+        quantized.producer_name = "liftout"
+        if large and quantized.ByteSize() > 2**31 - 2**20:
+            onnx.save(quantized, folder / NETWORK, save_as_external_data=True, location=WEIGHTS, size_threshold=4096)
         else:
-            onnx.save(made, folder / NETWORK)
+            onnx.save(quantized, folder / NETWORK)
 
-    def _simulated(self, kept: Sequence[str], reference: Runs) -> Agreement:
+    def _simulated(self, in_float: Sequence[str], reference: Runs) -> Agreement:
         """Agreement with the reference when all but these layers are in int8, simulated."""
-        phase = f"try int8 with {len(kept)} layers in float" if kept else "try int8"
+        phase = f"try int8 with {len(in_float)} layers in float" if in_float else "try int8"
         with tempfile.TemporaryDirectory(dir=self._work) as name:
             folder = Path(name)
-            self.write([layer for layer in self.products if layer not in set(kept)], folder)
+            self.write([layer for layer in self.products if layer not in set(in_float)], folder)
             network = InFloat(folder / NETWORK, self._spec.name)
             try:
-                return measure(network, reference, self._spec, self._told(phase))
+                return measure(network, reference, self._spec, self._photos_with_progress(phase))
             finally:
                 network.close()
 
-    def _told(self, phase: str) -> Iterator[Named]:
+    def _photos_with_progress(self, phase: str) -> Iterator[NamedPhoto]:
         """The photos, with progress as they are used up."""
         for done, photo in enumerate(self._photos, 1):
             yield photo
@@ -181,28 +184,28 @@ class _Choice:
         return sorted(self.products, key=lambda layer: -_octave(noise[layer]))
 
     def _with_sources(self, layers: Sequence[str]) -> list[str]:
-        """The layers with those whose output they read, in the graph's order: what is in float shall not be rounded before."""
-        wanted = {*layers, *(source for layer in layers for source in self._sources[layer])}
-        return [layer for layer in self.products if layer in wanted]
+        """The layers with those whose output they read, in the graph's order: the input of a float layer should not be rounded."""
+        names = {*layers, *(source for layer in layers for source in self._sources[layer])}
+        return [layer for layer in self.products if layer in names]
 
     def _share(self, layers: Sequence[str]) -> float:
         """Of all weights, those of these layers."""
         return sum(self._values[layer] for layer in layers) / sum(self._values.values())
 
 
-class _Remembered:
+class _CachedRuns:
     """A network whose predictions are kept: the same photos are compared many times."""
 
     def __init__(self, network: Runs) -> None:
         self._network = network
-        self._told: dict[bytes, npt.NDArray[np.float32]] = {}
+        self._predictions: dict[bytes, npt.NDArray[np.float32]] = {}
 
     def run(self, tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """See `Network.run`."""
         key = hashlib.blake2b(tensor.tobytes(), digest_size=16).digest()
-        if key not in self._told:
-            self._told[key] = self._network.run(tensor)
-        return self._told[key]
+        if key not in self._predictions:
+            self._predictions[key] = self._network.run(tensor)
+        return self._predictions[key]
 
 
 def _typical(agreement: Agreement) -> tuple[float, float]:
@@ -282,27 +285,27 @@ def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
 def _sources(model: onnx.ModelProto, products: set[str]) -> dict[str, list[str]]:
     """For each product the products whose output it reads, straight or through carrying operators, but at most one sum: what
     runs along a chain of sums is made by half of the network."""
-    made: dict[str, dict[str, int]] = {}  # tensor -> products, and through how many sums
-    found = {}
+    producers: dict[str, dict[str, int]] = {}  # tensor -> products, and through how many sums
+    sources_of = {}
     for node in model.graph.node:
         above: dict[str, int] = {}
         for name in node.input:
-            for source, sums in made.get(name, {}).items():
+            for source, sums in producers.get(name, {}).items():
                 above[source] = min(sums, above.get(source, sums))
         if node.name in products:
-            found[node.name] = sorted(above)
+            sources_of[node.name] = sorted(above)
             above = {node.name: 0}
         elif node.op_type == "Add":
             above = {source: sums + 1 for source, sums in above.items() if sums == 0}
         elif node.op_type not in _CARRIED:
             above = {}
-        made.update(dict.fromkeys(node.output, above))
-    return found
+        producers.update(dict.fromkeys(node.output, above))
+    return sources_of
 
 
 def _between(model: onnx.ModelProto, layers: set[str], carried: Sequence[str]) -> list[str]:
     """The carrying operators that touch nothing but quantized layers and each other."""
-    kept = set(carried)
+    inner = set(carried)
     maker = {name: node for node in model.graph.node for name in node.output}
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
@@ -312,11 +315,11 @@ def _between(model: onnx.ModelProto, layers: set[str], carried: Sequence[str]) -
     while changed:
         changed = False
         for node in model.graph.node:
-            if node.name not in kept:
+            if node.name not in inner:
                 continue
             sources = [maker[name] for name in node.input if name in maker and maker[name].op_type != "Constant"]
             around = [*sources, *[reader for name in node.output for reader in readers.get(name, [])]]
-            if not all(other.name in layers or other.name in kept for other in around):
-                kept.discard(node.name)
+            if not all(other.name in layers or other.name in inner for other in around):
+                inner.discard(node.name)
                 changed = True
-    return [name for name in carried if name in kept]
+    return [name for name in carried if name in inner]

@@ -20,7 +20,7 @@ from liftout.images import decode
 from liftout.remedies import UseOption
 
 UInt8 = npt.NDArray[np.uint8]
-Named = tuple[str, UInt8]
+NamedPhoto = tuple[str, UInt8]
 
 LONGEST_SIDE = 1024
 """Photos are made this small first: networks see no more, and alphas compare faster."""
@@ -38,17 +38,17 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"
 class Photos:
     """calibrating, measuring: name and pixels uint8 [H, W, 3], sRGB."""
 
-    calibrating: Sequence[Named]
-    measuring: Sequence[Named]
+    calibrating: Sequence[NamedPhoto]
+    measuring: Sequence[NamedPhoto]
     source: str
     """Where they come from, for the report."""
-    natural: Sequence[Named] = ()
+    natural: Sequence[NamedPhoto] = ()
     """Of those that calibrate, the ones that look as photos do; empty where all do."""
 
-    def to_choose(self, most: int) -> Sequence[Named]:
+    def to_choose(self, most: int) -> Sequence[NamedPhoto]:
         """At most so many of the photos that calibrate, evenly spread: which layers stay in float is chosen on them."""
-        held = self.natural or self.calibrating
-        return [held[round(k)] for k in np.linspace(0, len(held) - 1, min(most, len(held)))]
+        photos = self.natural or self.calibrating
+        return [photos[round(k)] for k in np.linspace(0, len(photos) - 1, min(most, len(photos)))]
 
 
 def built_in() -> Photos:
@@ -71,34 +71,34 @@ def of_folder(folder: Path) -> Photos:
         raise UsageError(f"{folder}: no such folder", field="calibrate", remedy="give one with photos")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     paths = [paths[round(k)] for k in np.linspace(0, len(paths) - 1, min(MOST, len(paths)))] if paths else []
-    read = []
+    photos = []
     for path in paths:
         try:
-            read.append((path.name, _read(path)))
+            photos.append((path.name, _read(path)))
         except InputError:
             continue  # one bad file in a folder of photos is no reason to stop
-    measuring = read[1::4] if len(read) > 3 else read[-1:]
+    measuring = photos[1::4] if len(photos) > 3 else photos[-1:]
     chosen = {id(named) for named in measuring}
-    calibrating = [named for named in read if id(named) not in chosen]
+    calibrating = [named for named in photos if id(named) not in chosen]
     if not calibrating or not measuring:
         raise UsageError(
-            f"{folder}: {len(read)} readable photos",
+            f"{folder}: {len(photos)} readable photos",
             field="calibrate",
             remedy="at least two are needed, a hundred are good",
         )
-    return Photos(calibrating, measuring, f"{len(read)} photos of {folder.name}")
+    return Photos(calibrating, measuring, f"{len(photos)} photos of {folder.name}")
 
 
 def _read(path: Path) -> UInt8:
-    seen = decode(path).seen_by_network()
-    if max(seen.shape[:2]) <= LONGEST_SIDE:
-        return seen
-    picture = Image.fromarray(seen)
+    pixels = decode(path).seen_by_network()
+    if max(pixels.shape[:2]) <= LONGEST_SIDE:
+        return pixels
+    picture = Image.fromarray(pixels)
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return np.asarray(picture)
 
 
-def _versions(name: str, photo: UInt8) -> list[Named]:
+def _versions(name: str, photo: UInt8) -> list[NamedPhoto]:
     """Pictures that are not the photo but look like photos."""
     height, width = photo.shape[:2]
     upper, lower = photo[: height * 3 // 4, : width * 4 // 5], photo[height // 4 :, width // 5 :]

@@ -1,4 +1,4 @@
-"""Between which values the tensors of a network lie on photos.
+"""The range of values of each tensor of a network, measured on photos.
 
 Sums of float32 differ from processor to processor in their last digits. So both ends are rounded outwards to four binary
 digits: a range grows by a sixteenth on average, a tenth of a bit, and a last digit changes it once in some hundred thousand.
@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from liftout import graphs
 from liftout.convert.precision.in_float import session
-from liftout.convert.precision.photos import Named
+from liftout.convert.precision.photos import NamedPhoto
 from liftout.errors import NetworkRejected
 from liftout.models.spec import ModelSpec
 from liftout.progress import Progress
@@ -33,32 +33,32 @@ def measure_ranges(
     graph: Path,
     tensors: Sequence[str],
     spec: ModelSpec,
-    photos: Sequence[Named],
+    photos: Sequence[NamedPhoto],
     progress: Progress | None = None,
 ) -> dict[str, Range]:
     """Smallest and largest value of each tensor over the photos, rounded outwards.
 
-    graph: as `folded` writes it. Raises NetworkRejected where a value is not a number.
+    graph: as `folded` writes it. tensors: their names in it. Returns (low, high) by name. Raises NetworkRejected where a value is not a number.
     """
     model = onnx.load(graph, load_external_data=False)
     for name in tensors:
         for end in ("Min", "Max"):
-            told = f"{name}.{end}"
-            model.graph.node.append(helper.make_node(f"Reduce{end}", [name], [told], name=told, keepdims=0))
-            model.graph.output.append(helper.make_tensor_value_info(told, TensorProto.FLOAT, []))
+            extreme = f"{name}.{end}"
+            model.graph.node.append(helper.make_node(f"Reduce{end}", [name], [extreme], name=extreme, keepdims=0))
+            model.graph.output.append(helper.make_tensor_value_info(extreme, TensorProto.FLOAT, []))
     watching = graph.with_name("watching.onnx")  # beside the weights that it shares with `graph`
     watching.write_bytes(model.SerializeToString())
     network = session(watching, spec.name)
     ends = [output.name for output in network.get_outputs()[-2 * len(tensors) :]]
-    seen = []
+    extremes = []
     for done, (photo, pixels) in enumerate(photos, 1):
-        seen.append(network.run(ends, {network.get_inputs()[0].name: graphs.prepare(pixels, spec.input)[0]}))
-        if not np.isfinite(seen[-1]).all():
-            raise NetworkRejected(f"the network gives values that are no numbers on {photo}", subject=spec.name)
+        extremes.append(network.run(ends, {network.get_inputs()[0].name: graphs.prepare(pixels, spec.input)[0]}))
+        if not np.isfinite(extremes[-1]).all():
+            raise NetworkRejected(f"the network gives values that are not numbers on {photo}", subject=spec.name)
         if progress:
             progress("calibrate", done, len(photos))
     watching.unlink()
-    low, high = (np.array(seen, np.float64)[:, end::2] for end in (0, 1))
+    low, high = (np.array(extremes, np.float64)[:, end::2] for end in (0, 1))
     return {
         name: (np.float32(coarse(low[:, k].min())), np.float32(coarse(high[:, k].max())))
         for k, name in enumerate(tensors)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from liftout import graphs
-from liftout.convert.precision.photos import Named
+from liftout.convert.precision.photos import NamedPhoto
 from liftout.engines import Network, NetworkFile, open_network
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
@@ -22,9 +22,9 @@ _GAIN = 8
 
 
 def lines(agreement: Mapping[str, Any]) -> list[str]:
-    """What a person should know of an agreement that a manifest records."""
+    """The agreement that a manifest records, as lines of text. agreement: `agreement` of the manifest."""
     bar = agreement.get("bar", {})
-    told = [
+    report = [
         f"agreement with fp32 on {agreement['photos']} photos:",
         f"  mean difference of alpha    {agreement['mean_difference']:.5f}   (average; at most {bar.get('mean_difference')})",
         f"  99.9th percentile           {agreement['p99_9_difference']:.5f}",
@@ -32,22 +32,26 @@ def lines(agreement: Mapping[str, Any]) -> list[str]:
         f"  worst mean difference       {_on_photo(agreement['worst'])}",
     ]
     if "worst_iou" in agreement:  # packs made before it was recorded
-        told.append(f"  worst IoU                   {_on_photo(agreement['worst_iou'])}")
+        report.append(f"  worst IoU                   {_on_photo(agreement['worst_iou'])}")
     if "processor" in agreement:
-        told.append(f"  measured on                 {agreement['processor']}")
-    if kept := agreement.get("layers_in_float"):
-        told.append(f"  {len(kept)} of {agreement['layers']} layers stay in float, by measurement")
+        report.append(f"  measured on                 {agreement['processor']}")
+    if in_float := agreement.get("layers_in_float"):
+        report.append(f"  {len(in_float)} of {agreement['layers']} layers stay in float, by measurement")
     if agreement.get("below_bar"):
-        told.append("  BELOW ITS BAR: kept because of --force")
-    return told
+        report.append("  BELOW ITS BAR: kept because it was forced")
+    return report
 
 
 def _on_photo(worst: Mapping[str, Any]) -> str:
     return f"{worst['mean_difference']:.5f}, IoU {worst['iou_at_128']:.5f}: {worst['photo']}"
 
 
-def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec, photos: Sequence[Named]) -> None:
-    """Photo, alpha in fp32, alpha of the reduced network and eight times their difference, a row for each of up to 8 photos."""
+def draw(path: Path, source: NetworkFile, reduced: NetworkFile, spec: ModelSpec, photos: Sequence[NamedPhoto]) -> None:
+    """Photo, alpha in fp32, alpha of the reduced network and eight times their difference, a row for each of up to 8 photos.
+
+    path: the picture file to write. source, reduced: the network in fp32 and in the reduced precision. photos: name and
+    uint8 [H, W, 3]. Raises EngineError where a network cannot run.
+    """
     rows = photos[:_MOST]
     sheet = Image.new("RGB", (4 * (_CELL + 4), len(rows) * (_CELL + _CAPTION)), "white")
     pen = ImageDraw.Draw(sheet)

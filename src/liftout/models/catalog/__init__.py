@@ -86,17 +86,19 @@ def _read(path: Path) -> dict[str, Any]:
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        held = merged.get(key)
-        merged[key] = _merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+        value_before = merged.get(key)
+        merged[key] = (
+            _merged(value_before, value) if isinstance(value_before, dict) and isinstance(value, dict) else value
+        )
     return merged
 
 
-def _inherited(name: str, entries: Mapping[str, dict[str, Any]], seen: tuple[str, ...]) -> dict[str, Any]:
+def _inherited(name: str, entries: Mapping[str, dict[str, Any]], children: tuple[str, ...]) -> dict[str, Any]:
     entry = entries[name]
     parent = entry.get("like")
     if parent is None:
         return entry
-    if parent not in entries or parent in (*seen, name):
+    if parent not in entries or parent in (*children, name):
         raise CatalogError(f"like = {parent!r} names no other model", subject=name)
     own = {key: value for key, value in entry.items() if key != "like"}
-    return _merged(_inherited(parent, entries, (*seen, name)), own)
+    return _merged(_inherited(parent, entries, (*children, name)), own)

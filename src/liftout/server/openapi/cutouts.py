@@ -20,6 +20,10 @@ _OWN = {
         "properties. Default: what the Accept header prefers.",
     }
 }
+_SIGNED = {
+    "expires": {"type": "integer", "description": "Unix time until which a signed URL is valid."},
+    "signature": {"type": "string", "description": "HMAC-SHA256 of path and query before it; the last parameter."},
+}
 _URL = {"type": "string", "format": "uri", "description": "URL of the photo, if this server fetches."}
 
 
@@ -97,8 +101,9 @@ def request_body() -> dict[str, Any]:
     }
 
 
-def query_parameters() -> list[dict[str, Any]]:
-    """Parameters of the query."""
+def query_parameters(*, signed: bool = False) -> list[dict[str, Any]]:
+    """Parameters of the query. signed: those of signed URLs too."""
+    parameters = {URL: _URL, **_options(), **(_SIGNED if signed else {})}
     return [
         {
             "name": name,
@@ -107,5 +112,5 @@ def query_parameters() -> list[dict[str, Any]]:
             "schema": {key: value for key, value in schema.items() if key != "description"},
             "description": schema["description"],
         }
-        for name, schema in {URL: _URL, **_options()}.items()
+        for name, schema in parameters.items()
     ]

@@ -1,6 +1,6 @@
 """A published ONNX graph as a checkpoint: its weights, read back under the authors' names.
 
-What is exported from PyTorch keeps the order in which the network runs its convolutions, so for networks of convolutions (U2-Net
+A graph that was exported from PyTorch keeps the order in which the network runs its convolutions, so for networks of convolutions (U2-Net
 and IS-Net with all that share their structure) the k-th convolution of the graph is the k-th that the network runs. Shapes are
 compared one by one. Batch norms come folded, or are folded here, and stand in the state as the identity.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from liftout.networks.architectures import Architecture
 
-ADOPTABLE = frozenset({"u2net", "isnet"})
+READABLE = frozenset({"u2net", "isnet"})
 """Families whose graphs can be read back."""
 
 _EPSILON = 1e-5
@@ -50,7 +50,7 @@ def read_graph(path: Path, architecture: str) -> dict[str, Tensor]:
     from liftout.networks import ARCHITECTURES
 
     known = ARCHITECTURES[architecture]
-    if known.family not in ADOPTABLE:
+    if known.family not in READABLE:
         raise CheckpointUnreadable(
             f"weights of architecture {architecture} cannot be read back from an ONNX graph",
             subject=path,
@@ -62,21 +62,19 @@ def read_graph(path: Path, architecture: str) -> dict[str, Tensor]:
         if isinstance(error, MemoryError):
             raise
         raise CheckpointUnreadable("is not a whole ONNX file", subject=path, remedy="fetch it again") from None
-    found = _convolutions(model.graph, path)
-    wanted = _in_order(known)
+    layers = _convolutions(model.graph, path)
+    names = _in_order(known)
     with torch.device("meta"):
         expected = known.build().state_dict()
     heads = [name.removesuffix(".weight") for name, t in expected.items() if name.endswith(".weight") and t.ndim == 4]
-    wanted += [name for name in heads if name not in wanted][
-        : len(found) - len(wanted)
-    ]  # maps that only training reads
-    if len(found) != len(wanted):
+    names += [name for name in heads if name not in names][: len(layers) - len(names)]  # maps that only training reads
+    if len(layers) != len(names):
         raise CheckpointMismatch(
-            f"is not a graph of architecture {architecture}: it has {len(found)} convolutions, not {len(wanted)}",
+            f"is not a graph of architecture {architecture}: it has {len(layers)} convolutions, not {len(names)}",
             subject=path,
         )
     state: dict[str, Tensor] = {}
-    for (weight, bias), name in zip(found, wanted, strict=True):
+    for (weight, bias), name in zip(layers, names, strict=True):
         shape = tuple(expected[f"{name}.weight"].shape)
         if weight.shape != shape:
             raise CheckpointMismatch(
@@ -142,7 +140,7 @@ def _convolutions(graph: onnx.GraphProto, path: Path) -> list[tuple[npt.NDArray[
             )
         return numpy_helper.to_array(constants[name]).astype(np.float64)
 
-    found = []
+    layers = []
     for node in graph.node:
         if node.op_type != "Conv":
             continue
@@ -154,5 +152,5 @@ def _convolutions(graph: onnx.GraphProto, path: Path) -> list[tuple[npt.NDArray[
             epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), _EPSILON)
             scale = gain / np.sqrt(variance + epsilon)
             weight, bias = weight * scale[:, None, None, None], (bias - mean) * scale + shift
-        found.append((weight.astype(np.float32), bias.astype(np.float32)))
-    return found
+        layers.append((weight.astype(np.float32), bias.astype(np.float32)))
+    return layers

@@ -1,0 +1,237 @@
+"""/v1/jobs: many photos by URL, cut out one after the other beside the requests, with a webhook at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import logging
+import re
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from liftout.options import ResultOptions, RunOptions
+from liftout.server import cutouts, fields
+from liftout.server.body import Body
+from liftout.server.fetch import Unreachable, post
+from liftout.server.jobstore import JobStore, Notice, PhotoTask
+from liftout.server.memory import Reservation
+from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
+from liftout.server.openapi import jobs as document
+from liftout.server.openapi.cutouts import URL
+from liftout.server.problems import Problem, busy, unprocessable
+from liftout.server.service import Service
+
+PATH = "/v1/jobs"
+MAX_PHOTOS = 500
+"""Photos of one job: JSON bodies may have 1000 values."""
+MAX_WAITING = 100_000
+"""Unfinished photos of all jobs."""
+WEBHOOK_DELAYS = (2.0, 10.0, 60.0, 300.0, 1800.0)
+"""Seconds before each further attempt to call a webhook."""
+MAX_CLAIMS = 3
+"""How often a photo is tried whose host does not answer, for which the server has no time or memory, or at which it dies."""
+IDLE_SECONDS = 0.5
+"""Between two looks for work."""
+
+_ID = re.compile(r"[A-Za-z0-9_-]{16}")
+_log = logging.getLogger("liftout.server")
+
+
+def router(service: Service, store: JobStore) -> APIRouter:
+    """The routes, over one service and its jobs."""
+    routes = APIRouter(tags=["jobs"])
+    settings = service.settings
+    guarded = {**refusals(settings, *GUARDED, 404)}
+
+    @routes.post(
+        PATH,
+        status_code=202,
+        summary="Add a job: photos by URL, the same options for all",
+        responses={202: document.JOB, **refusals(settings, *GUARDED, *BODY)},
+        openapi_extra={"requestBody": document.request_body(), **key_needed(settings)},
+    )
+    async def add(request: Request) -> JSONResponse:
+        service.admit(request)
+        async with service.open_body(request) as body:
+            urls, options, webhook = _read(service, body)
+        if await asyncio.to_thread(store.waiting) + len(urls) > MAX_WAITING:
+            raise busy("too many photos are waiting in jobs; try again later", 60)
+        owner = _owner(request)
+        job = await asyncio.to_thread(store.add, urls, options, webhook=webhook, owner=owner)
+        described = await asyncio.to_thread(store.describe, job, owner)
+        return JSONResponse(described, status_code=202, headers={"Location": f"{PATH}/{job}"})
+
+    @routes.get(f"{PATH}/{{job}}", summary="The state of a job", responses={200: document.JOB, **guarded},
+                openapi_extra=key_needed(settings))  # fmt: skip
+    async def show(request: Request, job: str) -> JSONResponse:
+        service.admit(request)
+        described = await asyncio.to_thread(store.describe, _checked(job), _owner(request))
+        if described is None:
+            raise _unknown()
+        return JSONResponse(described)
+
+    @routes.get(f"{PATH}/{{job}}/photos/{{number}}", summary="A finished cutout of a job", response_class=Response,
+                responses={200: document.PICTURE, **guarded}, openapi_extra=key_needed(settings))  # fmt: skip
+    async def picture(request: Request, job: str, number: str) -> Response:
+        service.admit(request)
+        if not re.fullmatch(r"[0-9]{1,4}", number):
+            raise _unknown()
+        result = await asyncio.to_thread(store.result, _checked(job), int(number), _owner(request))
+        if result is None:
+            raise _unknown()
+        return FileResponse(result[0], media_type=result[1])
+
+    @routes.delete(f"{PATH}/{{job}}", status_code=204, summary="Delete a job and its cutouts", response_class=Response,
+                   responses=guarded, openapi_extra=key_needed(settings))  # fmt: skip
+    async def delete(request: Request, job: str) -> Response:
+        service.admit(request)
+        if not await asyncio.to_thread(store.delete, _checked(job), _owner(request)):
+            raise _unknown()
+        return Response(status_code=204)
+
+    return routes
+
+
+class JobRunner:
+    """Cuts out the photos of jobs, one at a time, and calls their webhooks."""
+
+    def __init__(self, service: Service, store: JobStore) -> None:
+        self._service = service
+        self._store = store
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin; to be called on the event loop."""
+        self._tasks = [asyncio.create_task(self._forever(step)) for step in (self._cut_one, self._notify_one)]
+
+    async def stop(self) -> None:
+        """Stop; a photo in work is queued again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._store.close()
+
+    async def _forever(self, step: Any) -> None:
+        while True:
+            try:
+                worked = await step()
+            except Exception:  # noqa: BLE001 - logged; one job must not end all others
+                _log.exception("a job failed")
+                worked = False
+            if not worked:
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def _cut_one(self) -> bool:
+        """Cut out one photo; False if there is none or requests are waiting."""
+        if self._service.stopping or self._service.pool.waiting:
+            return False
+        limits = self._service.settings.limits
+        lease = limits.timeout + limits.fetch_timeout + 10
+        await asyncio.to_thread(self._store.delete_older, self._service.settings.jobs_hours * 3600)
+        task = await asyncio.to_thread(self._store.claim, lease)
+        if task is None:
+            return False
+        try:
+            if task.claims > MAX_CLAIMS:
+                raise Problem(500, f"the server stopped {MAX_CLAIMS} times while it worked on this photo")
+            content, media_type = await self._cut(task)
+        except Problem as problem:
+            if (problem.status == 503 or isinstance(problem, Unreachable)) and task.claims < MAX_CLAIMS:
+                await asyncio.to_thread(self._store.release, task)
+                return False
+            await asyncio.to_thread(self._store.fail, task, problem.detail)
+        except asyncio.CancelledError:
+            self._store.release(task)
+            raise
+        else:
+            await asyncio.to_thread(self._store.finish, task, content, media_type)
+        return True
+
+    async def _cut(self, task: PhotoTask) -> tuple[bytes, str]:
+        reservation = Reservation(self._service.memory)
+        try:
+            body = Body({**task.options, URL: task.url}, {}, reservation)
+            options, run, chosen_model = cutouts.read_options(self._service, body)
+            photo = await self._service.fetch(body, field=URL)
+            result, _ = await self._service.cut(
+                None,
+                photo,
+                run,
+                lambda cutout: cutouts.render_result(cutout, options, None, None),
+                field=URL,
+                chosen_model=chosen_model,
+            )
+        finally:
+            reservation.close()
+        return result.rendered.content, result.rendered.format.mime
+
+    async def _notify_one(self) -> bool:
+        """Call one webhook; False if none is due."""
+        notice = await asyncio.to_thread(self._store.due_notice)
+        if notice is None:
+            return False
+        key = self._service.sign_key
+        status = await self._call(notice, key) if key else 0
+        again_in = None
+        if not 200 <= status < 300 and notice.attempts < len(WEBHOOK_DELAYS):
+            again_in = WEBHOOK_DELAYS[notice.attempts]
+        await asyncio.to_thread(self._store.noticed, notice, again_in=again_in)
+        return True
+
+    async def _call(self, notice: Notice, key: bytes) -> int:
+        """The status that the webhook answers; 0 if it cannot be reached."""
+        content = json.dumps({"id": notice.job, "status": "done", "url": f"{PATH}/{notice.job}"}).encode()
+        headers = {"Content-Type": "application/json", "X-Liftout-Signature": webhook_signature(content, key)}
+        with contextlib.suppress(Problem):
+            return await post(
+                notice.webhook, content, headers, self._service.fetch_rules, resolver=self._service.resolver
+            )
+        return 0
+
+
+def webhook_signature(content: bytes, key: bytes, now: float | None = None) -> str:
+    """The header X-Liftout-Signature: `t=` Unix time, `v1=` hexadecimal HMAC-SHA256 of time, dot and body."""
+    stamp = str(int(time.time() if now is None else now))
+    digest = hmac.new(key, f"{stamp}.".encode() + content, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={digest}"
+
+
+def _read(service: Service, body: Body) -> tuple[list[str], dict[str, Any], str]:
+    """(URLs, options, webhook) of a new job. Raises Problem."""
+    fields.refuse_unknown([*body.fields, *body.files], ["urls", "options", "webhook"])
+    urls, options, webhook = body.fields.get("urls"), body.fields.get("options", {}), body.fields.get("webhook", "")
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls) or not 0 < len(urls) <= MAX_PHOTOS:
+        raise unprocessable("urls", f"urls must be a list of 1 to {MAX_PHOTOS} URLs, in a JSON body")
+    for url in urls:
+        if not url.startswith(("http://", "https://")) or len(url) > 2000:
+            raise unprocessable("urls", f"{url[:80]!r} is not a URL that can be fetched")
+    if not isinstance(options, dict):
+        raise unprocessable("options", "options must be an object")
+    fields.refuse_unknown(options, fields.names(ResultOptions, RunOptions))
+    cutouts.read_options(service, Body(dict(options), {}, body.memory))
+    if not isinstance(webhook, str) or (webhook and not webhook.startswith(("http://", "https://"))):
+        raise unprocessable("webhook", "webhook is not a URL that begins with http:// or https://")
+    if webhook and service.sign_key is None:
+        raise unprocessable("webhook", "this server calls no webhooks; its operator allows them with --sign-key")
+    return urls, options, webhook
+
+
+def _owner(request: Request) -> str:
+    return str(getattr(request.state, "key", ""))
+
+
+def _checked(job: str) -> str:
+    if not _ID.fullmatch(job):
+        raise _unknown()
+    return job
+
+
+def _unknown() -> Problem:
+    return Problem(404, "there is no such job or photo")

@@ -1,0 +1,56 @@
+"""The OpenAPI description of /v1/jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from liftout.images import FORMATS
+from liftout.options import ResultOptions, RunOptions
+from liftout.server import fields
+
+_TEXT = {"type": "string"}
+_INTEGER = {"type": "integer"}
+_PHOTO = {
+    "type": "object",
+    "required": ["number", "url", "status"],
+    "properties": {"number": _INTEGER, "url": _TEXT, "status": _TEXT, "result": _TEXT, "error": _TEXT},
+}
+_COUNTS = {"type": "object", "properties": dict.fromkeys(("queued", "running", "done", "failed"), _INTEGER)}
+JOB: dict[str, Any] = {
+    "description": "The job",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["id", "status", "created", "counts", "photos"],
+                "properties": {
+                    "id": _TEXT,
+                    "status": {"type": "string", "enum": ["running", "done"]},
+                    "created": _INTEGER,
+                    "counts": _COUNTS,
+                    "photos": {"type": "array", "items": _PHOTO},
+                },
+            }
+        }
+    },
+}
+PICTURE: dict[str, Any] = {
+    "description": "The cutout",
+    "content": {kind.mime: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS.values()},
+}
+
+
+def request_body() -> dict[str, Any]:
+    """The body of a new job."""
+    options = fields.properties(ResultOptions, RunOptions, leave_out=fields.OPERATORS)
+    schema = {
+        "type": "object",
+        "required": ["urls"],
+        "additionalProperties": False,
+        "properties": {
+            "urls": {"type": "array", "items": {"type": "string", "format": "uri"}, "minItems": 1, "maxItems": 500},
+            "options": {"type": "object", "properties": options, "additionalProperties": False},
+            "webhook": {"type": "string", "format": "uri", "description": "Called when all photos are finished."},
+        },
+    }
+    return {"required": True, "content": {"application/json": {"schema": schema}}}

@@ -1,0 +1,178 @@
+"""Jobs: many photos by URL, kept across a restart, with a signed webhook at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.server
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from liftout.server import jobs
+from liftout.server.jobstore import JobStore
+from tests.server.clients.shop import photo_url
+
+__all__ = ["photo_url"]
+
+SIGN_KEY = b"0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    (tmp_path / "sign").write_bytes(SIGN_KEY)
+    return ["--jobs", "--fetch-network", "127.0.0.1/32", "--sign-key", str(tmp_path / "sign")]
+
+
+@pytest.fixture
+def calls() -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]], list[int]]]:
+    """(URL of a webhook, the calls that it got, the statuses that it will answer, 200 when they are used up)."""
+    seen: list[tuple[dict[str, str], bytes]] = []
+    statuses: list[int] = []
+
+    class Webhook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(statuses.pop(0) if statuses else 200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/done", seen, statuses
+        server.shutdown()
+
+
+def add(server: Any, **job: Any) -> dict[str, Any]:
+    answer = httpx.post(f"{server.url}/v1/jobs", json=job, timeout=60, trust_env=False)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
+    return answer.json()
+
+
+def show(server: Any, job: str) -> dict[str, Any]:
+    return httpx.get(f"{server.url}/v1/jobs/{job}", timeout=60, trust_env=False).json()
+
+
+def test_a_job_is_done_and_its_webhook_called_until_it_answers(
+    launch: Callable[..., Any], options: list[str], photo_url: str, calls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "WEBHOOK_DELAYS", (0.1, 0.1))
+    webhook, seen, statuses = calls
+    statuses.append(500)
+    server = launch(*options)
+    missing = photo_url.replace("cat.jpg", "nothing.jpg")
+    job = add(server, urls=[photo_url, missing], options={"crop": True, "format": "webp"}, webhook=webhook)["id"]
+    server.wait_until(lambda: show(server, job)["status"] == "done")
+    done, failed = show(server, job)["photos"]
+    assert (done["status"], failed["status"], "404" in failed["error"]) == ("done", "failed", True)
+    picture = httpx.get(f"{server.url}{done['result']}", timeout=60, trust_env=False)
+    query = {"url": photo_url, "crop": "true", "format": "webp"}
+    alone = httpx.get(f"{server.url}/v1/cutouts", params=query, timeout=60, trust_env=False)
+    assert (picture.headers["content-type"], picture.content) == ("image/webp", alone.content)
+    server.wait_until(lambda: len(seen) == 2)
+    headers, content = seen[1]
+    stamp, signature = headers["X-Liftout-Signature"].removeprefix("t=").split(",v1=")
+    assert signature == hmac.new(SIGN_KEY, f"{stamp}.".encode() + content, hashlib.sha256).hexdigest()
+    assert json.loads(content) == {"id": job, "status": "done", "url": f"/v1/jobs/{job}"}
+    assert httpx.delete(f"{server.url}/v1/jobs/{job}", trust_env=False).status_code == 204
+    assert httpx.get(f"{server.url}{done['result']}", trust_env=False).status_code == 404
+
+
+@pytest.mark.long
+def test_jobs_survive_a_server_that_is_killed(
+    launch_process: Callable[..., Any], options: list[str], photo_url: str
+) -> None:
+    limits = ["--timeout", "20", "--fetch-timeout", "5"]  # a claimed photo is free again after 35 seconds
+    first = launch_process(*options, *limits, model="slow")
+    job = add(first, urls=[photo_url] * 6)["id"]
+    first.wait_until(lambda: show(first, job)["counts"]["done"] >= 1)
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    second = launch_process(*options, *limits, model="slow")
+    second.wait_until(lambda: show(second, job)["status"] == "done", 120)
+    assert show(second, job)["counts"] == {"queued": 0, "running": 0, "done": 6, "failed": 0}
+
+
+def test_jobs_belong_to_the_key_that_added_them(
+    launch: Callable[..., Any], options: list[str], tmp_path: Path, photo_url: str
+) -> None:
+    (tmp_path / "keys").write_text("a aaaaaaaaaaaaaaaaaaaa\nb bbbbbbbbbbbbbbbbbbbb\n", encoding="utf-8")
+    server = launch(*options, "--api-key-file", str(tmp_path / "keys"))
+    ours, theirs = ({"X-Api-Key": letter * 20} for letter in "ab")
+    job = httpx.post(f"{server.url}/v1/jobs", json={"urls": [photo_url]}, headers=ours, trust_env=False).json()["id"]
+    assert httpx.get(f"{server.url}/v1/jobs/{job}", headers=ours, trust_env=False).status_code == 200
+    assert httpx.get(f"{server.url}/v1/jobs/{job}", headers=theirs, trust_env=False).status_code == 404
+    assert httpx.delete(f"{server.url}/v1/jobs/{job}", headers=theirs, trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("job", "field"),
+    [
+        ({}, "urls"),
+        ({"urls": []}, "urls"),
+        ({"urls": ["file:///etc/passwd"]}, "urls"),
+        ({"urls": ["http://x/"] * 501}, "urls"),
+        ({"urls": ["http://x/"], "options": {"crop": "maybe"}}, "crop"),
+        ({"urls": ["http://x/"], "options": {"url": "http://y/"}}, "url"),
+        ({"urls": ["http://x/"], "webhook": "ftp://x/"}, "webhook"),
+        ({"urls": ["http://x/"], "web_hook": "http://x/"}, "web_hook"),
+    ],
+)
+def test_a_wrong_job_is_refused(launch: Callable[..., Any], options: list[str], job: dict, field: str) -> None:
+    server = launch(*options)
+    answer = httpx.post(f"{server.url}/v1/jobs", json=job, trust_env=False)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_a_webhook_goes_to_public_addresses_alone(
+    launch: Callable[..., Any], tmp_path: Path, photo_url: str, calls: Any
+) -> None:
+    """As photos do; the fetch of this one fails too."""
+    (tmp_path / "sign").write_bytes(SIGN_KEY)
+    server = launch("--jobs", "--fetch", "--sign-key", str(tmp_path / "sign"))
+    webhook, seen, _ = calls
+    job = add(server, urls=[photo_url], webhook=webhook)["id"]
+    server.wait_until(lambda: show(server, job)["status"] == "done")
+    time.sleep(1.5)
+    assert seen == []
+
+
+def test_old_jobs_are_deleted(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job = store.add(["http://x/1"], {}, webhook="", owner="a")
+    task = store.claim(60)
+    assert task is not None
+    assert store.claim(60) is None
+    store.finish(task, b"picture", "image/png")
+    result = store.result(job, 0, "a")
+    assert result is not None
+    assert (result[0].read_bytes(), result[1], store.result(job, 0, "b")) == (b"picture", "image/png", None)
+    store.delete_older(3600)
+    assert store.describe(job, "a") is not None
+    time.sleep(0.02)
+    store.delete_older(0.01)
+    assert store.describe(job, "a") is None
+    assert not result[0].exists()
+    store.close()
+
+
+def test_a_photo_whose_server_died_is_claimed_again(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    store.add(["http://x/1"], {}, webhook="", owner="a")
+    first = store.claim(0.01)
+    time.sleep(0.02)
+    again = store.claim(60)
+    assert first is not None
+    assert again is not None
+    assert (again.url, first.claims, again.claims) == (first.url, 1, 2)
+    store.close()
