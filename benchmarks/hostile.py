@@ -27,10 +27,10 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from liftout.processor import processor
 from PIL import Image
 
 from benchmarks.pages import write_part
+from liftout.machine import processor
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CLIENTS = 8
