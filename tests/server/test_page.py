@@ -87,6 +87,7 @@ def test_the_page_of_the_package_is_complete_where_it_is_built() -> None:
 
 def test_a_path_of_the_api_keeps_its_methods_beside_a_page(page: str) -> None:
     assert httpx.get(f"{page}/v1.0/removebg").headers["Allow"] == "POST"
+    assert httpx.put(f"{page}/v1/cutouts").headers["Allow"] == "GET, HEAD, POST"
     assert httpx.put(f"{page}/v1/models").headers["Allow"] == "GET, HEAD"
     assert httpx.delete(f"{page}/liftout.js").headers["Allow"] == "GET, HEAD"
     assert httpx.head(f"{page}/liftout.js").status_code == 200
@@ -95,7 +96,6 @@ def test_a_path_of_the_api_keeps_its_methods_beside_a_page(page: str) -> None:
 @pytest.mark.parametrize(
     ("path", "methods"),
     [
-        ("/v1/cutouts", "GET, HEAD, POST"),
         ("/api/remove", "GET, POST"),
         ("/v1.0/removebg", "POST"),
         *[
