@@ -68,7 +68,7 @@ def test_no_file_outside_the_page_is_served(page: str, path: str) -> None:
 
 def test_the_page_of_the_package_is_complete_where_it_is_built() -> None:
     try:
-        site._built()
+        site._built_page()
     except ExtraMissing:
         with written_site() as folder:
             assert folder is None
@@ -86,7 +86,7 @@ def test_the_page_of_the_package_is_complete_where_it_is_built() -> None:
 
 
 def test_a_path_of_the_api_keeps_its_methods_beside_a_page(page: str) -> None:
-    assert httpx.get(f"{page}/v1/cutouts").headers["Allow"] == "POST"
+    assert httpx.get(f"{page}/v1.0/removebg").headers["Allow"] == "POST"
     assert httpx.put(f"{page}/v1/models").headers["Allow"] == "GET, HEAD"
     assert httpx.delete(f"{page}/liftout.js").headers["Allow"] == "GET, HEAD"
     assert httpx.head(f"{page}/liftout.js").status_code == 200
@@ -95,7 +95,7 @@ def test_a_path_of_the_api_keeps_its_methods_beside_a_page(page: str) -> None:
 @pytest.mark.parametrize(
     ("path", "methods"),
     [
-        ("/v1/cutouts", "POST"),
+        ("/v1/cutouts", "GET, HEAD, POST"),
         ("/api/remove", "GET, POST"),
         ("/v1.0/removebg", "POST"),
         *[

@@ -16,7 +16,7 @@ pytest.importorskip("torch", reason="training needs the extra `convert`")
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real training photos, eighteen of each tar and a third of them labelled: what a run starts from."""
+    """Real training photos, thirty of each tar and a third of them labelled: what a run starts from."""
     from training.network import U2NETP
     from training.photos import store_photos
     from training.teacher import Labels
@@ -25,7 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if missing := [str(path) for path in [*tars, U2NETP] if not path.exists()]:
         pytest.skip(f"no {missing[0]}")
     folder = tmp_path_factory.mktemp("runs")
-    photos = store_photos(tars, folder / "photos", workers=1, limit=18)
+    photos = store_photos(tars, folder / "photos", workers=1, limit=30)
     labels = Labels(folder / "teacher", len(photos.names))
     labels.alphas[::3] = photos.alphas[::3]
     labels.done[::3] = True

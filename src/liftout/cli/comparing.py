@@ -33,7 +33,7 @@ def compare_models(
         try:
             pictures.append(_cut(photo, fetching.have(spec.name, accept_license=accept_license, quiet=quiet)))
         except (ModelUnavailable, EngineError) as error:
-            click.echo(f"liftout: {error_line(error)}", err=True)
+            click.echo(error_line(error), err=True)
             failed = True
     return draw(pictures), failed
 

@@ -10,6 +10,7 @@ import click
 
 from liftout.cli import exit_status, fetching
 from liftout.cli.progress import shown
+from liftout.cli.terms import error_line
 from liftout.errors import LiftoutError, UsageError
 from liftout.loading import converter
 from liftout.models.local import ResolvedModel
@@ -65,7 +66,7 @@ def pull_each(
                 if not quiet:
                     click.echo(f"{spec.name} is ready ({result.source})")
             elif isinstance(result, LiftoutError) and not isinstance(result, UsageError):
-                click.echo(f"liftout: {result}", err=True)
+                click.echo(error_line(result), err=True)
                 errors[spec.name] = result
             else:
                 raise result
