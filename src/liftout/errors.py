@@ -161,3 +161,8 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception of ONNX Runtime, whose exceptions share no base class, means that memory ran out."""
     text = str(error)
     return isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text
+
+
+def one_line(error: BaseException, longest: int | None = None) -> str:
+    """What an error of another library says, as one line; the name of its class where it says nothing. longest: characters kept."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:longest]

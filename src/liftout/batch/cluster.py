@@ -23,7 +23,7 @@ from liftout.batch.job import Item, Job, Outcome
 from liftout.batch.local import CRASH_ADVICE
 from liftout.batch.payload import Payload, pack_payload, unpack_payload
 from liftout.batch.prefetch import Prefetch
-from liftout.errors import EngineError, ExtraMissing, LiftoutError, UsageError
+from liftout.errors import EngineError, ExtraMissing, LiftoutError, UsageError, one_line
 from liftout.remedies import InstallExtra, UseOption
 
 WINDOW = 50_000
@@ -200,7 +200,7 @@ def _connection(ray: Any) -> Iterator[None]:
     try:
         ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
     except Exception as error:  # noqa: BLE001 - Ray raises a bare Exception where a node does not come up in time
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise EngineError(
             f"Ray cannot be started or reached: {reason}", remedy=("check RAY_ADDRESS", UseOption("on", "local"))
         ) from None

@@ -18,8 +18,8 @@ from PIL import Image
 
 from liftout.batch import journal
 from liftout.batch.job import Item, Job, Outcome
-from liftout.batch.storage import Storage, one_line
-from liftout.errors import InputError, LiftoutError, OutputError
+from liftout.batch.storage import Storage
+from liftout.errors import InputError, LiftoutError, OutputError, one_line
 from liftout.remover import Remover
 from liftout.render import render
 
@@ -183,6 +183,6 @@ def _failure(outcome: Outcome, error: Exception, act: str) -> Outcome:
     if isinstance(error, LiftoutError):
         why, remedy = error.problem if error.subject == outcome.path else error.what(), error.remedy
     else:
-        why, remedy = (error.strerror if isinstance(error, OSError) else None) or one_line(error), ""
+        why, remedy = (error.strerror if isinstance(error, OSError) else None) or one_line(error, 300), ""
     failure = OutputError(f"{act}: {why}", subject=outcome.path, remedy=remedy)
     return replace(outcome, status="failed", failure=failure, kind=kind)

@@ -15,10 +15,10 @@ from liftout.batch.job import Item, Job, Outcome, choices, identity
 from liftout.batch.local import run_locally
 from liftout.batch.planner import Planner, PlanProgress, limited
 from liftout.batch.prefetch import Prefetch
-from liftout.batch.storage import Storage, check_apart, one_line, open_storage
+from liftout.batch.storage import Storage, check_apart, open_storage
 from liftout.batch.watch import FolderWatch
 from liftout.engines.choice import computes
-from liftout.errors import LiftoutError, OutputError, UsageError
+from liftout.errors import LiftoutError, OutputError, UsageError, one_line
 from liftout.loading import converter
 from liftout.models.resolve import resolve
 from liftout.remedies import CutPhotos, UseOption
@@ -155,7 +155,7 @@ class Batch:
         except LiftoutError:
             raise
         except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
-            raise OutputError(f"cannot be written: {one_line(error)}", subject=self._target.url) from None
+            raise OutputError(f"cannot be written: {one_line(error, 300)}", subject=self._target.url) from None
 
     def _count_planned(self) -> None:
         planned = self.progress
@@ -197,7 +197,7 @@ def _check_options(target: Storage, chosen: dict[str, Any], *, overwrite: bool) 
     try:
         before = journal.recorded_options(target)
     except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
-        raise OutputError(f"cannot be read: {one_line(error)}", subject=target.url) from None
+        raise OutputError(f"cannot be read: {one_line(error, 300)}", subject=target.url) from None
     if before is None or overwrite:
         return
     different = {name for name in before.keys() | chosen.keys() if before.get(name) != chosen.get(name)}
@@ -221,7 +221,7 @@ def _recorded_sources(target: Storage) -> list[str]:
     try:
         return journal.recorded_sources(target)
     except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
-        raise OutputError(f"{target.url}: cannot be read: {one_line(error)}") from None
+        raise OutputError(f"{target.url}: cannot be read: {one_line(error, 300)}") from None
 
 
 def run_batch(

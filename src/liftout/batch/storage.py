@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liftout.errors import ExtraMissing, OutputError, UsageError
+from liftout.errors import ExtraMissing, OutputError, UsageError, one_line
 from liftout.files import is_alive, make_folder, sync_folder
 from liftout.remedies import InstallExtra
 
@@ -225,7 +225,7 @@ def open_storage(url: str) -> Storage:
         storage.is_folder()
     except Exception as error:  # noqa: BLE001 - each store's library has exceptions of its own
         raise OutputError(
-            f"cannot be reached: {one_line(error)}", subject=url, remedy="check the URL and the credentials"
+            f"cannot be reached: {one_line(error, 300)}", subject=url, remedy="check the URL and the credentials"
         ) from None
     return storage
 
@@ -245,13 +245,13 @@ def _connect(url: str) -> tuple[Any, str]:
     except ImportError as error:
         protocol = url.split("://", 1)[0].rsplit("::", 1)[-1]
         package = _PACKAGES.get(protocol)
-        needs = f"the package {package}" if package else f"a package: {one_line(error)}"
+        needs = f"the package {package}" if package else f"a package: {one_line(error, 300)}"
         raise ExtraMissing(
             f"{protocol}:// needs {needs}", subject=original, remedy=f"run `pip install {package}`" if package else ""
         ) from None
     except ValueError as error:
         raise UsageError(
-            one_line(error), subject=original, remedy="give a folder or a URL such as s3://bucket/photos"
+            one_line(error, 300), subject=original, remedy="give a folder or a URL such as s3://bucket/photos"
         ) from None
     except FileNotFoundError:
         raise UsageError("no such file", subject=original) from None
@@ -289,8 +289,3 @@ def _signature(info: dict[str, Any]) -> str:
     )
     version = next((f"{key}={info[key]}" for key in keys if info.get(key) is not None), "")
     return f"{info.get('size')};{version}"
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error of a store as one line of at most 300 characters."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftout.errors import ModelFileCorrupt, ModelMissing
+from liftout.errors import ModelFileCorrupt, ModelMissing, one_line
 from liftout.home import record_path
 from liftout.models import cache, hash_cache, hub
 from liftout.models.hashes import Expectation, Fingerprint
@@ -151,7 +151,7 @@ def _fetch(
         except Refused as refusal:
             failures.append((place, refusal))
             if following:
-                notify(f"{spec.name}: {place.label} {_one_line(refusal)}; trying {following.label}")
+                notify(f"{spec.name}: {place.label} {one_line(refusal)}; trying {following.label}")
         except BadSettings as error:
             raise ModelMissing(
                 f"{file.name} cannot be fetched: the environment's proxy or certificates cannot be used: {error}",
@@ -212,7 +212,7 @@ def _take(
 def _failure(spec: ModelSpec, file: FileSpec, failures: list[tuple[Source, Refused]]) -> Exception:
     from liftout.models.transfer import OtherFile
 
-    reasons = "; ".join(f"{place.label} {_one_line(refusal)}" for place, refusal in failures)
+    reasons = "; ".join(f"{place.label} {one_line(refusal)}" for place, refusal in failures)
     if all(isinstance(refusal, OtherFile) for _, refusal in failures):
         return ModelFileCorrupt(
             f"{file.name} was refused: {reasons}; nothing was kept",
@@ -231,10 +231,6 @@ def _pin_advice(spec: ModelSpec, file: FileSpec) -> str:
     pin = record_path("pins", spec.stored_as, file.name)
     known = file.sha256 or file.md5
     return "" if known or not pin.is_file() else f"; if its authors replaced the file, delete {pin}"
-
-
-def _one_line(refusal: Refused) -> str:
-    return " ".join(str(refusal).split())
 
 
 def _reporter(phase: str, progress: Progress) -> Callable[[int, int | None], None]:

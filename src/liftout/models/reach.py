@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from liftout.errors import one_line
 from liftout.models.download import sources_of
 from liftout.models.packages import PROBE_SECONDS
 from liftout.models.packages import probe as probe_package
@@ -60,7 +61,7 @@ def _ask(name: str, source: Source) -> Place:
             with client(Patience(stall=PROBE_SECONDS)) as http:
                 probe_url(http, source.url)
     except Refused as refusal:
-        problem = " ".join(str(refusal).split())
+        problem = one_line(refusal)
     except BadSettings as error:
         problem = f"cannot be queried: {error}"
     return Place(name=name, kind=source.kind, problem=problem, seconds=time.monotonic() - started)

@@ -11,9 +11,8 @@ import onnxruntime
 from onnx import numpy_helper
 from onnx.external_data_helper import uses_external_data
 
-from liftout.convert.precision.in_float import one_line
 from liftout.engines import NetworkFile
-from liftout.errors import NetworkRejected
+from liftout.errors import NetworkRejected, one_line
 from liftout.models.packs import WEIGHTS
 
 _LARGE_BYTES = 1_500_000_000
@@ -50,7 +49,9 @@ def folded(source: NetworkFile, work: Path) -> Path:
             str(one), options, providers=["CPUExecutionProvider"], disabled_optimizers=["MatMulAddFusion"]
         )
     except Exception as error:
-        raise NetworkRejected(f"onnxruntime cannot fold the graph: {one_line(error)}", subject=source.name) from error
+        raise NetworkRejected(
+            f"onnxruntime cannot fold the graph: {one_line(error, 300)}", subject=source.name
+        ) from error
     one.unlink()
     (work / "one.bin").unlink(missing_ok=True)
     model = onnx.load(target, load_external_data=False)
@@ -79,7 +80,7 @@ def _raised(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
         raised = onnx.version_converter.convert_version(model, _RAISED)
     except Exception as error:
         raise NetworkRejected(
-            f"the graph is of operator set {version} and cannot be raised to {_RAISED}: {one_line(error)}",
+            f"the graph is of operator set {version} and cannot be raised to {_RAISED}: {one_line(error, 300)}",
             subject=name,
             remedy="export it again with a newer one",
         ) from error

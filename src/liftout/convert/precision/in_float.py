@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from liftout.errors import NetworkRejected
+from liftout.errors import NetworkRejected, one_line
 
 _THREADS = 4
 
@@ -33,7 +33,7 @@ def session(path: Path, name: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise NetworkRejected(f"onnxruntime cannot load the graph: {one_line(error)}", subject=name) from error
+        raise NetworkRejected(f"onnxruntime cannot load the graph: {one_line(error, 300)}", subject=name) from error
 
 
 class InFloat:
@@ -50,15 +50,12 @@ class InFloat:
         try:
             (prediction,) = self._session.run(None, {self._input: tensor})
         except Exception as error:
-            raise NetworkRejected(f"onnxruntime cannot run the graph: {one_line(error)}", subject=self._name) from error
+            raise NetworkRejected(
+                f"onnxruntime cannot run the graph: {one_line(error, 300)}", subject=self._name
+            ) from error
         logits = np.asarray(prediction, np.float32)
         return logits[:, None] if logits.ndim == 3 else logits
 
     def close(self) -> None:
         """Give its memory back."""
         self._session = None
-
-
-def one_line(error: Exception) -> str:
-    """What an error of ONNX or ONNX Runtime says, without its line breaks and stack."""
-    return " ".join(str(error).split())[:300]
