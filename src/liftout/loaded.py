@@ -107,18 +107,12 @@ class LoadedModels(Generic[_Model]):
 
     def _entry_for(self, choice: RunOptions) -> _Entry[_Model]:
         with self._changed:
-            entry = self._entries.get(choice)
-            if entry is not None:
-                entry.users += 1
-                self._entries.move_to_end(choice)
+            if entry := self._used(choice):
                 return entry
         self._check(choice)
         with self._changed:
             while True:
-                entry = self._entries.get(choice)
-                if entry is not None:
-                    entry.users += 1
-                    self._entries.move_to_end(choice)
+                if entry := self._used(choice):
                     return entry
                 if len(self._entries) < self._capacity or self._drop_idle() or not self._wait:
                     needed = network_bytes(choice)
@@ -129,6 +123,14 @@ class LoadedModels(Generic[_Model]):
                     break
                 self._changed.wait()
         self._open(choice, entry)
+        return entry
+
+    def _used(self, choice: RunOptions) -> _Entry[_Model] | None:
+        """The entry of a model that is there, with one user more; the caller holds the lock."""
+        entry = self._entries.get(choice)
+        if entry is not None:
+            entry.users += 1
+            self._entries.move_to_end(choice)
         return entry
 
     def _open(self, choice: RunOptions, entry: _Entry[_Model]) -> None:

@@ -90,18 +90,18 @@ class Remover:
         spec: how photos become the network's input and its output becomes alpha. Raises UsageError, ExtraMissing.
         """
         remover = cls.__new__(cls)
-        remover._take(spec, network, RunOptions(model=spec.name, edges=edges, max_pixels=max_pixels))
-        remover._reloads = False
+        options = RunOptions(model=spec.name, edges=edges, max_pixels=max_pixels)
+        _check_edges(options)
+        remover._take(spec, network, options, reloads=False)
         return remover
 
     def _open(self, options: RunOptions, *, accept_license: bool) -> None:
         _check_edges(options)
-        self._take(*load(options, accept_license=accept_license), options)
+        self._take(*load(options, accept_license=accept_license), options, reloads=True)
 
-    def _take(self, spec: ModelSpec, network: Network, options: RunOptions) -> None:
-        _check_edges(options)
-        self.spec, self._network, self._options = spec, network, options
-        self._reloads = True
+    def _take(self, spec: ModelSpec, network: Network, options: RunOptions, *, reloads: bool) -> None:
+        """reloads: whether the options alone are enough to load the same model again."""
+        self.spec, self._network, self._options, self._reloads = spec, network, options, reloads
 
     @property
     def engine(self) -> str:
@@ -168,9 +168,9 @@ class Remover:
     def with_options(self, options: RunOptions) -> Self:
         """The same loaded model with the edges and the limit on pixels of other options; both share one network, and closing one
         closes both. Raises ExtraMissing."""
+        _check_edges(options)
         other = type(self).__new__(type(self))
-        other._take(self.spec, self._network, options)
-        other._reloads = self._reloads
+        other._take(self.spec, self._network, options, reloads=self._reloads)
         return other
 
     def close(self) -> None:
