@@ -22,8 +22,8 @@ from PIL import Image, ImageDraw
 from liftout import graphs
 from liftout.models.catalog import find
 from training.export import SHIPPED
-from training.network import DATA, MEAN, ROOT, STD
-from training.photos import read_names
+from training.network import MEAN, STD
+from training.photos import DATA, ROOT, read_names
 from training.scores import Score, Summary, score, summarise
 
 UInt8Array = npt.NDArray[np.uint8]

@@ -21,8 +21,8 @@ import liftout
 from liftout.convert.graph import Graph, Value
 from liftout.models import packs
 from liftout.models.catalog import find
-from training.network import SIDES, SIZE, U2NETP, PocketNetwork, Stage, Unit, from_u2netp
-from training.photos import RUNS
+from training.network import SIDES, SIZE, PocketNetwork, Stage, Unit, from_u2netp
+from training.photos import RUNS, U2NETP
 from training.train import between
 
 PACK = Path(liftout.__file__).parent / "models" / "built_in" / "pocket"

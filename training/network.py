@@ -18,9 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ROOT = Path(__file__).resolve().parent
-DATA = ROOT.parent.parent / "shared" / "data"
-U2NETP = DATA / "weights" / "u2netp.pth"
 SIZE = 320
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

@@ -23,10 +23,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from training.network import DATA, ROOT, SIZE
+from training.network import SIZE
 
 UInt8Array = npt.NDArray[np.uint8]
 
+ROOT = Path(__file__).resolve().parent
+DATA = ROOT.parent.parent / "shared" / "data"
+U2NETP = DATA / "weights" / "u2netp.pth"
 RUNS = ROOT / "runs"
 CHOOSING_EVERY = 14
 """One photo in so many serves for choosing between runs and settings, and for nothing else."""

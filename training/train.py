@@ -29,7 +29,6 @@ from training.network import (
     MEAN,
     SIDES,
     STD,
-    U2NETP,
     WIDTHS,
     PocketNetwork,
     Unit,
@@ -38,7 +37,7 @@ from training.network import (
     from_u2netp,
     halve,
 )
-from training.photos import RUNS
+from training.photos import RUNS, U2NETP
 from training.targets import KINDS, Targets, open_targets
 
 PARTS = {"depth": ("depth",), "decoder": ("depth", "fine"), "whole": ("encoder", "depth", "fine")}
@@ -192,7 +191,6 @@ class Run:
         self.recipe, self.folder = recipe, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.examples = Examples(targets, recipe, folder)
-        torch.manual_seed(recipe.seed)
         self.network = start_of(recipe, folder.parent)
         self.network = self.network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.network.requires_grad_(False)

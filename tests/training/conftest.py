@@ -17,8 +17,7 @@ pytest.importorskip("torch", reason="training needs the extra `convert`")
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real training photos, thirty of each tar and a third of them labelled: what a run starts from."""
-    from training.network import U2NETP
-    from training.photos import store_photos
+    from training.photos import U2NETP, store_photos
     from training.teacher import Labels
 
     tars = [SHARED / "train" / "train-0.tar", SHARED / "more" / "masked.tar", SHARED / "more" / "no-subject.tar"]

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from liftout.networks.u2net import SMALL_WIDTHS, U2Net, nested_u
 from training.export import sharpen, store_as_bytes, to_onnx, write
-from training.network import U2NETP, WIDTHS, PocketNetwork, add_norms, enlarge, from_u2netp
+from training.network import WIDTHS, PocketNetwork, add_norms, enlarge, from_u2netp
+from training.photos import U2NETP
 
 OPERATORS = {"Conv", "Relu", "Add", "Resize", "Sigmoid", "Cast", "Mul", "Concat", "MaxPool"}
 SIDE = 96
