@@ -21,7 +21,7 @@ import liftout
 from liftout.convert.graph import Graph, Value
 from liftout.models import packs
 from liftout.models.catalog import find
-from training.network import SIDES, SIZE, PocketNetwork, Stage, Unit, from_u2netp
+from training.network import SIDES, SIZE, PocketNetwork, Presence, Stage, Unit, from_u2netp
 from training.photos import RUNS, U2NETP
 from training.train import between
 
@@ -40,8 +40,8 @@ def to_onnx(network: PocketNetwork, size: int = SIZE) -> onnx.ModelProto:
         x = _stage(graph, x, network.encoder.stage1)
     with graph.scope("stage2"):
         details = _stage(graph, graph.halve(x), network.encoder.stage2)
-    deep, logits = _depth(graph, graph.halve(details), network.depth)
-    logits = _fine(graph, details, deep, logits, network)
+    deep, logits, means = _depth(graph, graph.halve(details), network.depth)
+    logits = graph.add(_fine(graph, details, deep, logits, network), _presence(graph, means, network.presence))
     alpha = graph.sigmoid(graph.resize(logits, (size, size), align_corners=False))
     lean = graph.finish(alpha, "output")
     model = lean.model
@@ -50,18 +50,29 @@ def to_onnx(network: PocketNetwork, size: int = SIZE) -> onnx.ModelProto:
     return model
 
 
-def _depth(graph: Graph, x: Value, depth: nn.Module) -> tuple[Value, Value]:
+def _depth(graph: Graph, x: Value, depth: nn.Module) -> tuple[Value, Value, Value]:
     parts = dict(depth.named_children())
     encoded: dict[int, Value] = {}
     for number in SIDES:
         with graph.scope(f"stage{number}"):
             x = _stage(graph, x if number == SIDES[0] else graph.halve(x), parts[f"stage{number}"])
         encoded[number] = x
+    means = [graph.mean_of_map(x)]
     for number in reversed(SIDES[:-1]):
         with graph.scope(f"stage{number}d"):
             x = _stage(graph, _joined(graph, x, encoded[number]), parts[f"stage{number}d"])
+            means.append(graph.mean_of_map(x))
     with graph.scope(f"side{SIDES[0]}"):
-        return x, _conv(graph, x, parts[f"side{SIDES[0]}"])
+        return x, _conv(graph, x, parts[f"side{SIDES[0]}"]), graph.concat(means, axis=1)
+
+
+def _presence(graph: Graph, means: Value, presence: Presence) -> Value:
+    with graph.scope("presence"), graph.scope("first"):
+        hidden = graph.relu(_conv(graph, means, presence.first))
+    with graph.scope("presence"), graph.scope("second"):
+        absent = graph.relu(_conv(graph, hidden, presence.second))
+        minus = np.full((1, 1, 1, 1), -1, np.float32)
+        return graph.conv(absent, minus, np.zeros(1, np.float32), padding=0)
 
 
 def _fine(graph: Graph, details: Value, deep: Value, logits: Value, network: PocketNetwork) -> Value:

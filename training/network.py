@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 SIZE = 320
 MEAN = (0.485, 0.456, 0.406)
@@ -61,6 +62,13 @@ class Unit(nn.Module):
             bias.zero_()
             bias.requires_grad_(False)
         self.norm = norm.eval()
+
+    def fold(self) -> None:
+        """Put the norm back into the convolution."""
+        weight, bias = self.folded()
+        self.conv.weight.copy_(weight)
+        self.conv.bias.copy_(bias)  # type: ignore[union-attr]
+        self.norm = nn.Identity()
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of one convolution that computes the same without the norm."""
@@ -119,7 +127,8 @@ class Encoder(nn.Module):
 
 
 class Depth(nn.Module):
-    """Stages 3 to 6 and back to 3d. float32 [B, 64, S/4, S/4] -> the last map, of the same shape, and logits by stage, [B, 1, ...]."""
+    """Stages 3 to 6 and back to 3d. float32 [B, 64, S/4, S/4] -> the last map, of the same shape, logits by stage, [B, 1, ...], and the
+    means of the maps of stages 6, 5d, 4d and 3d, [B, 256, 1, 1]."""
 
     def __init__(self, widths: Mapping[int, int]) -> None:
         super().__init__()
@@ -130,16 +139,39 @@ class Depth(nn.Module):
                 self.add_module(f"stage{number}d", Stage(DEPTHS[number], 128, widths[number], dilated=dilated))
             self.add_module(f"side{number}", nn.Conv2d(64, 1, 3, padding=1))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor], Tensor]:
         parts = dict(self.named_children())
         encoded: dict[int, Tensor] = {}
         for number in SIDES:
             x = encoded[number] = parts[f"stage{number}"](x if number == SIDES[0] else halve(x))
-        logits = {SIDES[-1]: parts[f"side{SIDES[-1]}"](x)}
+        logits, means = {SIDES[-1]: parts[f"side{SIDES[-1]}"](x)}, [x.mean((2, 3), keepdim=True)]
         for number in reversed(SIDES[:-1]):
             x = parts[f"stage{number}d"](torch.cat((enlarge(x, encoded[number]), encoded[number]), 1))
             logits[number] = parts[f"side{number}"](x)
-        return x, logits
+            means.append(x.mean((2, 3), keepdim=True))
+        return x, logits, torch.cat(means, 1)
+
+
+class Presence(nn.Module):
+    """Whether there is a subject at all, told by the means of the deep maps, float32 [B, 256, 1, 1]: 0 where there is one, else what
+    is added to all logits, less the surer it is that there is none, float32 [B, 1, 1, 1]. Where the network is sure of a mask, it
+    stays."""
+
+    def __init__(self, hidden: int = 32) -> None:
+        super().__init__()
+        # without drawing random numbers: a run's start must come out of its seed as it always did
+        self.first = skip_init(nn.Conv2d, 64 * len(SIDES), hidden, 1)
+        self.second = skip_init(nn.Conv2d, hidden, 1, 1)
+        for values in self.parameters():
+            nn.init.zeros_(values)
+
+    def forward(self, means: Tensor) -> Tensor:
+        return -functional.relu(self.absence(means))
+
+    def absence(self, means: Tensor) -> Tensor:
+        """Above 0 where there is none, the surer the more."""
+        absent: Tensor = self.second(functional.relu(self.first(means)))
+        return absent
 
 
 class Fine(nn.Module):
@@ -164,6 +196,7 @@ class PocketNetwork(nn.Module):
         self.encoder = Encoder()
         self.depth = Depth(widths)
         self.fine = Fine()
+        self.presence = Presence()
 
     def forward(self, photo: Tensor) -> Tensor:
         return torch.sigmoid(self.logits(photo)[0])
@@ -171,8 +204,8 @@ class PocketNetwork(nn.Module):
     def logits(self, photo: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Logits at half the size, and those of each stage at depth."""
         details = self.encoder(photo)
-        deep, logits = self.depth(halve(details))
-        return self.fine(details, deep, logits[SIDES[0]]), logits
+        deep, logits, means = self.depth(halve(details))
+        return self.fine(details, deep, logits[SIDES[0]]) + self.presence(means), logits
 
 
 def from_u2netp(checkpoint: Path, widths: Mapping[int, int] = WIDTHS) -> PocketNetwork:
@@ -265,10 +298,7 @@ def folded(network: PocketNetwork) -> PocketNetwork:
     with torch.no_grad():
         for unit in copied.modules():
             if isinstance(unit, Unit):
-                weight, bias = unit.folded()
-                unit.conv.weight.copy_(weight)
-                unit.conv.bias.copy_(bias)  # type: ignore[union-attr]
-                unit.norm = nn.Identity()
+                unit.fold()
     return copied.requires_grad_(False)
 
 
@@ -279,4 +309,6 @@ def halve(x: Tensor) -> Tensor:
 
 def enlarge(x: Tensor, other: Tensor) -> Tensor:
     """`x` at the height and width of `other`, bilinear, pixel centres at halves."""
+    if x.shape[2:] == other.shape[2:]:
+        return x
     return functional.interpolate(x, size=other.shape[2:], mode="bilinear", align_corners=False)

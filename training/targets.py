@@ -7,15 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from training.photos import ROOT, RUNS, Photos, excluded, open_photos, read_names, serves_for_choosing
+from training.bare import bare_box, draw_page
+from training.network import SIZE
+from training.photos import ROOT, RUNS, Photos, UInt8Array, excluded, open_photos, read_names, serves_for_choosing
 from training.teacher import Labels
 
 U2NETP_CONTRAST = 1.25
 """Gain of U2NetP's alphas about one half; undoes the blur that their mean over photo and mirror image gave them."""
-KINDS = ("labelled", "true", "small teacher", "empty")
-"""Alpha from U2-Net; true mask, half and half with U2-Net's alpha where there is one; U2NetP's alpha; no subject."""
+KINDS = ("labelled", "true", "small teacher", "empty", "bare", "page")
+"""Alpha from U2-Net; true mask, half and half with U2-Net's alpha where there is one; U2NetP's alpha; no subject; the bare part of a photo
+that U2-Net has labelled; a drawn page."""
+BARE, PAGE, PAGES = "bare/", "page/", 1500
+"""How names of bare parts and pages begin; how many pages there are."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,10 @@ class Targets:
 
     def training(self, kind: str) -> list[str]:
         """Names of this kind to train on."""
+        if kind == "page":
+            return [f"{PAGE}{number}" for number in range(PAGES)]
+        if kind == "bare":
+            return [BARE + name for name in self.training("labelled") if bare_box(self.labels.alphas[self.rows[name]])]
         return [name for name, its in self.kinds.items() if its == kind and not serves_for_choosing(name)]
 
     @property
@@ -36,8 +46,23 @@ class Targets:
         """Names to choose by."""
         return [name for name in self.kinds if serves_for_choosing(name)]
 
+    def pixels(self, name: str) -> UInt8Array:
+        """What is seen: uint8 [320, 320, 3], sRGB."""
+        if name.startswith(PAGE):
+            return draw_page(int(name.removeprefix(PAGE)))
+        if not name.startswith(BARE):
+            return self.photos.pixels[self.rows[name]]
+        row = self.rows[name.removeprefix(BARE)]
+        box = bare_box(self.labels.alphas[row])
+        assert box is not None
+        left, top, right, bottom = (2 * at for at in box)
+        part = Image.fromarray(self.photos.pixels[row, top:bottom, left:right])
+        return np.asarray(part.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
     def alpha(self, name: str) -> Tensor:
         """What to answer: float32 [160, 160] in [0, 1]."""
+        if name.startswith((BARE, PAGE)):
+            return torch.zeros(self.labels.alphas.shape[1:])
         row, kind = self.rows[name], self.kinds[name]
         if kind == "empty":
             return torch.zeros(self.labels.alphas.shape[1:])

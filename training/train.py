@@ -40,7 +40,11 @@ from training.network import (
 from training.photos import RUNS, U2NETP
 from training.targets import KINDS, Targets, open_targets
 
-PARTS = {"depth": ("depth",), "decoder": ("depth", "fine"), "whole": ("encoder", "depth", "fine")}
+PARTS = {
+    "depth": ("depth",),
+    "decoder": ("depth", "fine"),
+    "whole": ("encoder", "depth", "fine"),
+}
 SHARES = {"labelled": 0.87, "true": 0.05, "empty": 0.08}
 MOST_CHOOSING = 200
 """Photos to choose by, about; a score should cost no more than a minute or two."""
@@ -56,7 +60,8 @@ class Recipe:
     """part: what is learnt: "depth" (stages 3 and deeper), "decoder" (those and stage 2d), or "whole". photos: how many to draw, in
     batches of `batch`. rate: highest learning rate; it rises over `warm_up` steps and falls along a cosine. start: run to start from,
     else U2NetP. averaging: how much of the averaged weights each step keeps. widths: channels in the middle of stages 3 to 6, where
-    the run starts from U2NetP. shares: how often each kind of photo is drawn. crops: how often only a part of a photo is shown.
+    the run starts from U2NetP. shares: how often each kind of photo is drawn. crops: how often only a part of a photo is shown. overlap: weight of the
+    intersection over union in the loss.
     score_every: photos between two scores. precision: f32, or bf16 where the processor computes in it, at half the time."""
 
     part: str
@@ -71,6 +76,7 @@ class Recipe:
     widths: list[int] = field(default_factory=lambda: list(WIDTHS.values()))
     shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
     crops: float = 0.5
+    overlap: float = 0.5
     score_every: int = 4000
     precision: str = "f32"
 
@@ -158,30 +164,40 @@ class Examples:
         return self.take(drawn, [View.draw(chance, self.recipe.crops) for _ in drawn])
 
     def take(self, names: list[str], views: list[View] | None = None) -> Batch:
-        """These photos, each as its view says, or whole."""
-        photos, alphas = [], []
-        for name, view in zip(names, views or [View()] * len(names), strict=True):
-            pixels = np.asarray(view.of(self.targets.photos.pixels[self.targets.rows[name]]), np.float32)
-            lit = (pixels * np.array(view.light, np.float32)).clip(0, 255) / 255
-            photos.append(
-                torch.from_numpy((lit - np.array(MEAN, np.float32)) / np.array(STD, np.float32)).permute(2, 0, 1)
-            )
-            levels = np.rint(self.targets.alpha(name).numpy() * 255).astype(np.uint8)
-            alphas.append(torch.from_numpy(np.asarray(view.of(levels), np.float32) / 255))
-        return Batch(torch.stack(photos).contiguous(memory_format=torch.channels_last), torch.stack(alphas)[:, None])
+        """See `take`."""
+        return take(self.targets, names, views)
 
 
-def mask_loss(logits: Tensor, alphas: Tensor) -> Tensor:
-    """Cross-entropy, heavier near edges, and where there is a subject soft intersection over union; both [B, 1, h, w].
+def take(targets: Targets, names: list[str], views: list[View] | None = None) -> Batch:
+    """These photos, each as its view says, or whole."""
+    photos, alphas = [], []
+    for name, view in zip(names, views or [View()] * len(names), strict=True):
+        pixels = np.asarray(view.of(targets.pixels(name)), np.float32)
+        photos.append(normalised((pixels * np.array(view.light, np.float32)).clip(0, 255)))
+        levels = np.rint(targets.alpha(name).numpy() * 255).astype(np.uint8)
+        alphas.append(torch.from_numpy(np.asarray(view.of(levels), np.float32) / 255))
+    return Batch(torch.stack(photos).contiguous(memory_format=torch.channels_last), torch.stack(alphas)[:, None])
+
+
+def normalised(pixels: np.ndarray) -> Tensor:
+    """uint8 or float [h, w, 3] in 0 to 255 -> float32 [3, h, w], normalised as ImageNet's photos are."""
+    scaled = (np.asarray(pixels, np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    return torch.from_numpy(scaled).permute(2, 0, 1)
+
+
+def mask_loss(logits: Tensor, alphas: Tensor, overlap: float) -> Tensor:
+    """Cross-entropy, heavier near edges, and where there is a subject `overlap` times soft intersection over union; both [B, 1, h, w].
 
     Source of the weighting: Wei et al. 2020, "F3Net: Fusion, Feedback and Focus for Salient Object Detection", AAAI.
     """
     near = functional.avg_pool2d(alphas, 5, stride=1, padding=2, count_include_pad=False)
     entropy = functional.binary_cross_entropy_with_logits(logits, alphas, weight=1 + 3 * (near - alphas).abs())
+    if not overlap:
+        return entropy
     guess = torch.sigmoid(logits)
     both = (guess * alphas).sum((1, 2, 3))
     either = (guess + alphas - guess * alphas).sum((1, 2, 3))
-    return entropy + 0.5 * ((1 - (both + 4) / (either + 4)) * alphas.amax((1, 2, 3))).mean()
+    return entropy + overlap * ((1 - (both + 4) / (either + 4)) * alphas.amax((1, 2, 3))).mean()
 
 
 class Run:
@@ -243,12 +259,15 @@ class Run:
             else:
                 fine, coarse = self.network.logits(batch.photos)
         loss = self._depth_loss({number: logits.float() for number, logits in coarse.items()}, batch.alphas)
-        return loss if self.recipe.part == "depth" else loss + mask_loss(fine.float() / 2, batch.alphas)
+        return (
+            loss
+            if self.recipe.part == "depth"
+            else loss + mask_loss(fine.float() / 2, batch.alphas, self.recipe.overlap)
+        )
 
-    @staticmethod
-    def _depth_loss(logits: dict[int, Tensor], alphas: Tensor) -> Tensor:
+    def _depth_loss(self, logits: dict[int, Tensor], alphas: Tensor) -> Tensor:
         finest = min(logits)
-        loss = mask_loss(logits[finest], functional.avg_pool2d(alphas, 2))
+        loss = mask_loss(logits[finest], functional.avg_pool2d(alphas, 2), self.recipe.overlap)
         for stage, guess in logits.items():
             if stage != finest:
                 target = functional.avg_pool2d(alphas, alphas.shape[-1] // guess.shape[-1])
@@ -331,7 +350,8 @@ def start_of(recipe: Recipe, runs: Path) -> PocketNetwork:
 
 
 def between(folder: Path, share: float) -> PocketNetwork:
-    """The network whose weights lie between the start of a run, 0, and its last checkpoint, 1. It is often better than both.
+    """The network whose weights lie between the start of a run, 0, and its last checkpoint, 1. It is often better than both. It knows
+    whether there is a subject where `training.presence` was run for this share.
 
     Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", CVPR.
     """
@@ -342,6 +362,10 @@ def between(folder: Path, share: float) -> PocketNetwork:
     with torch.no_grad():
         for mine, other in zip(first.parameters(), last.parameters(), strict=True):
             mine.lerp_(other, share)
+    if (folder / "presence.pt").exists():
+        learnt = torch.load(folder / "presence.pt", map_location="cpu")
+        if learnt["share"] == share:
+            first.presence.load_state_dict(learnt["presence"])
     return first
 
 
@@ -354,7 +378,9 @@ def load_run(folder: Path) -> PocketNetwork:
         if isinstance(unit, Unit) and f"{name}.norm.weight" in weights:
             width = len(weights[f"{name}.norm.weight"])
             unit.add_norm(torch.zeros(width), torch.ones(width))
-    network.load_state_dict(weights)
+    missing = network.load_state_dict(weights, strict=False)
+    if missing.unexpected_keys or any(not name.startswith("presence.") for name in missing.missing_keys):
+        raise SystemExit(f"{folder / 'checkpoint.pt'} is of another network")
     return network.eval()
 
 

@@ -16,7 +16,7 @@ from training.export import sharpen, store_as_bytes, to_onnx, write
 from training.network import WIDTHS, PocketNetwork, add_norms, enlarge, from_u2netp
 from training.photos import U2NETP
 
-OPERATORS = {"Conv", "Relu", "Add", "Resize", "Sigmoid", "Cast", "Mul", "Concat", "MaxPool"}
+OPERATORS = {"Conv", "Relu", "Add", "Resize", "Sigmoid", "Cast", "Mul", "Concat", "MaxPool", "GlobalAveragePool"}
 SIDE = 96
 
 
@@ -101,6 +101,23 @@ def test_gain_and_shift_act_on_the_logits(photos: torch.Tensor) -> None:
         before = from_u2netp(U2NETP).logits(photos)[0]
         after = sharpen(from_u2netp(U2NETP), 0.5, 0.25).logits(photos)[0]
     assert torch.allclose(after, before / 2 + 0.25, atol=1e-3)
+
+
+def test_presence_lowers_all_logits_alike_where_it_finds_no_subject(photos: torch.Tensor) -> None:
+    network = from_u2netp(U2NETP).eval()
+    with torch.no_grad():
+        before = network.logits(photos)[0]
+        for layer in (network.presence.first, network.presence.second):
+            layer.weight.fill_(0.01)
+        network.presence.second.bias.fill_(2)
+        after = network.logits(photos)[0]
+        lowered = (before - after).amax((1, 2, 3))
+        assert bool((lowered > 2).all())
+        assert torch.allclose(after, before - lowered[:, None, None, None], atol=1e-3)
+        expected = torch.sigmoid(functional.interpolate(after[:1], scale_factor=2.0, mode="bilinear"))
+        assert np.abs(_run(to_onnx(network, SIDE), photos[:1].numpy()) - expected.numpy()).max() < 1e-3
+        network.presence.second.bias.fill_(-100)
+        assert torch.equal(network.logits(photos)[0], before)
 
 
 def test_stored_as_bytes_it_is_a_quarter_of_the_size_and_computes_nearly_the_same(

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from training.bare import bare_box
 from training.photos import ROOT as TRAINING
 from training.photos import excluded, read_names, serves_for_choosing
-from training.targets import open_targets
+from training.targets import BARE, KINDS, PAGE, open_targets
 from training.teacher import Labels, order_of
 from training.train import Recipe, Run, View, between, load_run, start_of
 
@@ -111,6 +112,42 @@ def test_weights_between_a_run_and_its_start(runs: Path, tmp_path: Path) -> None
     assert not torch.allclose(first, middle, atol=1e-6)
 
 
+def test_answers_of_the_teacher_are_kept_in_one_file(runs: Path, tmp_path: Path) -> None:
+    targets = open_targets(runs / "photos", runs / "teacher")
+    names, kept = targets.photos.names, tmp_path / "labels.zip"
+    assert targets.labels.write(kept, names) == targets.labels.done.sum()
+    fresh = Labels(tmp_path / "teacher", len(names))
+    fresh.take(kept, names)
+    assert np.array_equal(fresh.done, targets.labels.done)
+    assert np.array_equal(Labels(tmp_path / "teacher", len(names)).done, fresh.done)
+    difference = np.abs(fresh.alphas[fresh.done].astype(int) - targets.labels.alphas[fresh.done])
+    assert difference.mean() < 2
+
+
+def test_pages_and_bare_parts_of_photos_are_seen_with_an_alpha_of_zero(runs: Path) -> None:
+    targets = open_targets(runs / "photos", runs / "teacher")
+    bare, pages = targets.training("bare"), targets.training("page")
+    assert bare
+    assert len(pages) > 1000
+    for name in (bare[0], pages[0]):
+        assert targets.pixels(name).shape == (320, 320, 3)
+        assert np.array_equal(targets.pixels(name), targets.pixels(name))
+        assert not targets.alpha(name).any()
+    whole = bare[0].removeprefix(BARE)
+    box = bare_box(targets.labels.alphas[targets.rows[whole]])
+    assert box is not None
+    left, top, right, bottom = box
+    assert targets.alpha(whole)[top:bottom, left:right].mean() < 0.03
+    assert not np.array_equal(targets.pixels(PAGE + "1"), targets.pixels(PAGE + "2"))
+
+
+def test_a_photo_full_of_its_subject_has_no_bare_part() -> None:
+    alpha = np.full((160, 160), 255, np.uint8)
+    assert bare_box(alpha) is None
+    alpha[:, 60:] = 0
+    assert bare_box(alpha) == (64, 0, 160, 96)
+
+
 def test_a_run_that_was_begun_with_another_recipe_is_not_continued(runs: Path, tmp_path: Path) -> None:
     targets = open_targets(runs / "photos", runs / "teacher")
     recipe = Recipe(part="depth", photos=2, batch=2, rate=1e-3)
@@ -123,7 +160,7 @@ def test_what_measures_and_what_is_kept_is_never_trained_on(runs: Path) -> None:
     targets = open_targets(runs / "photos", runs / "teacher")
     assert not set(targets.kinds) & excluded()
     assert not {targets.photos.names[row] for row in order_of(targets.photos)} & excluded()
-    trained = {name for kind in set(targets.kinds.values()) for name in targets.training(kind)}
+    trained = {name.removeprefix(BARE) for kind in KINDS for name in targets.training(kind)}
     assert trained
     assert targets.choosing
     assert not trained & set(targets.choosing)
