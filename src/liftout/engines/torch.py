@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from liftout.engines import Float32, NetworkFile
-from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.errors import (
+    DeviceUnavailable,
+    ExtraMissing,
+    ModelMissing,
+    NetworkRejected,
+    OutOfMemory,
+    UsageError,
+    one_line,
+)
 from liftout.options import RunOptions
 from liftout.remedies import InstallExtra, PullModel, UseOption
 
@@ -101,9 +109,7 @@ class TorchNetwork:
                 remedy="choose a smaller model or size",
             ) from None
         except RuntimeError as error:
-            raise NetworkRejected(
-                f"torch cannot run it: {' '.join(str(error).split())[:300]}", subject=self._file.name
-            ) from None
+            raise NetworkRejected(f"torch cannot run it: {one_line(error, 300)}", subject=self._file.name) from None
         return prediction[:, None] if prediction.ndim == 3 else prediction
 
     def close(self) -> None:
