@@ -176,3 +176,43 @@ def test_a_photo_whose_server_died_is_claimed_again(tmp_path: Path) -> None:
     assert again is not None
     assert (again.url, first.claims, again.claims) == (first.url, 1, 2)
     store.close()
+
+
+def test_a_look_for_work_reads_no_table_from_end_to_end(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    for number in range(20):
+        store.add([f"http://x/{number}"], {}, webhook="http://x/", owner="a")
+    statements: list[str] = []
+    store._database.set_trace_callback(statements.append)
+    store.claim(60)
+    store.due_notice()
+    store.delete_older(3600)
+    store._database.set_trace_callback(None)
+    looks = [statement for statement in statements if statement.startswith(("UPDATE", "DELETE"))]
+    assert len(looks) == 3
+    for look in looks:
+        plan = " ".join(step[3] for step in store._database.execute(f"EXPLAIN QUERY PLAN {look}"))
+        assert "SCAN" not in plan
+        assert "TEMP B-TREE" not in plan
+    store.close()
+
+
+def test_looking_for_work_is_not_looking_for_old_jobs(
+    launch: Callable[..., Any], options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: dict[str, int] = {"claim": 0, "delete_older": 0}
+
+    def counted(name: str) -> Callable[..., Any]:
+        real = getattr(JobStore, name)
+
+        def count(*arguments: Any) -> Any:
+            looks[name] += 1
+            return real(*arguments)
+
+        return count
+
+    for name in looks:
+        monkeypatch.setattr(JobStore, name, counted(name))
+    server = launch(*options)
+    server.wait_until(lambda: looks["claim"] >= 3)
+    assert looks["delete_older"] == 1

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -39,6 +40,8 @@ MAX_CLAIMS = 3
 """How often a photo is tried whose host does not answer, for which the server has no time or memory, or at which it dies."""
 IDLE_SECONDS = 0.5
 """Between two looks for work."""
+CLEANING_SECONDS = 60.0
+"""Between two looks for jobs that are too old."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{16}")
 _log = logging.getLogger("liftout.server")
@@ -109,7 +112,8 @@ class JobRunner:
 
     def start(self) -> None:
         """Begin; to be called on the event loop."""
-        self._tasks = [asyncio.create_task(self._forever(step)) for step in (self._cut_one, self._notify_one)]
+        steps = ((self._cut_one, IDLE_SECONDS), (self._notify_one, IDLE_SECONDS), (self._clean, CLEANING_SECONDS))
+        self._tasks = [asyncio.create_task(self._forever(step, seconds)) for step, seconds in steps]
 
     async def stop(self) -> None:
         """Stop; a photo in work is queued again."""
@@ -118,7 +122,8 @@ class JobRunner:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._store.close()
 
-    async def _forever(self, step: Any) -> None:
+    async def _forever(self, step: Callable[[], Awaitable[bool]], idle_seconds: float) -> None:
+        """Take the step again and again, after a pause where there was nothing to do."""
         while True:
             try:
                 worked = await step()
@@ -126,7 +131,12 @@ class JobRunner:
                 _log.exception("a job failed")
                 worked = False
             if not worked:
-                await asyncio.sleep(IDLE_SECONDS)
+                await asyncio.sleep(idle_seconds)
+
+    async def _clean(self) -> bool:
+        """Delete jobs that are too old."""
+        await asyncio.to_thread(self._store.delete_older, self._service.settings.jobs_hours * 3600)
+        return False
 
     async def _cut_one(self) -> bool:
         """Cut out one photo; False if there is none or requests are waiting."""
@@ -134,7 +144,6 @@ class JobRunner:
             return False
         limits = self._service.settings.limits
         lease = limits.timeout + limits.fetch_timeout + 10
-        await asyncio.to_thread(self._store.delete_older, self._service.settings.jobs_hours * 3600)
         task = await asyncio.to_thread(self._store.claim, lease)
         if task is None:
             return False

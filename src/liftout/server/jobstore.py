@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS photos (
     media_type TEXT NOT NULL DEFAULT '', claims INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (job, number)
 );
 CREATE INDEX IF NOT EXISTS photos_by_state ON photos(state);
+CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs(created);
+CREATE INDEX IF NOT EXISTS jobs_by_notice ON jobs(next_attempt) WHERE next_attempt IS NOT NULL;
 """
 
 
@@ -113,9 +115,9 @@ class JobStore:
         """The next photo, claimed for `lease` seconds; None if there is none."""
         now = time.time()
         rows = self._rows(
-            "UPDATE photos SET state = 'running', lease = ?, claims = claims + 1 WHERE rowid = (SELECT rowid FROM photos "
-            "WHERE state = 'queued' OR (state = 'running' AND lease < ?) ORDER BY rowid LIMIT 1) "
-            "RETURNING job, number, url, claims",
+            "UPDATE photos SET state = 'running', lease = ?, claims = claims + 1 WHERE rowid = coalesce("
+            "(SELECT rowid FROM photos WHERE state = 'running' AND lease < ? LIMIT 1), "
+            "(SELECT rowid FROM photos WHERE state = 'queued' ORDER BY rowid LIMIT 1)) RETURNING job, number, url, claims",
             now + lease,
             now,
         )
