@@ -95,6 +95,13 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of log lines."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Server processes on one socket; limits hold for all together, each has its part of the workers and models of its own.",
+)
 @params.options_of(Limits)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def serve(
@@ -115,6 +122,7 @@ def serve(
     trust_proxy: str,
     improve: str,
     log_format: str,
+    processes: int,
     debug: bool,
     **values: Any,
 ) -> int:
@@ -154,7 +162,7 @@ def serve(
     for name in settings.models:
         fetching.have(name, accept_license=accept_license, quiet=False, precision=run.precision)
     settings = dataclasses.replace(settings, run=fetching.settled(run, accept_license=accept_license, quiet=False))
-    return run_server(settings, host=host, port=port, trust_proxy=trust_proxy)
+    return run_server(settings, host=host, port=port, trust_proxy=trust_proxy, processes=processes)
 
 
 def parse_size(text: str) -> int:

@@ -1,7 +1,10 @@
 """The HTTP application: `liftout serve`.
 
     application  the FastAPI application, made of everything below
-    run          sockets and signals around it
+    run          the socket, the page, one process or several
+    serving      one process: uvicorn and signals
+    processes    several server processes on one socket
+    shared       what they share: limits, counts of keys
     settings     settings of a server
     service      what all routes share: admission, body, worker, result
     cutouts      POST and GET /v1/cutouts; negotiation reads the Accept header

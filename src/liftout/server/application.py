@@ -30,6 +30,7 @@ from liftout.server.openapi import DescribedApplication
 from liftout.server.problems import ClientLeft, Problem
 from liftout.server.service import Service
 from liftout.server.settings import Settings
+from liftout.server.shared import Shared
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -50,15 +51,19 @@ _log = logging.getLogger(logs.NAME)
 
 
 def create_app(
-    settings: Settings | None = None, *, resolver: fetch.Resolver = fetch.resolve, web: Path | None = None
+    settings: Settings | None = None,
+    *,
+    resolver: fetch.Resolver = fetch.resolve,
+    web: Path | None = None,
+    shared: Shared | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
     resolver: resolves host names to addresses when photos are fetched. web: folder of the page, as `liftout.site` writes
-    it; None for a plain landing page. The default model is loaded when the application starts, which may raise
+    it; None for a plain landing page. shared: what the processes of the server share, if there are several. The default model is loaded when the application starts, which may raise
     UnknownModel, ModelUnavailable or EngineError. Raises UsageError for invalid settings.
     """
-    service = Service(settings or Settings(), resolver=resolver)
+    service = Service(settings or Settings(), resolver=resolver, shared=shared)
     store = JobStore(home() / "jobs") if service.settings.jobs else None
     runner = JobRunner(service, store) if store is not None else None
 

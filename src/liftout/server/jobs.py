@@ -140,7 +140,7 @@ class JobRunner:
 
     async def _cut_one(self) -> bool:
         """Cut out one photo; False if there is none or requests are waiting."""
-        if self._service.stopping or self._service.pool.waiting:
+        if self._service.stopping or self._service.pool.all_waiting.total:
             return False
         limits = self._service.settings.limits
         lease = limits.timeout + limits.fetch_timeout + 10

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from liftout.server.problems import ClientLeft, Problem, busy, unprocessable
 from liftout.server.rate import Allowance, Rate, network_of
 from liftout.server.results import ResultCache
 from liftout.server.settings import Settings
+from liftout.server.shared import Shared
 from liftout.server.signing import read_sign_key
 
 _T = TypeVar("_T")
@@ -64,23 +64,24 @@ class Timing:
 class Service:
     """Models, worker pool, limits and metrics of one server."""
 
-    def __init__(self, settings: Settings, *, resolver: Resolver = resolve) -> None:
-        """Raises UsageError where a key file or a network is malformed; ModelUnavailable where the default model is the folder of
+    def __init__(self, settings: Settings, *, resolver: Resolver = resolve, shared: Shared | None = None) -> None:
+        """shared: what the processes of the server share, if there are several. Raises UsageError where a key file or a network is malformed; ModelUnavailable where the default model is the folder of
         a pack that cannot be used."""
         limits = settings.limits
+        shared = shared or Shared()
         self.settings = settings
+        self.board, self.tally = shared.board, shared.tally
         self._pack = locate(settings.run.model) if is_path(settings.run.model) else None
         self.default_model = self._pack.spec.name if self._pack else settings.run.model
         """Name of the default model for callers."""
-        self.metrics = Metrics()
+        self.metrics = Metrics(shared)
         self.keys = keys.ApiKeys(Path(settings.api_key_file)) if settings.api_key_file else None
-        self.rate = Rate(limits.rate)
-        self.key_requests: Counter[str] = Counter()
-        """Requests admitted since the start, by name of the key."""
-        self.pool = WorkerPool(workers=limits.workers, queue=limits.queue)
+        self.rate = Rate(limits.rate, tally=self.tally)
+        self.pool = WorkerPool(workers=limits.workers, queue=limits.queue, board=self.board)
         self._trimmer = MemoryTrimmer()
-        self.memory = MemoryBudget(limits.memory_bytes)
+        self.memory = MemoryBudget(limits.memory_bytes, self.board.number("body_bytes"))
         self.loaded = LoadedModels(limits.models_kept, Remover.from_options, self._check_model)
+        self._models_loaded = self.board.number("models")
         self.results = ResultCache(home() / "results", settings.cache_bytes) if settings.cache_bytes else None
         """Finished cutouts on disk."""
         self.sign_key = read_sign_key(Path(settings.sign_key_file)) if settings.sign_key_file else None
@@ -97,11 +98,6 @@ class Service:
         )
         self._fetches = asyncio.Semaphore(limits.workers * 4)
         self._models: tuple[float, list[ModelSpec]] | None = None
-        metrics, pool = self.metrics, self.pool
-        metrics.running.set_function(lambda: pool.running)
-        metrics.waiting.set_function(lambda: pool.waiting)
-        metrics.body_bytes.set_function(lambda: self.memory.used)
-        metrics.models.set_function(lambda: len(self.loaded.names()))
 
     def admit(self, request: Request) -> Allowance | None:
         """Check key and rate of a request. Raises Problem 401, 403, 429."""
@@ -120,7 +116,7 @@ class Service:
         request.state.key = key.name
         allowance = self.rate.spend(f"key {key.name}", key.rate)
         self.metrics.key_requests.labels(key.name).inc()
-        self.key_requests[key.name] += 1
+        self.tally.count(key.name)
         return allowance
 
     def admit_signed(self, request: Request) -> Allowance | None:
@@ -195,6 +191,7 @@ class Service:
             raise busy("not enough memory for this photo; try again, or send a smaller one", 30) from None
         finally:
             self._trimmer.soon()
+            self._models_loaded.own = len(self.loaded.names())
         ended = time.perf_counter()
         self.metrics.wait_seconds.observe(started - queued)
         self.metrics.run_seconds.labels(self.name_of(choice.model)).observe(ended - started)
@@ -231,6 +228,7 @@ class Service:
         """Load the default model. Raises UnknownModel, ModelUnavailable, EngineError."""
         with self.loaded.using(self.settings.run):
             self.ready = True
+            self._models_loaded.own = len(self.loaded.names())
 
     def stop(self) -> None:
         """Refuse photos that cannot be finished within `grace`; `close` follows when the others are done."""
