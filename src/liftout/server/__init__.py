@@ -26,6 +26,7 @@
     keys, rate   API keys and rate limits; keyfile reads and writes the key file
     hosts        host names under which the server answers
     problems     errors as problem+json
+    telemetry    traces
     protocol     time limits of connections
     logs         log lines
 

@@ -169,14 +169,15 @@ class JobRunner:
             body = Body({**task.options, URL: task.url}, {}, reservation)
             options, run, chosen_model = cutouts.read_options(self._service, body)
             photo = await self._service.fetch(body, field=URL)
-            result, _ = await self._service.cut(
-                None,
-                photo,
-                run,
-                lambda cutout: cutouts.render_result(cutout, options, None, None),
-                field=URL,
-                chosen_model=chosen_model,
-            )
+            with self._service.telemetry.job():
+                result, _ = await self._service.cut(
+                    None,
+                    photo,
+                    run,
+                    lambda cutout: cutouts.render_result(cutout, options, None, None),
+                    field=URL,
+                    chosen_model=chosen_model,
+                )
         finally:
             reservation.close()
         return result.rendered.content, result.rendered.format.mime

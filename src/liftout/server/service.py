@@ -40,6 +40,8 @@ from liftout.server.results import ResultCache
 from liftout.server.settings import Settings
 from liftout.server.shared import Shared
 from liftout.server.signing import read_sign_key
+from liftout.server.telemetry import open_telemetry
+from liftout.stages import observed, stage
 
 _T = TypeVar("_T")
 LAST_SECONDS = 1.0
@@ -71,6 +73,7 @@ class Service:
         shared = shared or Shared()
         self.settings = settings
         self.board, self.tally = shared.board, shared.tally
+        self.telemetry = open_telemetry()
         self._pack = locate(settings.run.model) if is_path(settings.run.model) else None
         self.default_model = self._pack.spec.name if self._pack else settings.run.model
         """Name of the default model for callers."""
@@ -172,16 +175,19 @@ class Service:
         choice = dataclasses.replace(choice, model=self.meant(choice.model))
         queued = time.perf_counter()
         started = queued
+        observer = self.telemetry.observer()
 
         def work(token: CancelToken) -> _T:
             nonlocal started
             started = time.perf_counter()
             token.check()
-            with self.loaded.using(choice) as remover:
+            with observed(observer):
+                with self.loaded.using(choice) as remover:
+                    token.check()
+                    cutout = remover(photo, name=field)
                 token.check()
-                cutout = remover(photo, name=field)
-            token.check()
-            return finish(cutout)
+                with stage("encode"):
+                    return finish(cutout)
 
         try:
             result = await self._unless_left(request, self.pool.run(work))
@@ -242,6 +248,7 @@ class Service:
             async with asyncio.timeout(LAST_SECONDS):
                 await self.pool.drain()
         self.loaded.close()
+        self.telemetry.close()
         self._trimmer.close()
 
     def _check_model(self, choice: RunOptions) -> None:
