@@ -35,7 +35,7 @@ def pair(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     rates = {"limited": f" rate={RATE}/day"}
     lines = [f"{name} {key}{rates.get(name, '')}\n" for name, key in KEYS.items()]
     (folder / "keys").write_text("".join(lines), encoding="utf-8")
-    options = ["--api-key-file", str(folder / "keys"), "--cache", "20MB", "--jobs", "--fetch"]
+    options = ["--api-key-file", str(folder / "keys"), "--cache", "20MB", "--jobs"]
     with serving(tiny_home, folder / "log", "--processes", "2", *options) as running:
         yield running
 
@@ -105,6 +105,17 @@ def test_a_result_of_one_process_is_answered_by_the_other(pair: ServerProcess, c
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.headers["x-liftout-cache"] for answer in answers[1:]} == {"hit"}
     assert len({(answer.content, answer.headers["etag"]) for answer in answers}) == 1
+
+
+def test_jobs_are_shared(pair: ServerProcess, cat: bytes) -> None:
+    headers = {"X-Api-Key": KEYS["free"]}
+    files = [("image", ("cat.jpg", cat))] * 6
+    added = httpx.post(f"{pair.url}/v1/jobs", files=files, headers=headers, timeout=60, trust_env=False)
+    path = added.headers["location"]
+    pair.wait_until(lambda: get(pair, path).json()["status"] == "done", 90)
+    assert get(pair, path).json()["counts"]["done"] == 6
+    pictures = [get(pair, f"{path}/photos/{number}") for number in range(6)]
+    assert len({picture.content for picture in pictures}) == 1
 
 
 def test_a_process_that_crashes_is_started_again_and_its_counts_stay(pair: ServerProcess, cat: bytes) -> None:

@@ -141,11 +141,16 @@ class Service:
         state = model.file.path.stat()
         return f"{model.spec!r} {model.file.path} {state.st_size} {state.st_mtime_ns}"
 
-    def open_body(self, request: Request) -> AbstractAsyncContextManager[body.Body]:
-        """The parsed body of a request, under the limits of this server. Raises Problem 503 at once if the queue is full."""
+    def open_body(self, request: Request, *, repeated: str = "") -> AbstractAsyncContextManager[body.Body]:
+        """The parsed body of a request, under the limits of this server. Raises Problem 503 at once if the queue is full.
+
+        repeated: as for `body.open_body`.
+        """
         self.pool.check_room()
         limits = self.settings.limits
-        return body.open_body(request, self.memory, limit=limits.body_bytes, seconds=limits.body_timeout)
+        return body.open_body(
+            request, self.memory, limit=limits.body_bytes, seconds=limits.body_timeout, repeated=repeated
+        )
 
     async def fetch(self, request_body: body.Body, *, field: str) -> bytes:
         """The photo at the URL in a field; its bytes count as memory of the request. Raises Problem."""
