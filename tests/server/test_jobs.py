@@ -145,6 +145,7 @@ def test_uploaded_photos_are_cut_out_and_their_files_deleted(
     assert not (own_home / "jobs" / job).exists()
 
 
+@pytest.mark.long
 def test_uploaded_photos_survive_a_restart(launch_process: Callable[..., Any], cat: bytes, own_home: Path) -> None:
     limits = ["--timeout", "20", "--fetch-timeout", "5"]
     first = launch_process("--jobs", *limits, model="slow")
@@ -300,6 +301,8 @@ def test_a_server_whose_claim_has_ended_changes_nothing(tmp_path: Path) -> None:
     store.fail(slow, "too late")
     store.release(slow)
     assert store.describe(job, "a")["counts"]["running"] == 1
+    store.close()
+    store = JobStore(tmp_path)
     assert quick.upload is not None
     assert quick.upload.read_bytes() == b"photo"
     store.finish(quick, b"picture", "image/png")
