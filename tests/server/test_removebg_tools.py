@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,10 @@ import numpy as np
 import pytest
 
 from tests.server.clients.installed import packed
-from tests.server.clients.shop import KEY, alpha, is_cutout, photo_url, shop
+from tests.server.clients.shop import KEY, alpha, is_cutout, photo_url, shop, work
 from tests.server.conftest import ServerProcess
 
-__all__ = ["alpha", "photo_url", "shop"]
+__all__ = ["alpha", "photo_url", "shop", "work"]
 
 WORKFLOW = Path(__file__).parents[2] / "packaging" / "n8n.json"
 HOST = "https://cut.example"
@@ -113,3 +116,54 @@ def _holds(declared: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
     else:
         return isinstance(value, {"string": str, "boolean": bool, "number": int | float}[kind])
     return True
+
+
+WORDPRESS = Path(os.environ.get("WORDPRESS", "/usr/share/wordpress"))
+PLUGIN = WORKFLOW.with_name("wordpress.php")
+SHOP_PLUGIN = """<?php
+[, $folder, $plugin, $server, $key] = $argv;
+define('ABSPATH', "$folder/");
+define('WPINC', 'wp-includes');
+define('LIFTOUT_SERVER', $server);
+$files = ['version', 'compat', 'load', 'plugin', 'class-wp-error', 'functions', 'formatting', 'option', 'general-template',
+    'link-template', 'l10n', 'kses', 'http', 'class-wp-http', 'class-wp-http-streams', 'class-wp-http-curl', 'class-wp-http-proxy',
+    'class-wp-http-cookie', 'class-wp-http-encoding', 'class-wp-http-response', 'class-wp-http-requests-response',
+    'class-wp-http-requests-hooks'];
+foreach ($files as $name) require_once ABSPATH . WPINC . "/$name.php";
+add_filter('pre_option_home', fn() => 'http://shop.example');
+if ($plugin) require $plugin;
+
+$headers = ['X-Api-Key' => $key];
+$photo = file_get_contents('cat.jpg');
+$part = fn($name, $rest, $content) =>
+    "--limit\\r\\nContent-Disposition: form-data; name=\\"$name\\"$rest\\r\\n\\r\\n$content\\r\\n";
+$form = $part('image_file', '; filename="cat.jpg"', $photo) . $part('size', '', 'auto') . "--limit--\\r\\n";
+$answers = [
+    wp_remote_post('https://api.remove.bg/v1.0/removebg',
+        ['headers' => $headers + ['Content-Type' => 'multipart/form-data; boundary=limit'], 'body' => $form, 'timeout' => 60]),
+    wp_remote_post('https://api.remove.bg/v1.0/removebg',
+        ['headers' => $headers, 'body' => ['image_file_b64' => base64_encode($photo), 'size' => 'auto'], 'timeout' => 60]),
+    wp_remote_get('https://api.remove.bg/v1.0/account', ['headers' => $headers]),
+];
+foreach ($answers as $number => $answer) {
+    if (is_wp_error($answer)) exit($answer->get_error_message());
+    file_put_contents("answer-$number", wp_remote_retrieve_body($answer));
+}
+echo json_encode(array_map('wp_remote_retrieve_response_code', $answers)), "\\n";
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(
+    shutil.which("php") is None or not WORDPRESS.is_dir(), reason="needs PHP and WordPress, as in Debian"
+)
+def test_the_wordpress_plugin_sends_requests_of_other_plugins_to_this_server(
+    shop: ServerProcess, work: Path, alpha: np.ndarray
+) -> None:
+    (work / "shop.php").write_text(SHOP_PLUGIN, encoding="utf-8")
+    command = ["php", "shop.php", str(WORDPRESS), str(PLUGIN), f"{shop.url}/", KEY]
+    ended = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=180)
+    assert ended.stdout.splitlines()[-1:] == ["[200,200,200]"], ended.stdout + ended.stderr
+    for number in (0, 1):
+        assert is_cutout((work / f"answer-{number}").read_bytes(), alpha)
+    assert json.loads((work / "answer-2").read_text())["data"]["attributes"]["liftout"]["key"] == "shop"

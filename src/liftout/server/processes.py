@@ -89,6 +89,8 @@ class _Slot:
     told: Connection | None = None
     """Brings None when the process is ready, or why it cannot start."""
     ready: bool = False
+    problem: str = ""
+    """Why the process could not start, where it told."""
     started: float = 0.0
     failures: int = 0
     """Ends in a row, each soon after the start."""
@@ -99,7 +101,7 @@ class _Slot:
         self.process = _SPAWN.Process(target=_serve, args=(self.start, theirs), daemon=True)
         self.process.start()
         theirs.close()
-        self.ready, self.started = False, time.monotonic()
+        self.ready, self.problem, self.started = False, "", time.monotonic()
 
     def listen(self) -> None:
         """Take note of what the process told. Raises why it cannot start."""
@@ -185,13 +187,13 @@ class _Supervisor:
             if now >= self._due[slot.index]:
                 slot.launch()
             return
-        if slot.process.is_alive():
-            return
-        reason = _reason(slot.process)
         try:
             slot.listen()
         except LiftoutError as error:
-            reason = error.line()
+            slot.problem = error.line()
+        if slot.process.is_alive():
+            return
+        reason = slot.problem or _reason(slot.process)
         self._forget(slot)
         slot.failures = 1 if now - slot.started > STEADY_SECONDS else slot.failures + 1
         self._due[slot.index] = now + slot.pause
