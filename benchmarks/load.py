@@ -45,7 +45,8 @@ FOLDER = Path(__file__).parent / ".speed"
 PHOTOS = {2: (1632, 1224), 12: (4000, 3000)}
 """Megapixels -> width and height."""
 PATH = f"/api/remove?model={MODEL}"
-START_SECONDS = 120.0
+START_SECONDS = 300.0
+"""rembg compiles at its first start."""
 SAMPLE_SECONDS = 0.2
 
 _OURS = ("-m", MODEL, "--engine", "onnxruntime", "--queue", "256", "--timeout", "600")
