@@ -16,7 +16,8 @@ from liftout.errors import ExtraMissing
 from liftout.options import ResultOptions, RunOptions
 from liftout.server.fields import OPERATORS, names
 from liftout.server.page import written_site
-from liftout.server.run import listen, prepare
+from liftout.server.run import listen
+from liftout.server.serving import prepare
 from liftout.server.settings import Settings
 from tests.images.pictures import raw_png
 
