@@ -6,7 +6,7 @@
  *   liftout.d.ts, types/ its types
  *   ort/                 ONNX Runtime Web, as published, with its licence and its notices
  *   THIRD-PARTY.txt      licences of what is bundled into the scripts
- *   index.html, page.js  the page, with page.css, early.js, its icons and its manifest
+ *   index.html, page.js  the page, with page-worker.js, page.css, early.js, its icons and its manifest
  *   sw.js                its service worker
  */
 import { execFileSync } from "node:child_process";
@@ -58,6 +58,7 @@ const SHELL = [
   "./",
   ...PLAIN.filter((name) => name !== "index.html"),
   "page.js",
+  "page-worker.js",
   "liftout.js",
   "liftout-worker.js",
   "packs/index.json",
@@ -105,6 +106,7 @@ async function notices() {
 await bundle("liftout.js", "src/index.ts", {});
 await bundle("liftout-worker.js", "src/worker.ts", { __RUNTIME__: JSON.stringify(runtimes) });
 await bundle("page.js", "page/page.ts", {});
+await bundle("page-worker.js", "page/painter-worker.ts", {});
 for (const name of PLAIN) await cp(new URL(`page/${name}`, here), new URL(name, partial));
 const version = createHash("sha256");
 for (const name of SHELL) {

@@ -39,16 +39,21 @@ export class AlphaEdit {
     return this.#redoSteps.length > 0;
   }
 
-  get painting(): boolean {
-    return this.#stroke !== null;
-  }
-
   begin(): void {
     this.#stroke = { start: this.alpha.slice(), rect: null };
   }
 
-  /** Paint from one point to another; returns what may have changed. */
-  paint(stroke: Stroke, from: Point, to: Point, radius: number): Box {
+  /** Paint from one point to another, a short piece at a time; yields what each may have changed. */
+  *paint(stroke: Stroke, from: Point, to: Point, radius: number): Generator<Box> {
+    const pieces = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / radius));
+    const along = (n: number): Point => ({
+      x: from.x + ((to.x - from.x) * n) / pieces,
+      y: from.y + ((to.y - from.y) * n) / pieces,
+    });
+    for (let n = 0; n < pieces; n++) yield this.#paintPiece(stroke, along(n), along(n + 1), radius);
+  }
+
+  #paintPiece(stroke: Stroke, from: Point, to: Point, radius: number): Box {
     const rect = this.#around(from, to, radius);
     const fade = Math.max(1, radius * SOFT);
     const [dx, dy] = [to.x - from.x, to.y - from.y];
@@ -57,7 +62,8 @@ export class AlphaEdit {
       for (let x = rect.left; x < rect.right; x++) {
         const [px, py] = [x + 0.5 - from.x, y + 0.5 - from.y];
         const along = Math.min(1, Math.max(0, (px * dx + py * dy) / length));
-        const distance = Math.hypot(px - along * dx, py - along * dy);
+        const [awayX, awayY] = [px - along * dx, py - along * dy];
+        const distance = Math.sqrt(awayX * awayX + awayY * awayY);
         if (distance >= radius) continue;
         const level = Math.round(255 * Math.min(1, (radius - distance) / fade));
         const at = y * this.width + x;
@@ -122,7 +128,8 @@ export class AlphaEdit {
   }
 }
 
-function union(a: Box, b: Box): Box {
+/** The smallest box around two. */
+export function union(a: Box, b: Box): Box {
   return {
     left: Math.min(a.left, b.left),
     top: Math.min(a.top, b.top),

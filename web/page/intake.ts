@@ -1,10 +1,10 @@
 /** Photos come in: dropped, pasted or chosen, files or folders of them. */
 import { announce, notify } from "./announce.js";
-import { loadThumbnail } from "./bitmaps.js";
 import { all, element } from "./elements.js";
 import { plural, t } from "./i18n.js";
 import { advance } from "./queue.js";
 import { redraw, state, type Photo } from "./state.js";
+import { loadThumbnail } from "./thumbnails.js";
 
 const input = element<HTMLInputElement>("photo-input");
 const curtain = element("dropping");

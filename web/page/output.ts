@@ -4,6 +4,7 @@ import { notify } from "./announce.js";
 import { element } from "./elements.js";
 import { t, translate } from "./i18n.js";
 import { writer } from "./lifters.js";
+import { settle } from "./retouch.js";
 import { finishedPhotos, onRedraw, redraw, state, type Photo } from "./state.js";
 
 interface OutputFile {
@@ -32,6 +33,7 @@ export function startOutput(): void {
 
 async function saveOne(): Promise<void> {
   const photo = state.selected!;
+  await settle();
   const { name, content } = await fileOf(photo, state.settings.format);
   offer(content, name);
   notify(t("saved", { name }));
@@ -39,6 +41,7 @@ async function saveOne(): Promise<void> {
 
 async function saveAll(): Promise<void> {
   const files: OutputFile[] = [];
+  await settle();
   for (const photo of finishedPhotos()) {
     files.push(await fileOf(photo, state.settings.format));
     state.saving!.done++;
@@ -66,7 +69,10 @@ function distinct(names: string[]): string[] {
 async function copyOne(): Promise<void> {
   if (typeof ClipboardItem === "undefined" || !navigator.clipboard?.write) return notify(t("copy.none"));
   // the promise goes in as it is: Safari wants the write to begin within the click
-  const content = fileOf(state.selected!, "png").then(({ content }) => content);
+  const photo = state.selected!;
+  const content = settle()
+    .then(() => fileOf(photo, "png"))
+    .then(({ content }) => content);
   await navigator.clipboard.write([new ClipboardItem({ "image/png": content })]);
   notify(t("copied"));
 }

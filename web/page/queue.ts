@@ -3,12 +3,13 @@
  * gives a preview at a lower resolution.
  */
 import { announce } from "./announce.js";
-import { loadThumbnail, reduced, thumbnailOf } from "./bitmaps.js";
 import { t, translate } from "./i18n.js";
 import { cancelLoad, fastModel, loadModel, showActivity } from "./lifters.js";
 import type { Cutout, Lifter } from "./liftout.js";
+import { painter } from "./painter.js";
 import { deletePhoto, savePhoto } from "./persistence.js";
 import { redraw, state, type Photo } from "./state.js";
+import { changeThumbnail, loadThumbnail } from "./thumbnails.js";
 
 const PREVIEW_SIDE = 1024; // pixels
 const PREVIEW_FROM = 4_000_000; // pixels from which a photo takes long enough to show a preview first
@@ -73,9 +74,7 @@ export function remove(photo: Photo): void {
 export async function finish(photo: Photo, { blob, width, height, box }: Cutout): Promise<void> {
   Object.assign(photo, { cutout: blob, preview: null, width, height, box, empty: box === null });
   redraw();
-  const { url } = await thumbnailOf(blob);
-  URL.revokeObjectURL(photo.thumb);
-  photo.thumb = url;
+  await changeThumbnail(photo, blob);
   await savePhoto(photo);
   redraw();
 }
@@ -112,7 +111,7 @@ async function preview(photo: Photo): Promise<void> {
     const load = loadModel(fastModel());
     if (state.activity?.act !== "load") showActivity({ act: "preview", photo, model: load.name, progress: null });
     const lifter = load.lifter ?? (await load.done);
-    const { blob } = await lifter.cut(await reduced(photo.file, PREVIEW_SIDE));
+    const { blob } = await lifter.cut(await painter.reduced(photo.file, PREVIEW_SIDE));
     if (!photo.cutout) photo.preview = blob;
     redraw();
   } catch (error) {

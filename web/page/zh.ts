@@ -26,6 +26,7 @@ export const zh: Record<string, string> = {
   "tool.erase": "擦除",
   "tool.restore": "恢复",
   "brush.size": "大小",
+  "brush.wait": "画笔准备中；可以直接涂抹，不会丢失",
   undo: "撤销",
   redo: "重做",
   "zoom.in": "放大",

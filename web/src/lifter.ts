@@ -134,7 +134,7 @@ export class Lifter {
   /**
    * The image of a photo whose alpha is known: that of an earlier cut, perhaps edited. No network runs.
    *
-   * alpha: uint8 [height, width] of the whole photo, or a cutout as a PNG file of the photo's size.
+   * alpha: uint8 [height, width] of the whole photo, as values or in a Blob, or a cutout as a PNG file of the photo's size.
    * Throws what `cut` throws, and UsageError where the sizes differ.
    */
   async compose(photo: Photo, alpha: AlphaInput, options: Omit<CutOptions, "onPreview"> = {}): Promise<Cutout> {

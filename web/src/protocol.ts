@@ -31,7 +31,7 @@ export type Work =
   | { act: "cut"; photo: PhotoInput; options: CompleteOptions }
   | { act: "compose"; photo: PhotoInput; alpha: AlphaInput; options: CompleteOptions };
 
-/** An alpha that is known: uint8 [height, width], or a PNG file with an alpha channel. */
+/** An alpha that is known: uint8 [height, width], as values or as the bytes of a Blob, or a PNG file with an alpha channel. */
 export type AlphaInput = Uint8Array<ArrayBuffer> | Blob;
 
 /** What is known of a model once it is loaded. */

@@ -34,6 +34,7 @@ from liftout.remedies import ConvertModel
 PAGE_FILES = (
     "index.html",
     "page.js",
+    "page-worker.js",
     "page.css",
     "early.js",
     "sw.js",

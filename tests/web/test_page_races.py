@@ -1,0 +1,128 @@
+"""What a hand did on the page is never lost: strokes before and while things get ready, and files that leave at once."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hosting import hosting
+from PIL import Image
+from visiting import Page, alpha_of
+
+SLOW_DECODE = """
+  const decode = self.createImageBitmap;
+  self.createImageBitmap = async (source, ...rest) => {
+    const bitmap = await decode.call(self, source, ...rest);
+    if (source.type === "image/png") await new Promise((go) => setTimeout(go, 1500));
+    return bitmap;
+  };
+"""
+"""Reading a cutout takes as long as it does for a large photo on a small machine, in the page and in its worker."""
+
+
+@pytest.fixture
+def slow_page(opened: Callable[..., Page], place: Path) -> Iterator[Page]:
+    """The page where reading a cutout takes 1.5 seconds."""
+    with hosting(place) as host:
+        visit = opened(host.address)
+        visit.page.evaluate(f"() => {{{SLOW_DECODE}}}")
+        visit.page.route(
+            "**/page-worker.js",
+            lambda route: route.fulfill(response=(answer := route.fetch()), body=SLOW_DECODE + answer.text()),
+        )
+        yield visit
+        assert not visit.errors
+
+
+def quick_stroke(page: Page, tool: str, *points: tuple[float, float]) -> None:
+    """Choose a brush and paint at once, without waiting for anything."""
+    page.pick("tool", tool)
+    page.page.mouse.move(*page.at(*points[0]))
+    page.page.mouse.down()
+    for point in points[1:]:
+        page.page.mouse.move(*page.at(*point), steps=6)
+    page.page.mouse.up()
+
+
+def test_files_hold_the_last_stroke(page: Page, examples: Path, tmp_path: Path) -> None:
+    page.cut(examples / "cat.jpg", examples / "coffee.jpg")
+    page.page.click("#strip li:nth-child(2) .thumb")
+    page.page.wait_for_timeout(1000)
+    quick_stroke(page, "erase", (0.4, 0.5), (0.6, 0.5))
+    assert alpha_of(page.picture(tmp_path))[200, 252:346].max() == 0, "download"
+
+    quick_stroke(page, "erase", (0.4, 0.6), (0.6, 0.6))
+    page.page.click("#copy")
+    page.page.wait_for_function("document.getElementById('notice').textContent === 'Copied'")
+    copied = page.page.evaluate(
+        """async () => {
+          const [item] = await navigator.clipboard.read();
+          const bitmap = await createImageBitmap(await item.getType("image/png"));
+          const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+          context.drawImage(bitmap, 0, 0);
+          return context.getImageData(300, 240, 1, 1).data[3];
+        }"""
+    )
+    assert copied == 0, "copy"
+
+    quick_stroke(page, "erase", (0.4, 0.4), (0.6, 0.4))
+    page.page.click("#strip li:nth-child(1) .thumb")  # the photo leaves the stage with its stroke
+    with (
+        zipfile.ZipFile(page.saved("#zip", tmp_path)) as members,
+        Image.open(io.BytesIO(members.read("coffee-cutout.png"))) as image,
+    ):
+        assert alpha_of(image)[160, 252:346].max() == 0, "zip"
+
+
+def test_a_stroke_waits_for_its_brush(slow_page: Page, examples: Path, tmp_path: Path) -> None:
+    page = slow_page
+    page.cut(examples / "coffee.jpg")
+    page.page.wait_for_timeout(4000)  # the stage has drawn its cutout
+    before = page.at(0.5, 0.5)
+    page.pick("tool", "erase")
+    page.page.locator("#preparing").wait_for(timeout=1000)
+    quick_stroke(page, "erase", (0.4, 0.5), (0.6, 0.5))
+    assert page.at(0.5, 0.5) == before, "the picture must not move under the brush"
+    page.page.locator("#preparing").wait_for(state="hidden")
+    page.page.wait_for_function("!document.getElementById('undo').disabled")
+    assert alpha_of(page.picture(tmp_path))[200, 252:346].max() == 0
+
+
+def test_an_undo_is_seen_at_once(slow_page: Page, examples: Path) -> None:
+    page = slow_page
+    page.cut(examples / "coffee.jpg")
+    page.page.wait_for_timeout(4000)
+    page.pick("tool", "erase")
+    page.page.wait_for_timeout(2500)
+    page.pick("background", "colour")
+    page.page.click("#swatches button:nth-child(3)")
+    page.page.wait_for_timeout(300)
+    whole = seen(page)
+    thumb = page.thumb()
+    quick_stroke(page, "erase", (0.4, 0.5), (0.6, 0.5))
+    page.page.wait_for_function("!document.getElementById('undo').disabled")
+    page.page.mouse.move(0, 0)
+    page.page.wait_for_timeout(300)
+    assert differ(seen(page), whole), "the stroke is on the stage"
+    page.renewed(thumb)  # the cutout is written, and drawn again now
+    page.page.click("#undo")
+    for _ in range(8):
+        page.page.wait_for_timeout(250)
+        assert not differ(seen(page), whole), "what was undone must not come back"
+
+
+def seen(page: Page) -> np.ndarray[Any, Any]:
+    """The middle of the picture on the screen."""
+    (x, y), (right, bottom) = page.at(0.45, 0.46), page.at(0.55, 0.54)
+    clip = {"x": x, "y": y, "width": right - x, "height": bottom - y}
+    with Image.open(io.BytesIO(page.page.screenshot(clip=clip))) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def differ(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
+    return bool(np.abs(one - other).mean() > 20)
