@@ -18,7 +18,7 @@ SLOW_DECODE = """
   const decode = self.createImageBitmap;
   self.createImageBitmap = async (source, ...rest) => {
     const bitmap = await decode.call(self, source, ...rest);
-    if (source.type === "image/png") await new Promise((go) => setTimeout(go, 1500));
+    if (source.type === "image/png") await new Promise((go) => setTimeout(go, %d));
     return bitmap;
   };
 """
@@ -26,17 +26,24 @@ SLOW_DECODE = """
 
 
 @pytest.fixture
-def slow_page(opened: Callable[..., Page], place: Path) -> Iterator[Page]:
-    """The page where reading a cutout takes 1.5 seconds."""
+def slow_page(opened: Callable[..., Page], place: Path) -> Iterator[Callable[[int], Page]]:
+    """Open the page where reading a cutout takes so many milliseconds more."""
     with hosting(place) as host:
-        visit = opened(host.address)
-        visit.page.evaluate(f"() => {{{SLOW_DECODE}}}")
-        visit.page.route(
-            "**/page-worker.js",
-            lambda route: route.fulfill(response=(answer := route.fetch()), body=SLOW_DECODE + answer.text()),
-        )
-        yield visit
-        assert not visit.errors
+        visits = []
+
+        def open_(milliseconds: int) -> Page:
+            visit = opened(host.address)
+            code = SLOW_DECODE % milliseconds
+            visit.page.evaluate(f"() => {{{code}}}")
+            visit.page.route(
+                "**/page-worker.js",
+                lambda route: route.fulfill(response=(answer := route.fetch()), body=code + answer.text()),
+            )
+            visits.append(visit)
+            return visit
+
+        yield open_
+        assert not any(visit.errors for visit in visits)
 
 
 def quick_stroke(page: Page, tool: str, *points: tuple[float, float]) -> None:
@@ -79,10 +86,10 @@ def test_files_hold_the_last_stroke(page: Page, examples: Path, tmp_path: Path) 
         assert alpha_of(image)[160, 252:346].max() == 0, "zip"
 
 
-def test_a_stroke_waits_for_its_brush(slow_page: Page, examples: Path, tmp_path: Path) -> None:
-    page = slow_page
+def test_a_stroke_waits_for_its_brush(slow_page: Callable[[int], Page], examples: Path, tmp_path: Path) -> None:
+    page = slow_page(2000)
     page.cut(examples / "coffee.jpg")
-    page.page.wait_for_timeout(4000)  # the stage has drawn its cutout
+    page.page.wait_for_timeout(3000)  # the stage has drawn its cutout
     before = page.at(0.5, 0.5)
     page.pick("tool", "erase")
     page.page.locator("#preparing").wait_for(timeout=1000)
@@ -93,24 +100,24 @@ def test_a_stroke_waits_for_its_brush(slow_page: Page, examples: Path, tmp_path:
     assert alpha_of(page.picture(tmp_path))[200, 252:346].max() == 0
 
 
-def test_an_undo_is_seen_at_once(slow_page: Page, examples: Path) -> None:
-    page = slow_page
+def test_an_undo_is_seen_at_once(slow_page: Callable[[int], Page], examples: Path) -> None:
+    page = slow_page(800)
     page.cut(examples / "coffee.jpg")
-    page.page.wait_for_timeout(4000)
+    page.page.wait_for_timeout(3000)
     page.pick("tool", "erase")
-    page.page.wait_for_timeout(2500)
+    page.page.wait_for_timeout(1500)
     page.pick("background", "colour")
     page.page.click("#swatches button:nth-child(3)")
     page.page.wait_for_timeout(300)
     whole = seen(page)
-    thumb = page.thumb()
     quick_stroke(page, "erase", (0.4, 0.5), (0.6, 0.5))
     page.page.wait_for_function("!document.getElementById('undo').disabled")
     page.page.mouse.move(0, 0)
     page.page.wait_for_timeout(300)
     assert differ(seen(page), whole), "the stroke is on the stage"
-    page.renewed(thumb)  # the cutout is written, and drawn again now
-    page.page.click("#undo")
+    page.page.wait_for_function("document.getElementById('photo-facts').textContent.includes('edited')")
+    page.page.wait_for_timeout(200)  # the cutout is written, and about to be drawn again
+    page.page.evaluate("document.getElementById('undo').click()")
     for _ in range(8):
         page.page.wait_for_timeout(250)
         assert not differ(seen(page), whole), "what was undone must not come back"
