@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,3 +134,51 @@ def seen(page: Page) -> np.ndarray[Any, Any]:
 
 def differ(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
     return bool(np.abs(one - other).mean() > 20)
+
+
+def test_one_photo_is_cancelled_or_all_and_all_resume_at_once(page: Page, examples: Path, tmp_path: Path) -> None:
+    copies = []
+    for n in range(4):
+        copies.append(tmp_path / f"{n}.jpg")
+        copies[-1].write_bytes((examples / "cat.jpg").read_bytes())
+    page.page.click("#welcome [data-models]")
+    page.page.get_by_role("button", name="Use this model: slow").click()
+    page.give(*copies)
+    page.wait("working")
+    first = page.page.inner_text("#doing-title")
+    page.page.click("#cancel")
+    page.page.wait_for_function(
+        "first => document.querySelector('#strip li.working') && document.getElementById('doing-title').textContent !== first",
+        arg=first,
+    )
+    assert page.count("stopped") == 1, "only the one that ran"
+    page.page.click("#cancel-all")
+    page.wait("stopped", 4)
+    page.page.click("#work [data-models]")
+    page.page.get_by_role("button", name="Use this model: pocket").click()
+    assert page.page.inner_text("#resume-all") == "Cut out all 4"
+    page.page.click("#resume-all")
+    page.wait("done", 4)
+
+
+def test_a_photo_given_while_the_page_isolates_itself_stays(
+    opened: Callable[..., Page], place: Path, examples: Path
+) -> None:
+    give = """async (name) => {
+      const bytes = await (await fetch("/cat.jpg")).arrayBuffer();
+      const data = new DataTransfer();
+      data.items.add(new File([bytes], name, { type: "image/jpeg" }));
+      const input = document.getElementById("photo-input");
+      navigator.serviceWorker.addEventListener("controllerchange", () => {
+        input.files = data.files; // the page has just asked for its reload
+        input.dispatchEvent(new Event("change"));
+      });
+    }"""
+    with hosting(place, isolated=False) as host:
+        content = (examples / "cat.jpg").read_bytes()
+        (place / "cat.jpg").write_bytes(content)
+        host.faults["sw.js"] = lambda _: time.sleep(5) is not None  # it takes over after the page is ready
+        page = opened(host.address)
+        page.page.evaluate(give, "chosen.jpg")
+        page.wait("done")
+        assert page.page.inner_text("#photo-name") == "chosen.jpg"

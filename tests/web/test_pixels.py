@@ -391,3 +391,35 @@ def test_pixels_can_be_given_directly(visit: Callable[..., Visit]) -> None:
     )
     actual = np.asarray(Image.open(io.BytesIO(result.encode("latin1"))))
     assert actual.tolist() == [[[1, 2, 3, 255], [4, 5, 6, 128]], [[0, 0, 0, 0], [10, 11, 12, 255]]]
+
+
+@pytest.mark.parametrize("size", [(451, 300), (130, 90), (1500, 1100)])
+def test_a_blurred_background_is_that_of_python(
+    visit: Callable[..., Visit], put_photo: Callable[[str, bytes], str], examples: Path, size: tuple[int, int]
+) -> None:
+    with Image.open(examples / "cat.jpg") as image:
+        pixels = np.asarray(image.convert("RGB").resize(size))
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    away = np.hypot((y - height * 0.6) / height, (x - width * 0.45) / width)
+    alpha = np.clip(255 * (0.3 - away) / 0.05, 0, 255).astype(np.uint8)
+    photo = png(np.dstack([pixels, alpha]))
+    found = visit().run(
+        """
+        const lifter = await Lifter.load("opaque");
+        const result = [];
+        for (const options of [{}, { crop: true, margin: 7 }]) {
+          const { blob } = await lifter.cut(await photo(argument), { ...options, background: "blur" });
+          result.push(await bytesOf(blob));
+        }
+        return result;
+        """,
+        put_photo(f"blur-{width}.png", photo),
+    )
+    decoded = decode(photo)
+    for content, crop in zip(found, (False, True), strict=True):
+        cutout = Cutout(decoded, alpha)
+        expected = np.asarray((cutout.crop(7) if crop else cutout).over("blur")).astype(int)
+        actual = np.asarray(Image.open(io.BytesIO(content.encode("latin1")))).astype(int)
+        assert np.abs(actual - expected).max() <= 1, (np.abs(actual - expected) > 1).sum()
+        assert (actual != expected).mean() < 0.001

@@ -2,8 +2,8 @@
 import { element } from "./elements.js";
 import { formatBytes, formatNumber, t, translate } from "./i18n.js";
 import { fastModel, useModel } from "./lifters.js";
-import { cancel, retry } from "./queue.js";
-import { onRedraw, state } from "./state.js";
+import { cancel, cancelAll, remove, retry } from "./queue.js";
+import { onRedraw, state, type Photo } from "./state.js";
 
 const stage = element("stage");
 const card = element("doing");
@@ -11,6 +11,9 @@ const verdict = element("verdict");
 
 export function startCards(): void {
   element("cancel").onclick = cancel;
+  element("cancel-all").onclick = cancelAll;
+  element("resume-all").onclick = () => retry(stopped());
+  element("discard").onclick = () => state.selected && remove(state.selected);
   element("retry").onclick = () => state.selected && retry([state.selected]);
   element("smaller").onclick = () => {
     useModel(fastModel());
@@ -31,6 +34,7 @@ function drawActivity(): void {
   const name = activity.photo?.name ?? "";
   const downloading = act === "load" && progress?.phase === "download";
   const waiting = state.photos.filter(({ stage }) => stage === "waiting").length;
+  element("cancel-all").hidden = !activity.photo || !waiting;
   element("doing-title").textContent =
     act === "load" ? t(downloading ? "doing.load" : "doing.start", { model }) : t(`doing.${act}`, { name });
   const details: string[] = [];
@@ -56,19 +60,28 @@ function timeLeft(seconds: number): string {
 function drawVerdict(): void {
   const { selected, settings } = state;
   const failed = selected?.stage === "failed";
-  const stopped = selected?.stage === "stopped";
-  verdict.hidden = !failed && !stopped;
-  verdict.classList.toggle("calm", Boolean(stopped));
+  const isStopped = selected?.stage === "stopped";
+  verdict.hidden = !failed && !isStopped;
+  verdict.classList.toggle("calm", Boolean(isStopped));
   stage.classList.toggle("refused", verdict.hidden === false);
   if (verdict.hidden) return;
   const { name, message } = selected!.error ?? { name: "", message: "" };
-  const model = /^(Model|License|Network|OutOf)/.test(name);
-  setText("verdict-title", stopped ? t("stopped.title") : model ? t("failed.model") : t("failed.title"));
-  setText("verdict-text", stopped ? t("stopped.text") : translate(message));
-  setText("retry", stopped ? t("stopped.cut") : t("retry"));
+  const ofModel = /^(Model|License|Network|OutOf)/.test(name);
+  const hopeless = /^Image/.test(name); // the file stays what it is
+  setText("verdict-title", isStopped ? t("stopped.title") : ofModel ? t("failed.model") : t("failed.title"));
+  setText("verdict-text", isStopped ? t("stopped.text") : translate(message));
+  setText("retry", isStopped ? t("stopped.cut") : t("retry"));
+  element("retry").hidden = hopeless;
+  element("discard").hidden = !hopeless;
+  element("resume-all").hidden = !isStopped || stopped().length < 2;
+  setText("resume-all", t("stopped.cut.all", { count: stopped().length }));
   const smaller = element("smaller");
-  smaller.hidden = !model || fastModel() === settings.model;
+  smaller.hidden = !ofModel || fastModel() === settings.model;
   smaller.textContent = t("use.instead", { model: fastModel() });
+}
+
+function stopped(): Photo[] {
+  return state.photos.filter(({ stage }) => stage === "stopped");
 }
 
 /** An alert is read out when its text changes, so only then. */

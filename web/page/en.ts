@@ -25,6 +25,7 @@ export const en: Record<string, string> = {
   "said.empty": "No subject found in {name}",
   "said.failed": "{name} failed: {why}",
   "said.stopped": "Cancelled",
+  "said.stopped.one": "{name} cancelled",
   "said.added.one": "1 photo added",
   "said.added.many": "{count} photos added",
   "said.removed": "{name} removed",
@@ -50,6 +51,7 @@ export const en: Record<string, string> = {
   "stopped.title": "Not cut out yet",
   "stopped.text": "You cancelled it, or closed the page before it was done.",
   "stopped.cut": "Cut out now",
+  "stopped.cut.all": "Cut out all {count}",
   "use.instead": "Use {model} instead",
 
   "model.facts": "{bytes} · {licence}",

@@ -2,6 +2,7 @@
 import { announce, notify } from "./announce.js";
 import { all, element } from "./elements.js";
 import { plural, t } from "./i18n.js";
+import { stay } from "./offline.js";
 import { advance } from "./queue.js";
 import { redraw, state, type Photo } from "./state.js";
 import { loadThumbnail } from "./thumbnails.js";
@@ -10,13 +11,13 @@ const input = element<HTMLInputElement>("photo-input");
 const curtain = element("dropping");
 
 export function startIntake(): void {
-  for (const button of all("[data-choose]")) button.onclick = () => input.click();
+  for (const button of all("[data-choose]")) button.onclick = choose;
   input.onchange = () => {
     addPhotos([...(input.files ?? [])]);
     input.value = ""; // the same file may be chosen again
   };
   element("drop").onclick = (event) => {
-    if (!(event.target as Element).closest("button")) input.click();
+    if (!(event.target as Element).closest("button")) choose();
   };
   window.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
@@ -25,6 +26,7 @@ export function startIntake(): void {
   let inside = 0; // dragenter and dragleave come for every element under the pointer
   window.addEventListener("dragenter", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
+    stay();
     inside++;
     curtain.hidden = false;
   });
@@ -41,10 +43,16 @@ export function startIntake(): void {
   });
 }
 
+function choose(): void {
+  stay();
+  input.click();
+}
+
 /** Photos join the queue in their order. Whether one can be read is found out when it is cut. */
 export function addPhotos(files: File[]): void {
   const images = files.filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|avif|gif|bmp|hei[cf]|tiff?)$/i.test(file.name));
   if (!images.length) return notify(t("intake.none"));
+  stay();
   const photos = images.map((file, i): Photo => ({
     id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
     name: file.name || "photo.png",

@@ -48,15 +48,27 @@ export function retry(photos: Photo[]): void {
   void advance();
 }
 
-/** Stop all that runs and waits. What was finished stays. */
+/** Stop the photo that is cut now; the others go on. A model that loads is no photo's own: stopping it stops all. */
 export function cancel(): void {
-  for (const photo of state.photos) {
-    if (photo.stage === "waiting" || photo.stage === "working") photo.stage = photo.cutout ? "done" : "stopped";
-  }
+  const photo = state.activity?.photo;
+  if (!photo) return cancelAll();
+  stop(photo);
+  if (state.activity?.act !== "preview") abort.abort();
+  announce(t("said.stopped.one", { name: photo.name }));
+  redraw();
+}
+
+/** Stop all that runs and waits. What was finished stays. */
+export function cancelAll(): void {
+  for (const photo of state.photos) stop(photo);
   abort.abort();
   cancelLoad();
   announce(t("said.stopped"));
   redraw();
+}
+
+function stop(photo: Photo): void {
+  if (photo.stage === "waiting" || photo.stage === "working") photo.stage = photo.cutout ? "done" : "stopped";
 }
 
 export function remove(photo: Photo): void {
