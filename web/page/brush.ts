@@ -87,6 +87,18 @@ export class AlphaEdit {
     while (this.#undoSteps.length > 1 && bytesOf(this.#undoSteps) > UNDO_BYTES) this.#undoSteps.shift();
   }
 
+  /** Take over another alpha of this size as one step; null where it is the same. */
+  replace(alpha: Uint8Array): Box | null {
+    const rect = this.#differing(alpha);
+    if (!rect) return null;
+    this.begin();
+    this.#stroke!.rect = rect;
+    this.alpha.set(alpha);
+    this.version++;
+    this.end();
+    return rect;
+  }
+
   undo(): Box | null {
     const step = this.#undoSteps.pop();
     if (!step) return null;
@@ -109,6 +121,20 @@ export class AlphaEdit {
       right: within(Math.ceil(Math.max(from.x, to.x) + radius), this.width),
       bottom: within(Math.ceil(Math.max(from.y, to.y) + radius), this.height),
     };
+  }
+
+  #differing(other: Uint8Array): Box | null {
+    const rect: Box = { left: this.width, top: this.height, right: 0, bottom: 0 };
+    for (let y = 0, at = 0; y < this.height; y++) {
+      for (let x = 0; x < this.width; x++, at++) {
+        if (other[at] === this.alpha[at]) continue;
+        rect.left = Math.min(rect.left, x);
+        rect.top = Math.min(rect.top, y);
+        rect.right = Math.max(rect.right, x + 1);
+        rect.bottom = y + 1;
+      }
+    }
+    return rect.bottom ? rect : null;
   }
 
   #copy(from: Uint8Array, { left, top, right, bottom }: Box): Uint8Array {

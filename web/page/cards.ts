@@ -3,7 +3,9 @@ import { element } from "./elements.js";
 import { formatBytes, formatNumber, t, translate } from "./i18n.js";
 import { fastModel, useModel } from "./lifters.js";
 import { cancel, cancelAll, remove, retry } from "./queue.js";
-import { onRedraw, state, type Photo } from "./state.js";
+import { savePhoto } from "./persistence.js";
+import { takeBrush } from "./retouch.js";
+import { onRedraw, redraw, state, type Photo } from "./state.js";
 
 const stage = element("stage");
 const card = element("doing");
@@ -15,6 +17,12 @@ export function startCards(): void {
   element("resume-all").onclick = () => retry(stopped());
   element("discard").onclick = () => state.selected && remove(state.selected);
   element("retry").onclick = () => state.selected && retry([state.selected]);
+  element("keep-empty").onclick = () => state.selected && want(state.selected);
+  element("paint-empty").onclick = () => {
+    if (!state.selected) return;
+    want(state.selected);
+    takeBrush("restore");
+  };
   element("smaller").onclick = () => {
     useModel(fastModel());
     if (state.selected) retry([state.selected]);
@@ -61,10 +69,18 @@ function drawVerdict(): void {
   const { selected, settings } = state;
   const failed = selected?.stage === "failed";
   const isStopped = selected?.stage === "stopped";
-  verdict.hidden = !failed && !isStopped;
-  verdict.classList.toggle("calm", Boolean(isStopped));
+  const isEmpty = selected?.stage === "done" && selected.empty && !selected.wanted;
+  verdict.hidden = !failed && !isStopped && !isEmpty;
+  verdict.classList.toggle("calm", !failed);
   stage.classList.toggle("refused", verdict.hidden === false);
+  for (const item of verdict.querySelectorAll<HTMLElement>(".row > *")) item.hidden = true;
   if (verdict.hidden) return;
+  if (isEmpty) {
+    setText("verdict-title", t("empty.title"));
+    setText("verdict-text", t("empty.text"));
+    for (const id of ["other-model", "paint-empty", "keep-empty"]) element(id).hidden = false;
+    return;
+  }
   const { name, message } = selected!.error ?? { name: "", message: "" };
   const ofModel = /^(Model|License|Network|OutOf)/.test(name);
   const hopeless = /^Image/.test(name); // the file stays what it is
@@ -78,6 +94,13 @@ function drawVerdict(): void {
   const smaller = element("smaller");
   smaller.hidden = !ofModel || fastModel() === settings.model;
   smaller.textContent = t("use.instead", { model: fastModel() });
+}
+
+/** A cutout without a subject is kept all the same. */
+function want(photo: Photo): void {
+  photo.wanted = true;
+  void savePhoto(photo);
+  redraw();
 }
 
 function stopped(): Photo[] {

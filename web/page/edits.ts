@@ -1,11 +1,17 @@
 /** Edits of cutouts by a brush, in the painter's worker. Strokes that come before the cutout has been read wait for it, in their order. */
-import type { Box } from "../src/compose/subjects.js";
+import { gaussianBlur } from "../src/compose/gaussian.js";
+import { fillHoles } from "../src/compose/holes.js";
+import { largestSubject, type Box } from "../src/compose/subjects.js";
 import { alphaOf } from "./bitmaps.js";
 import { AlphaEdit, union, type Point, type Stroke } from "./brush.js";
 import { paintOver, redrawPart } from "./canvases.js";
 
+/** What can be done to a whole alpha at once. */
+export type Repair = "largest" | "fill" | "harder" | "softer";
+
 /** One thing that a hand does. */
 export type Act =
+  | { act: Repair }
   | { act: "begin" | "end" | "drop" | "undo" | "redo" }
   | { act: "line"; stroke: Stroke; from: Point; to: Point; radius: number };
 
@@ -61,12 +67,29 @@ export async function stroke(id: number, acts: Act[]): Promise<Steps> {
 
 function* doneBy(alpha: AlphaEdit, act: Act): Generator<Box> {
   if (act.act === "begin") alpha.begin();
-  else if (act.act === "line") yield* alpha.paint(act.stroke, act.from, act.to, act.radius);
+  else if (isRepair(act)) {
+    const box = alpha.replace(REPAIRS[act.act](alpha));
+    if (box) yield box;
+  } else if (act.act === "line") yield* alpha.paint(act.stroke, act.from, act.to, act.radius);
   else {
     if (act.act === "end" || act.act === "drop") alpha.end();
     const box = act.act === "redo" ? alpha.redo() : act.act === "end" ? null : alpha.undo();
     if (box) yield box;
   }
+}
+
+const EDGE = 0.0012; // standard deviation of a softer edge, of the photo's longer side
+
+const REPAIRS: Record<Repair, (edit: AlphaEdit) => Uint8Array> = {
+  largest: ({ alpha, width, height }) => largestSubject(alpha, width, height),
+  fill: ({ alpha, width, height }) => fillHoles(alpha, width, height),
+  harder: ({ alpha }) => alpha.map((level) => Math.min(255, Math.max(0, 2 * level - 128))),
+  softer: ({ alpha, width, height }) =>
+    gaussianBlur({ data: alpha, width, height, channels: 1 }, Math.max(1, EDGE * Math.max(width, height))).data,
+};
+
+function isRepair(act: Act): act is { act: Repair } {
+  return act.act in REPAIRS;
 }
 
 /** The alpha as it is now: uint8 [height, width], in a Blob, which needs no copy on the page's thread. */

@@ -16,6 +16,7 @@ export function startIntake(): void {
     addPhotos([...(input.files ?? [])]);
     input.value = ""; // the same file may be chosen again
   };
+  for (const button of all<HTMLButtonElement>("[data-sample]")) button.onclick = () => void addSample(button.dataset["sample"]!);
   element("drop").onclick = (event) => {
     if (!(event.target as Element).closest("button")) choose();
   };
@@ -48,6 +49,18 @@ function choose(): void {
   input.click();
 }
 
+/** One of the page's own photos, for a visitor who has none at hand. */
+async function addSample(name: string): Promise<void> {
+  stay();
+  try {
+    const response = await fetch(`samples/${name}`);
+    if (!response.ok) throw new Error(response.statusText);
+    addPhotos([new File([await response.blob()], name, { type: "image/jpeg" })]);
+  } catch {
+    notify(t("sample.none"));
+  }
+}
+
 /** Photos join the queue in their order. Whether one can be read is found out when it is cut. */
 export function addPhotos(files: File[]): void {
   const images = files.filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|avif|gif|bmp|hei[cf]|tiff?)$/i.test(file.name));
@@ -68,6 +81,7 @@ export function addPhotos(files: File[]): void {
     seconds: 0,
     edited: false,
     empty: false,
+    wanted: false,
     error: null,
     added: Date.now() + i / 1000,
   }));

@@ -5,7 +5,7 @@ import { element } from "./elements.js";
 import { t, translate } from "./i18n.js";
 import { writer } from "./lifters.js";
 import { settle } from "./retouch.js";
-import { finishedPhotos, onRedraw, redraw, state, type Photo } from "./state.js";
+import { onRedraw, redraw, savedPhotos, state, type Photo } from "./state.js";
 
 interface OutputFile {
   name: string;
@@ -20,12 +20,12 @@ const zip = element<HTMLButtonElement>("zip");
 
 export function startOutput(): void {
   download.onclick = () => void save(1, saveOne);
-  zip.onclick = () => void save(finishedPhotos().length, saveAll);
+  zip.onclick = () => void save(savedPhotos().length, saveAll);
   copy.onclick = () => void save(1, copyOne);
   onRedraw(() => {
     const busy = state.saving !== null;
     download.disabled = copy.disabled = busy || !state.selected?.cutout;
-    zip.disabled = busy || finishedPhotos().length < 2;
+    zip.disabled = busy || savedPhotos().length < 2;
     const { done, of } = state.saving ?? { done: 0, of: 0 };
     zip.lastElementChild!.textContent = of > 1 ? `${done} / ${of}` : t("zip");
   });
@@ -42,7 +42,7 @@ async function saveOne(): Promise<void> {
 async function saveAll(): Promise<void> {
   const files: OutputFile[] = [];
   await settle();
-  for (const photo of finishedPhotos()) {
+  for (const photo of savedPhotos()) {
     files.push(await fileOf(photo, state.settings.format));
     state.saving!.done++;
     redraw();

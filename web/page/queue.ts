@@ -6,6 +6,7 @@ import { announce } from "./announce.js";
 import { t, translate } from "./i18n.js";
 import { cancelLoad, fastModel, loadModel, showActivity } from "./lifters.js";
 import type { Cutout, Lifter } from "./liftout.js";
+import { remember } from "./measured.js";
 import { painter } from "./painter.js";
 import { deletePhoto, savePhoto } from "./persistence.js";
 import { redraw, state, type Photo } from "./state.js";
@@ -146,7 +147,8 @@ async function cut(photo: Photo, lifter: Lifter): Promise<void> {
     });
     if (!state.photos.includes(photo)) return;
     const seconds = Object.values(cutout.seconds).reduce((sum, value) => sum + value, 0);
-    Object.assign(photo, { model, seconds, edited: false });
+    Object.assign(photo, { model, seconds, edited: false, wanted: false });
+    remember(model, seconds);
     await finish(photo, cutout);
     photo.stage = "done";
     announce(t(photo.empty ? "said.empty" : "said.done", { name: photo.name }));

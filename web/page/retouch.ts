@@ -1,8 +1,8 @@
 /** Brushes on the selected photo: a session per photo, undo and redo, and writing the cutout anew once the hand rests. */
 import { announce, notify } from "./announce.js";
 import type { Point, Stroke } from "./brush.js";
-import type { Act } from "./edits.js";
-import { choice, element } from "./elements.js";
+import type { Act, Repair } from "./edits.js";
+import { all, choice, element } from "./elements.js";
 import { t, translate } from "./i18n.js";
 import { writer } from "./lifters.js";
 import { painter } from "./painter.js";
@@ -16,6 +16,7 @@ const ring = element("brush-ring");
 const size = element<HTMLInputElement>("brush-size");
 const undoButton = element<HTMLButtonElement>("undo");
 const redoButton = element<HTMLButtonElement>("redo");
+const repairs = all<HTMLButtonElement>("[data-repair]");
 const preparing = element("preparing");
 const tool = choice<"look" | Stroke>("tool", changeTool);
 
@@ -47,6 +48,7 @@ export function startRetouch(): void {
   undoButton.onclick = undo;
   redoButton.onclick = redo;
   size.oninput = drawRing;
+  for (const button of repairs) button.onclick = () => void repair(button.dataset["repair"] as Repair);
   onRedraw(() => {
     if (session && (state.selected !== session.photo || session.photo.cutout !== session.cutout)) leave(session);
     if (isBrush() && !session && state.selected?.cutout) enter(state.selected, state.selected.cutout);
@@ -104,6 +106,24 @@ export function dropStroke(): void {
   session!.painting = false;
   act({ act: "drop" });
   writeSoon();
+}
+
+/** Change the whole alpha at once, as one step that can be undone. */
+async function repair(which: Repair): Promise<void> {
+  const photo = state.selected;
+  if (!photo?.cutout) return;
+  enter(photo, photo.cutout);
+  const done = act({ act: which });
+  writeSoon();
+  const changed = (await done)?.changed;
+  if (changed) announce(t("said.repaired"));
+  else notify(t(`repair.none.${which}`));
+}
+
+/** Take up a brush, as if it had been chosen by hand. */
+export function takeBrush(stroke: Stroke): void {
+  tool.value = stroke;
+  changeTool(stroke);
 }
 
 /** Move the brush, without painting, to a point of the photo. */
@@ -267,6 +287,7 @@ async function writeNow(mine: Session): Promise<void> {
 function drawState(): void {
   undoButton.disabled = !session?.canUndo;
   redoButton.disabled = !session?.canRedo;
+  for (const button of repairs) button.disabled = !state.selected?.cutout;
   preparing.hidden = !isBrush() || !session || session.ready;
 }
 

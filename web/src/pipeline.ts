@@ -46,12 +46,12 @@ export class Pipeline {
     try {
       // which runtime to download depends on the graph, so the network comes first; the meter counts both
       const likely = await chooseEngine(setup.engine, setup.threads ?? undefined, new Set());
-      const meter = new DownloadMeter(model.bytes + runtimeFile(likely, setup.base).bytes, onProgress);
+      const meter = new DownloadMeter(model.bytes + runtimeFile(likely, setup.runtime).bytes, onProgress);
       const files = await model.fetch(meter, onWarning);
       const choice = await chooseEngine(setup.engine, setup.threads ?? undefined, operatorsOf(files.graph));
       if (setup.engineNote) choice.reason = `${setup.engineNote}; ${choice.reason}`;
-      meter.grow(runtimeFile(choice, setup.base).bytes - runtimeFile(likely, setup.base).bytes);
-      runtime = await startRuntime(choice, setup.base, meter, onWarning);
+      meter.grow(runtimeFile(choice, setup.runtime).bytes - runtimeFile(likely, setup.runtime).bytes);
+      runtime = await startRuntime(choice, setup.runtime, meter, onWarning);
       onProgress(step("load", 0, 2));
       const graphs = await PixelGraphs.open(runtime, setup.base);
       onProgress(step("load", 1, 2));

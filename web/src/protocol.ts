@@ -5,14 +5,16 @@ import type { PhotoInput } from "./images/photo.js";
 import type { ModelSource } from "./model.js";
 import type { CompleteOptions } from "./options.js";
 import type { Progress } from "./progress.js";
-import type { EngineChoice, EngineName } from "./runtime.js";
+import type { EngineChoice, EngineName } from "./engine.js";
 import type { ModelSpec } from "./spec.js";
 
 /** What a worker needs to load a model. */
 export interface Setup {
   source: ModelSource;
-  /** URL of the folder that holds `ort/` and `graphs/`. */
+  /** URL of the folder that holds the worker and `graphs/`. */
   base: string;
+  /** URL of the folder of ONNX Runtime Web's files. */
+  runtime: string;
   engine: EngineName;
   /** Why this engine, where an earlier worker found that another does not work; else empty. */
   engineNote: string;
