@@ -29,6 +29,7 @@ def test_holes_are_filled_and_what_is_not_the_subject_goes(page: Page, examples:
     page.page.click("[data-repair=largest]")
     page.page.click("[data-repair=fill]")  # so that the hole below is the only one
     whole = alpha_of(page.picture(tmp_path))
+    page.pick("tool", "erase")
     page.page.fill("#brush-size", "20")
     page.stroke("erase", (0.48, 0.5), (0.52, 0.5))
     assert alpha_of(page.picture(tmp_path))[200, 300] == 0

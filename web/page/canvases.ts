@@ -9,11 +9,15 @@ const BLUR_SIDE = 512;
 
 let before = new OffscreenCanvas(1, 1);
 let after = new OffscreenCanvas(1, 1);
+let ofPhoto = contextOf(before);
+let ofCutout = contextOf(after);
 let latestTurn = 0; // of drawing: a later one makes an earlier one void
 
 /** Draw on these from now on: they are those that the page shows. */
-export function takeCanvases(ofPhoto: OffscreenCanvas, ofCutout: OffscreenCanvas): void {
-  [before, after] = [ofPhoto, ofCutout];
+export function takeCanvases(forPhoto: OffscreenCanvas, forCutout: OffscreenCanvas): void {
+  [before, after] = [forPhoto, forCutout];
+  // once: Firefox refuses to give the context of a canvas that a page shows a second time
+  [ofPhoto, ofCutout] = [contextOf(before), contextOf(after)];
 }
 
 /** Size of the photo in its own pixels; null where another turn has begun. Throws where the browser cannot read it. */
@@ -21,7 +25,7 @@ export async function drawPhoto(turn: number, file: Blob): Promise<Size | null> 
   latestTurn = turn;
   const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   const { width, height } = bitmap;
-  if (turn === latestTurn) draw(before, bitmap, detailOf(width, height));
+  if (turn === latestTurn) draw(before, ofPhoto, bitmap, { width, height });
   bitmap.close();
   return turn === latestTurn ? { width, height } : null;
 }
@@ -36,12 +40,7 @@ export async function drawCutout(turn: number, file: Blob, { width, height }: Si
   const bitmap = await createImageBitmap(file);
   let subject: Box | null | undefined;
   if (turn === latestTurn) {
-    const detail = detailOf(width, height);
-    after.width = Math.round(width * detail);
-    after.height = Math.round(height * detail);
-    const context = contextOf(after);
-    context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, after.width, after.height);
+    draw(after, ofCutout, bitmap, { width, height });
     subject = box === undefined ? subjectNear(bitmap, width, height) : box;
   }
   bitmap.close();
@@ -60,9 +59,8 @@ export function paintOver(edit: AlphaEdit, { left, top, right, bottom }: Box): v
   const [x1, y1] = [Math.min(after.width, Math.ceil(right * detail)), Math.min(after.height, Math.ceil(bottom * detail))];
   if (x1 <= x0 || y1 <= y0) return;
   const [wide, high] = [x1 - x0, y1 - y0];
-  const context = contextOf(after);
-  const pixels = context.getImageData(x0, y0, wide, high);
-  const photo = contextOf(before).getImageData(x0, y0, wide, high).data;
+  const pixels = ofCutout.getImageData(x0, y0, wide, high);
+  const photo = ofPhoto.getImageData(x0, y0, wide, high).data;
   for (let y = 0, i = 0; y < high; y++) {
     const row = Math.min(edit.height - 1, Math.floor((y0 + y + 0.5) / detail)) * edit.width;
     for (let x = 0; x < wide; x++, i += 4) {
@@ -72,7 +70,7 @@ export function paintOver(edit: AlphaEdit, { left, top, right, bottom }: Box): v
       pixels.data[i + 3] = level;
     }
   }
-  context.putImageData(pixels, x0, y0);
+  ofCutout.putImageData(pixels, x0, y0);
 }
 
 /** Draw a part of a cutout again, whose file has clean colours where a brush painted. part: in pixels of the cutout. */
@@ -80,10 +78,9 @@ export function redrawPart(cutout: ImageBitmap, { left, top, right, bottom }: Bo
   const detail = after.width / cutout.width;
   const [x0, y0] = [Math.floor(left * detail), Math.floor(top * detail)];
   const [wide, high] = [Math.ceil(right * detail) - x0, Math.ceil(bottom * detail) - y0];
-  const context = contextOf(after);
-  context.imageSmoothingQuality = "high";
-  context.clearRect(x0, y0, wide, high);
-  context.drawImage(cutout, x0 / detail, y0 / detail, wide / detail, high / detail, x0, y0, wide, high);
+  ofCutout.imageSmoothingQuality = "high";
+  ofCutout.clearRect(x0, y0, wide, high);
+  ofCutout.drawImage(cutout, x0 / detail, y0 / detail, wide / detail, high / detail, x0, y0, wide, high);
 }
 
 /** The photo on the stage without its subject and out of focus, small; null without a cutout. */
@@ -109,10 +106,11 @@ function contextOf(canvas: OffscreenCanvas): OffscreenCanvasRenderingContext2D {
   return canvas.getContext("2d", { willReadFrequently: true })!;
 }
 
-function draw(canvas: OffscreenCanvas, bitmap: ImageBitmap, detail: number): void {
-  canvas.width = Math.round(bitmap.width * detail);
-  canvas.height = Math.round(bitmap.height * detail);
-  const context = contextOf(canvas);
+/** A picture of a photo of this size, at the detail that a canvas may have. */
+function draw(canvas: OffscreenCanvas, context: OffscreenCanvasRenderingContext2D, bitmap: ImageBitmap, { width, height }: Size): void {
+  const detail = detailOf(width, height);
+  canvas.width = Math.round(width * detail);
+  canvas.height = Math.round(height * detail);
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
 }

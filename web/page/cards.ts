@@ -2,6 +2,7 @@
 import { element } from "./elements.js";
 import { formatBytes, formatNumber, t, translate } from "./i18n.js";
 import { fastModel, useModel } from "./lifters.js";
+import { openModels } from "./model-dialog.js";
 import { cancel, cancelAll, remove, retry } from "./queue.js";
 import { savePhoto } from "./persistence.js";
 import { takeBrush } from "./retouch.js";
@@ -17,6 +18,7 @@ export function startCards(): void {
   element("resume-all").onclick = () => retry(stopped());
   element("discard").onclick = () => state.selected && remove(state.selected);
   element("retry").onclick = () => state.selected && retry([state.selected]);
+  element("other-model").onclick = openModels;
   element("keep-empty").onclick = () => state.selected && want(state.selected);
   element("paint-empty").onclick = () => {
     if (!state.selected) return;

@@ -87,6 +87,8 @@ export const en: Record<string, string> = {
   "offer.seconds": "about {seconds} s a photo on this device",
   "offer.slower": "slower than {name}, which took {seconds} s here",
 
+  "copy.busy": "Copying…",
+  "download.busy": "Saving…",
   copied: "Copied",
   "copy.none": "This browser cannot copy images; download the file instead",
   saved: "Saved {name}",

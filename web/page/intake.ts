@@ -98,7 +98,8 @@ export function addPhotos(files: File[]): void {
 async function filesOf(data: DataTransfer): Promise<File[]> {
   const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   if (!entries.some((entry) => entry.isDirectory)) return [...data.files];
-  return (await Promise.all(entries.map(filesIn))).flat();
+  const files = (await Promise.all(entries.map(filesIn))).flat();
+  return files.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
 }
 
 async function filesIn(entry: FileSystemEntry): Promise<File[]> {

@@ -11,12 +11,7 @@ const list = element<HTMLUListElement>("model-list");
 let keptNames = new Set<string>();
 
 export function startModelDialog(): void {
-  for (const button of all("[data-models]")) {
-    button.onclick = () => {
-      dialog.showModal();
-      void refresh();
-    };
-  }
+  for (const button of all("[data-models]")) button.onclick = openModels;
   dialog.onclick = (event) => {
     if (event.target === dialog) dialog.close();
   };
@@ -26,6 +21,11 @@ export function startModelDialog(): void {
     if (facts !== drawnFor) draw();
     drawnFor = facts;
   });
+}
+
+export function openModels(): void {
+  dialog.showModal();
+  void refresh();
 }
 
 export async function listModels(): Promise<void> {

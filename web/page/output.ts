@@ -19,15 +19,19 @@ const copy = element<HTMLButtonElement>("copy");
 const zip = element<HTMLButtonElement>("zip");
 
 export function startOutput(): void {
-  download.onclick = () => void save(1, saveOne);
-  zip.onclick = () => void save(savedPhotos().length, saveAll);
-  copy.onclick = () => void save(1, copyOne);
+  download.onclick = () => void save("download", 1, saveOne);
+  zip.onclick = () => void save("zip", savedPhotos().length, saveAll);
+  copy.onclick = () => void save("copy", 1, copyOne);
   onRedraw(() => {
     const busy = state.saving !== null;
     download.disabled = copy.disabled = busy || !state.selected?.cutout;
     zip.disabled = busy || savedPhotos().length < 2;
-    const { done, of } = state.saving ?? { done: 0, of: 0 };
-    zip.lastElementChild!.textContent = of > 1 ? `${done} / ${of}` : t("zip");
+    const { what = "", done = 0, of = 0 } = state.saving ?? {};
+    for (const [name, button] of Object.entries({ download, copy, zip })) {
+      const isMine = name === what;
+      button.ariaBusy = String(isMine);
+      button.lastElementChild!.textContent = !isMine ? t(name) : name === "zip" ? `${done} / ${of}` : t(`${name}.busy`);
+    }
   });
 }
 
@@ -94,8 +98,8 @@ async function fileOf(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<Ou
   return { name, content: blob };
 }
 
-async function save(of: number, work: () => Promise<void>): Promise<void> {
-  state.saving = { done: 0, of };
+async function save(what: "download" | "copy" | "zip", of: number, work: () => Promise<void>): Promise<void> {
+  state.saving = { what, done: 0, of };
   redraw();
   try {
     await work();

@@ -1,5 +1,6 @@
 /** The page: everything starts here, nothing that a photo needs is fetched before there is one. */
 import { startCards } from "./cards.js";
+import { startCommand } from "./command.js";
 import { startDemo } from "./demo.js";
 import { element } from "./elements.js";
 import { startGestures } from "./gestures.js";
@@ -38,6 +39,7 @@ startPanel();
 startModelDialog();
 startOffer();
 startOutput();
+startCommand();
 startStorageDialog();
 startIntake();
 const photos = loadPhotos();

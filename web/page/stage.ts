@@ -5,7 +5,7 @@ import type { Point } from "./brush.js";
 import { all, element } from "./elements.js";
 import { t } from "./i18n.js";
 import { painter } from "./painter.js";
-import { onRedraw, resultOf, state, type Photo } from "./state.js";
+import { onRedraw, resultOf, state, type BackgroundKind, type Photo, type Settings } from "./state.js";
 
 const MOST_SCALE = 16;
 export const ZOOM_STEP = 1.25;
@@ -109,10 +109,11 @@ function fitting(): number {
 function draw(): void {
   const { selected, settings } = state;
   const latest = selected && resultOf(selected);
-  const scenery = JSON.stringify([settings.background, settings.colour, settings.image?.name, settings.image?.lastModified]);
+  const { kind, colour } = sceneryOf(settings);
+  const scenery = JSON.stringify([kind, colour, settings.image?.name, settings.image?.lastModified]);
   if (selected !== photo) void changePhoto(selected);
   else if (latest !== result) void changeResult(latest);
-  else if (scenery !== backdrop) void drawBackdrop(settings.background, settings.colour, settings.image);
+  else if (scenery !== backdrop) void drawBackdrop(kind, colour, settings.image);
   backdrop = scenery;
   stage.setAttribute("aria-label", selected ? t("stage.of", { name: selected.name }) : "");
   arrange();
@@ -151,14 +152,19 @@ async function changeResult(latest: Blob | null): Promise<void> {
 async function drawResult(latest: Blob | null, mine: number): Promise<void> {
   result = latest;
   if (!latest || !place.width || !photo) return;
-  const { background, colour, image } = state.settings;
+  const { kind, colour } = sceneryOf(state.settings);
   const { cutout, box } = photo;
   const { width, height } = place;
   const found = await painter.drawCutout(mine, latest, { width, height }, latest === cutout ? box : undefined);
   if (mine !== turn || found === undefined) return;
   subject = found;
   shown = photo;
-  await drawBackdrop(background, colour, image);
+  await drawBackdrop(kind, colour, state.settings.image);
+}
+
+/** What the file will have behind the subject: JPEG, which has no transparency, has white at least. */
+function sceneryOf({ background, colour, format }: Settings): { kind: BackgroundKind; colour: string } {
+  return background === "none" && format === "jpeg" ? { kind: "colour", colour: "#ffffff" } : { kind: background, colour };
 }
 
 /** The subject of what a brush has painted. */

@@ -85,7 +85,7 @@ export const state = {
   } as Settings,
   activity: null as Activity | null,
   /** Files that are being written, and how many are. */
-  saving: null as { done: number; of: number } | null,
+  saving: null as { what: "download" | "copy" | "zip"; done: number; of: number } | null,
   engine: null as EngineChoice | null,
   warnings: [] as string[],
   /** Why the list of models could not be loaded. */
