@@ -198,6 +198,7 @@ def test_one_line_works_from_a_cdn_without_a_bundler(
         assert differ <= pixels / 1000, name
 
 
+@pytest.mark.long
 def test_the_custom_element_shows_the_subject(browser: Any, tmp_path: Path, examples: Path) -> None:
     site.write(tmp_path, ["pocket"])
     shutil.copyfile(examples / "cat.jpg", tmp_path / "cat.jpg")
