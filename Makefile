@@ -47,7 +47,7 @@ options: $(VENV)/.installed
 # The browser's files, from web/ into the package (needs Node; nobody who installs a wheel does).
 web: src/liftout/web/liftout.js
 
-src/liftout/web/liftout.js: web/node_modules/.installed web/build.mjs $(shell find web/src web/page web/licenses examples -type f)
+src/liftout/web/liftout.js: web/node_modules/.installed web/build.mjs $(shell find web/src web/page web/wrappers web/licenses examples -type f)
 	cd web && node build.mjs
 
 web/node_modules/.installed: web/package.json web/package-lock.json
