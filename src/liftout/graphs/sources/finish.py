@@ -15,8 +15,8 @@
 
 A prediction whose range is below 0.05 has no subject: its alpha is empty, never stretched.
 
-The width is resized at once by ONNX `Resize`. Rows of an enlarged photo are weighted sums of two (bilinear) or four
-(bicubic) rows, gathered for the strip alone, so that memory follows the strip; a photo that is not higher than the
+The width is resized by ONNX `Resize`. Rows of an enlarged photo are weighted sums of two (bilinear) or four (bicubic) rows;
+only the prediction's rows that the strip reads are resized, so that time and memory follow the strip; a photo that is not higher than the
 prediction is resized whole and sliced.
 """
 
@@ -78,7 +78,20 @@ def finish(
     source_height = op.Slice(extent, zero, one)
     first = op.Slice(rows, zero, one)
     last = op.Slice(rows, one, two)
-    wide_sizes = op.Concat(one, one, source_height, width, axis=0)
+    # the rows of the prediction that the strip reads: all of them where the photo is not higher
+    end = source_height - one
+    ratio = op.Cast(source_height, to=1) / op.Cast(height, to=1)
+    row = op.Range(op.Squeeze(op.Cast(first, to=1)), op.Squeeze(op.Cast(last, to=1)), step)
+    centre = (row + half) * ratio - half
+    above = op.Floor(centre)
+    nearest = op.Cast(above, to=7)
+    taller = height > source_height
+    begin = op.Where(taller, op.Max(op.ReduceMin(nearest) - one, zero), zero)
+    until = op.Where(taller, op.Min(op.ReduceMax(nearest) + two, end), end) + one
+    begin = op.Reshape(begin, one)
+    until = op.Reshape(until, one)
+    small = op.Slice(small, begin, until, two)
+    wide_sizes = op.Concat(one, one, until - begin, width, axis=0)
     if resample == op.Constant(value_int=0):
         wide = op.Resize(small, None, None, wide_sizes, coordinate_transformation_mode="half_pixel", mode="linear")
     else:
@@ -137,13 +150,7 @@ def finish(
         strip = op.Squeeze(op.Slice(whole, first, last, two), op.Constant(value_ints=[0, 1]))
     else:
         plane = op.Squeeze(wide, op.Constant(value_ints=[0, 1]))
-        ratio = op.Cast(source_height, to=1) / op.Cast(height, to=1)
-        row = op.Range(op.Squeeze(op.Cast(first, to=1)), op.Squeeze(op.Cast(last, to=1)), step)
-        centre = (row + half) * ratio - half
-        above = op.Floor(centre)
         down = centre - above
-        nearest = op.Cast(above, to=7)
-        end = source_height - one
         if resample == op.Constant(value_int=2):
             # Keys' cubic with a = -0.5 at distances 1 + t, t, 1 - t, 2 - t; taps outside the map count nothing
             up = step - down
@@ -156,15 +163,15 @@ def finish(
             w2 = op.Where(nearest + one > end, nothing, w2)
             w3 = op.Where(nearest + two > end, nothing, w3)
             total = w0 + w1 + w2 + w3
-            tap0 = op.Gather(plane, op.Clip(nearest - one, op.Squeeze(zero), op.Squeeze(end)), axis=0)
-            tap1 = op.Gather(plane, op.Clip(nearest, op.Squeeze(zero), op.Squeeze(end)), axis=0)
-            tap2 = op.Gather(plane, op.Clip(nearest + one, op.Squeeze(zero), op.Squeeze(end)), axis=0)
-            tap3 = op.Gather(plane, op.Clip(nearest + two, op.Squeeze(zero), op.Squeeze(end)), axis=0)
+            tap0 = op.Gather(plane, op.Clip(nearest - one, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
+            tap1 = op.Gather(plane, op.Clip(nearest, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
+            tap2 = op.Gather(plane, op.Clip(nearest + one, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
+            tap3 = op.Gather(plane, op.Clip(nearest + two, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
             outer = op.Unsqueeze(w0 / total, one) * tap0 + op.Unsqueeze(w3 / total, one) * tap3
             strip = op.Unsqueeze(w1 / total, one) * tap1 + op.Unsqueeze(w2 / total, one) * tap2 + outer
         else:
-            tap1 = op.Gather(plane, op.Clip(nearest, op.Squeeze(zero), op.Squeeze(end)), axis=0)
-            tap2 = op.Gather(plane, op.Clip(nearest + one, op.Squeeze(zero), op.Squeeze(end)), axis=0)
+            tap1 = op.Gather(plane, op.Clip(nearest, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
+            tap2 = op.Gather(plane, op.Clip(nearest + one, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
             strip = tap1 + op.Unsqueeze(down, one) * (tap2 - tap1)
 
     reached_low = op.ReduceMin(strip, keepdims=0)
