@@ -69,7 +69,9 @@ def test_the_builder_knows_the_shapes_of_nested_u_networks(architecture: str) ->
     assert {name: shape for name, shape in network.shapes.items() if name != "input"} == inferred_shapes(network)
 
 
-@pytest.mark.parametrize("architecture", ["u2net", "u2net_cloth_seg", "isnet", "modnet", "birefnet_swin_v1_t"])
+@pytest.mark.parametrize(
+    "architecture", ["u2net", "u2net_cloth_seg", "isnet", "modnet", "birefnet_swin_v1_t", "inspyrenet_384"]
+)
 def test_nodes_run_on_every_backend(architecture: str) -> None:
     """Few buffers a node, known operators, integers only where they say a shape, an axis or a bound."""
     network = unweighted(architecture, (320, 320))
@@ -83,7 +85,7 @@ def test_nodes_run_on_every_backend(architecture: str) -> None:
     assert [(opset.domain, opset.version) for opset in network.model.opset_import] == [("", 20)]
 
 
-@pytest.mark.parametrize("architecture", ["u2netp", "isnet", "modnet", "birefnet_swin_v1_t"])
+@pytest.mark.parametrize("architecture", ["u2netp", "isnet", "modnet", "birefnet_swin_v1_t", "inspyrenet_384"])
 def test_nothing_is_left_to_fold(architecture: str) -> None:
     """Every node depends on the photo, and is needed for the output."""
     network = unweighted(architecture, (224, 256))
@@ -124,7 +126,7 @@ def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, 
     known = ARCHITECTURES[architecture]
     weights, graph = Weights(reference.state(architecture)), Graph()
     photo = graph.input("input", (1, 3, 64, 64))
-    if known.backbone:
+    if known.backbone and known.family == "birefnet":
         birefnet(graph, photo, weights, known.backbone, "cgw")
     else:
         {"isnet": isnet, "modnet": modnet}.get(architecture, u2net)(graph, photo, weights)

@@ -25,6 +25,11 @@ def birefnet(height: int = 1024, width: int = 1024) -> tuple[object, ...]:
     return ((height, width), "stretch", "bilinear-antialias", "none", "255", IMAGENET, "sigmoid", "none", None)
 
 
+def inspyrenet(side: int) -> tuple[object, ...]:
+    minmax = ("none", "minmax", "before-resize")
+    return ((side, side), "stretch", "bilinear-antialias", "none", "255", IMAGENET, *minmax)
+
+
 # The reference table of models, section by section: size, fit, resampler, quantise, scale, mean and std, activation, rescale.
 FACTS = {
     "u2net": ("u2net", *U2NET),
@@ -57,6 +62,10 @@ FACTS = {
     "birefnet-lite-2k": ("birefnet_swin_v1_t", *birefnet(1440, 2560)),
     "birefnet-512": ("birefnet_swin_v1_l", *birefnet(512, 512)),
     "toonout": ("birefnet_swin_v1_l", *birefnet()),
+    "inspyrenet-base": ("inspyrenet", *inspyrenet(1024)),
+    "inspyrenet-fast": ("inspyrenet_384", *inspyrenet(384)),
+    "inspyrenet-nightly": ("inspyrenet", *inspyrenet(1024)),
+    "inspyrenet-plus-ultra": ("inspyrenet", *inspyrenet(1024)),
     "modnet": ("modnet", (512, 512), "stretch", "bilinear-antialias", "none", "255", HALF_HALF, "none", "none", None),
 }
 
@@ -68,6 +77,8 @@ NEW_PATCHES = [
     "birefnet-hr", "birefnet-hr-matting", "birefnet-dynamic", "birefnet-dynamic-matting", "birefnet-lite-matting", "birefnet-512", "toonout",
     "lucida",
 ]  # fmt: skip
+
+INSPYRENET = [name for name in FACTS if name.startswith("inspyrenet")]
 
 RELEASED = {
     # ONNX files of the rembg release: bytes and md5 of its source
@@ -120,13 +131,14 @@ def test_every_model_of_the_catalogue_is_checked_here():
 
 def test_only_models_whose_authors_do_so_stretch_their_prediction():
     assert {name for name, spec in all_models().items() if spec.output.rescale == "minmax"} == {
-        "u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", "ormbg", "rmbg-1.4",
+        "u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", "ormbg", "rmbg-1.4", *INSPYRENET,
     }  # fmt: skip
 
 
 def test_alpha_is_resized_as_the_authors_do():
     assert {find(name).output.resample for name in ("u2net", "silueta")} == {"bilinear-antialias"}
     assert {find(name).output.resample for name in ("isnet-general-use", "rmbg-1.4", "isnet-anime")} == {"bilinear"}
+    assert {find(name).output.resample for name in INSPYRENET} == {"bilinear-corners"}
     assert {find(name).output.resample for name in (*OLD_PATCHES, *NEW_PATCHES, "rmbg-2.0")} == {"bicubic"}
 
 
@@ -185,7 +197,7 @@ def test_licences():
     assert told.pop("rmbg-2.0") == ("CC-BY-NC-4.0", False)
     assert told.pop("silueta") == told.pop("lucida") == ("unknown", False)
     for name, (weights, commercial) in told.items():
-        mit = name.startswith(("birefnet", "u2net_cloth_seg", "toonout"))
+        mit = name.startswith(("birefnet", "u2net_cloth_seg", "toonout", "inspyrenet"))
         assert (weights, commercial) == ("MIT" if mit else "Apache-2.0", True), name
 
 
@@ -208,6 +220,8 @@ def test_only_the_checkpoint_of_rmbg_2_is_gated():
         ("birefnet-hr", "2048"),
         ("rmbg-1.4", "1.0, not 0.5"),
         ("modnet", "aspect"),
+        ("inspyrenet-nightly", "pinned"),
+        ("inspyrenet-plus-ultra", "ECSSD"),
         ("lucida", "CAMO"),
         ("birefnet-lite-matting", "patch order"),
     ],

@@ -47,7 +47,7 @@ _CACHED_PIXELS = 250_000
 """So many pixels and their RGBA stay in a processor's cache."""
 
 _ACTIVATION = {"none": 0, "sigmoid": 1, "argmax": 2}
-_RESAMPLE = {"bilinear": 0, "bilinear-antialias": 1, "bicubic": 2}
+_RESAMPLE = {"bilinear": 0, "bilinear-antialias": 1, "bicubic": 2, "bilinear-corners": 3}
 
 
 def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
