@@ -73,6 +73,13 @@ def test_inspyrenet_agrees_at_the_size_of_its_training_and_at_others(
     assert difference(output, expected, "inspyrenet") < TOLERANCE
 
 
+def test_ben2_agrees(tmp_path: Path) -> None:
+    architecture, size = "ben2", (512, 512)
+    tensor = photos(architecture, *size)
+    network = build_network(architecture, reference.state(architecture), size=size)
+    assert difference(run_network(network, tensor, tmp_path), original(architecture, tensor), architecture) < TOLERANCE
+
+
 @pytest.mark.parametrize("order", ["cgw", "wgc"])
 @pytest.mark.parametrize("size", [(256, 256), (160, 288), (32, 64)])
 def test_birefnet_agrees_with_either_patch_order(order: PatchOrder, size: tuple[int, int], tmp_path: Path) -> None:
@@ -134,6 +141,14 @@ def test_the_large_birefnet_agrees(order: PatchOrder, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_the_quick_inspyrenet_agrees(tmp_path: Path) -> None:
     architecture, size = "inspyrenet_384", (384, 384)
+    tensor = photos(architecture, *size)
+    network = build_network(architecture, reference.state(architecture), size=size)
+    assert difference(run_network(network, tensor, tmp_path), original(architecture, tensor), architecture) < TOLERANCE
+
+
+@pytest.mark.long
+def test_ben2_agrees_on_a_wide_photo(tmp_path: Path) -> None:
+    architecture, size = "ben2", (512, 1024)
     tensor = photos(architecture, *size)
     network = build_network(architecture, reference.state(architecture), size=size)
     assert difference(run_network(network, tensor, tmp_path), original(architecture, tensor), architecture) < TOLERANCE

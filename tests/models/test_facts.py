@@ -66,6 +66,10 @@ FACTS = {
     "inspyrenet-fast": ("inspyrenet_384", *inspyrenet(384)),
     "inspyrenet-nightly": ("inspyrenet", *inspyrenet(1024)),
     "inspyrenet-plus-ultra": ("inspyrenet", *inspyrenet(1024)),
+    "ben2-base": (
+        *("ben2", (1024, 1024), "stretch", "bilinear-antialias", "none", "255", IMAGENET),
+        *("none", "minmax", "after-resize"),
+    ),
     "modnet": ("modnet", (512, 512), "stretch", "bilinear-antialias", "none", "255", HALF_HALF, "none", "none", None),
 }
 
@@ -131,13 +135,15 @@ def test_every_model_of_the_catalogue_is_checked_here():
 
 def test_only_models_whose_authors_do_so_stretch_their_prediction():
     assert {name for name, spec in all_models().items() if spec.output.rescale == "minmax"} == {
-        "u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", "ormbg", "rmbg-1.4", *INSPYRENET,
+        "u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", "ormbg", "rmbg-1.4", "ben2-base", *INSPYRENET,
     }  # fmt: skip
 
 
 def test_alpha_is_resized_as_the_authors_do():
     assert {find(name).output.resample for name in ("u2net", "silueta")} == {"bilinear-antialias"}
-    assert {find(name).output.resample for name in ("isnet-general-use", "rmbg-1.4", "isnet-anime")} == {"bilinear"}
+    assert {find(name).output.resample for name in ("isnet-general-use", "rmbg-1.4", "isnet-anime", "ben2-base")} == {
+        "bilinear"
+    }
     assert {find(name).output.resample for name in INSPYRENET} == {"bilinear-corners"}
     assert {find(name).output.resample for name in (*OLD_PATCHES, *NEW_PATCHES, "rmbg-2.0")} == {"bicubic"}
 
@@ -179,6 +185,8 @@ def test_full_hashes_are_those_of_the_hubs():
         "5b486f08200f513f460da46dd701db5fbb47d79b4be4b708a19444bcd4e79958",
         "566ed80c3d95f87ada6864d4cbe2290a1c5eb1c7bb0b123e984f60f76b02c3a7",
         "db0217e99b25e0c4f6f4dca2892ff1f7ea7aba38fb6ad84f93122a4024be536a",
+        "22cea62108ff53b7ccc20f7a008bf30494228d84b1687f29ecbe76936a998101",
+        "0a6fe2a73ab0532d6d0b8d82849a9760a226df719e3063d09b4149ece6f80fcd",
         "6003d2f758bdb4e4802a09e39167529bc2eef9288d5b8fa537331467cbc4759d",
         "58f621f00f5d756097615970a88a791584600dcf7c45b18a0a6267535a1ebd3c",
         "1ba1c8ff5a7bbfadc8d8d13fb11d7be793f91f23d9d466549e37a854f6668f99",
@@ -197,7 +205,7 @@ def test_licences():
     assert told.pop("rmbg-2.0") == ("CC-BY-NC-4.0", False)
     assert told.pop("silueta") == told.pop("lucida") == ("unknown", False)
     for name, (weights, commercial) in told.items():
-        mit = name.startswith(("birefnet", "u2net_cloth_seg", "toonout", "inspyrenet"))
+        mit = name.startswith(("birefnet", "u2net_cloth_seg", "toonout", "inspyrenet", "ben2"))
         assert (weights, commercial) == ("MIT" if mit else "Apache-2.0", True), name
 
 
@@ -220,6 +228,8 @@ def test_only_the_checkpoint_of_rmbg_2_is_gated():
         ("birefnet-hr", "2048"),
         ("rmbg-1.4", "1.0, not 0.5"),
         ("modnet", "aspect"),
+        ("ben2-base", "onnx_run.py"),
+        ("ben2-base", "LANCZOS"),
         ("inspyrenet-nightly", "pinned"),
         ("inspyrenet-plus-ultra", "ECSSD"),
         ("lucida", "CAMO"),

@@ -20,11 +20,13 @@ STORED = {
     "modnet": ["192x128", "96x160"],
     "inspyrenet": ["128x128_base_128", "96x160_base_128"],
     "inspyrenet_384": ["384x384_every_4"],
+    "ben2": ["512x512_every_4", "512x1024_every_4"],
     "birefnet_swin_v1_t": ["256x256", "256x256_patches_wgc", "320x448", "320x448_patches_wgc"],
     "birefnet_swin_v1_l": ["256x256", "256x256_patches_wgc", "320x448", "320x448_patches_wgc"],
 }
 
 LONG = {
+    ("ben2", "512x1024_every_4"),
     ("birefnet_swin_v1_l", "320x448"),
     ("birefnet_swin_v1_l", "320x448_patches_wgc"),
     ("inspyrenet", "96x160_base_128"),

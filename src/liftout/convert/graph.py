@@ -183,6 +183,8 @@ class Graph:
 
     def mean_of_cells(self, x: Value, cell: int) -> Value:
         """Mean over cells of `cell` x `cell`, which height and width are multiples of."""
+        if cell == 1:
+            return x
         n, channels, height, width = x.shape
         _require(height % cell == width % cell == 0, "AveragePool", x.shape, (cell, cell))
         shape = (n, channels, height // cell, width // cell)
@@ -220,6 +222,15 @@ class Graph:
         if (down, across) not in self._factors:
             self._factors[down, across] = self._unique("factors")
         return self._node("Resize", [x.name, "", self._factors[down, across]], shape, **how)
+
+    def repeat(self, x: Value, factor: int) -> Value:
+        """Every pixel `factor` times in both directions."""
+        n, channels, height, width = x.shape
+        if (factor, factor) not in self._factors:
+            self._factors[factor, factor] = self._unique("factors")
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        shape = (n, channels, factor * height, factor * width)
+        return self._node("Resize", [x.name, "", self._factors[factor, factor]], shape, **how)
 
     def grid_sample(self, x: Value, grid: Value) -> Value:
         """Bilinear, zero outside; grid [N, h, w, 2] of (column, row), -1 and 1 at the outer edges of the border pixels."""

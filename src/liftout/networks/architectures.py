@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from torch import nn
 
+from liftout.networks.ben2 import BEN2
 from liftout.networks.birefnet import BiRefNet, PatchOrder
 from liftout.networks.inspyrenet import InSPyReNet
 from liftout.networks.isnet import ISNet
@@ -107,6 +108,15 @@ _ALL = (
     _birefnet("birefnet_swin_v1_l", SWIN_V1_L),
     _inspyrenet("inspyrenet", 1024),
     _inspyrenet("inspyrenet_384", 384),
+    Architecture(
+        name="ben2",
+        family="ben2",
+        classes=1,
+        multiple_of=512,
+        sigmoid=True,
+        backbone=SWIN_V1_B,
+        _build=lambda sigmoid, _: BEN2(SWIN_V1_B, sigmoid=sigmoid),
+    ),
 )
 
 ARCHITECTURES = MappingProxyType({architecture.name: architecture for architecture in _ALL})

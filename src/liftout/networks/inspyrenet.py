@@ -107,7 +107,8 @@ class _AxisAttention(nn.Module):
             conv(x).view(len(x), -1, x.shape[self.axis]) for conv in (self.query_conv, self.key_conv, self.value_conv)
         )
         attention = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
-        return self.gamma * (value @ attention.transpose(1, 2)).view(x.shape) + x
+        y: Tensor = self.gamma * (value @ attention.transpose(1, 2)).view(x.shape) + x
+        return y
 
 
 class _Branch(nn.Module):
