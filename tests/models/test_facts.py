@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 import pytest
 
+from liftout.models import packs
 from liftout.models.catalog import all_models, find
 from liftout.models.sources import parse
 from liftout.models.spec import ModelSpec
+from tests.conftest import ROOT, SHARED
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF_ONE = ((0.5,) * 3, (1.0,) * 3)
@@ -256,3 +261,23 @@ def test_models_whose_files_are_in_packages_can_be_had_from_a_registry():
 def test_specs_survive_being_written_and_read():
     for spec in all_models().values():
         assert ModelSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_every_row_of_the_page_says_what_was_run_and_which_file():
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- real -->")[2].partition("<!-- /real -->")[0].strip().splitlines()[2:]
+    rows = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in table)}
+    outputs = (ROOT / "tests" / "networks" / "authors" / "golden", SHARED / "reference" / "golden")
+    models = {name: spec for name, spec in all_models().items() if not spec.files_of}
+    assert set(rows) == {name for name, spec in models.items() if spec.architecture != "onnx"}
+    for name, (kind, file, sha256, *_) in rows.items():
+        if kind == "real":
+            assert re.fullmatch("[0-9a-f]{64}", sha256), name
+            held = {(item.name, item.sha256) for item in models[name].files}
+            if pack := packs.built_in(name):
+                held.add((f"{name}/{packs.NETWORK}", hashlib.sha256(pack.network.read_bytes()).hexdigest()))
+            assert (file, sha256) in held, name
+        else:
+            assert (kind, sha256) == ("reference", ""), name
+            assert file == f"{models[name].architecture}.npz", name
+            assert any((folder / file).is_file() for folder in outputs) or not SHARED.is_dir(), name
