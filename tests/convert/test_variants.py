@@ -1,4 +1,4 @@
-"""The BiRefNets that share a network: files as their authors publish them become packs of the right size that run."""
+"""Files as their authors publish them become packs that run, for the models that share a network and for those of torch.save."""
 
 from __future__ import annotations
 
@@ -59,3 +59,31 @@ def test_a_variant_becomes_a_pack_that_gives_what_its_checkpoint_gives(
         expected = network(torch.from_numpy(tensor)).numpy()
     output = open_network(NetworkFile(name=name, path=pack.network, size=size)).run(tensor)
     assert np.abs(probability(output) - probability(expected)).max() < 1e-4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "size", "most"),
+    [
+        ("inspyrenet-fast", (96, 128), 367520613),
+        ("inspyrenet-base", (64, 96), 367520613),
+        ("ben2-base", (512, 512), None),
+    ],
+)
+def test_a_checkpoint_of_torch_becomes_a_pack_that_gives_what_it_gives(
+    name: str, size: tuple[int, int], most: int | None, tmp_path: Path
+) -> None:
+    spec = find(name)
+    checkpoint = tmp_path / "checkpoint.pth"
+    state = reference.state(spec.architecture)
+    torch.save({"model_state_dict": state} if name == "ben2-base" else state, checkpoint)
+    assert most is None or abs(checkpoint.stat().st_size - most) < 300_000
+    pack = packs.read(convert_model(spec, checkpoint, size=size, out_dir=tmp_path))
+    packs.verify(pack)
+    tensor = reference.photo(spec.architecture, *size)
+    with torch.inference_mode():
+        expected = load_network(spec.architecture, state)(torch.from_numpy(tensor)).numpy()
+    output = open_network(NetworkFile(name=name, path=pack.network, size=size)).run(tensor)
+    assert output.min() >= 0
+    assert output.max() <= 1
+    assert np.abs(output - expected).max() < 1e-4

@@ -26,6 +26,7 @@ STORED = {
 }
 
 LONG = {
+    ("ben2", "512x512_every_4"),
     ("ben2", "512x1024_every_4"),
     ("birefnet_swin_v1_l", "320x448"),
     ("birefnet_swin_v1_l", "320x448_patches_wgc"),
