@@ -70,7 +70,7 @@ def test_the_builder_knows_the_shapes_of_nested_u_networks(architecture: str) ->
 
 
 @pytest.mark.parametrize(
-    "architecture", ["u2net", "u2net_cloth_seg", "isnet", "modnet", "birefnet_swin_v1_t", "inspyrenet_384"]
+    "architecture", ["u2net", "u2net_cloth_seg", "isnet", "modnet", "birefnet_swin_v1_t", "inspyrenet_384", "ben2"]
 )
 def test_nodes_run_on_every_backend(architecture: str) -> None:
     """Few buffers a node, known operators, integers only where they say a shape, an axis or a bound."""
