@@ -16,7 +16,7 @@ const WHOLE_STRIP_PIXELS = 2_000_000;
 
 const NAMES = ["prepare", "guide", "refine", "finish", "coarse", "cutout", "plain"] as const;
 const ACTIVATION = { none: 0, sigmoid: 1, argmax: 2 };
-const RESAMPLE = { bilinear: 0, "bilinear-antialias": 1, bicubic: 2 };
+const RESAMPLE = { bilinear: 0, "bilinear-antialias": 1, bicubic: 2, "bilinear-corners": 3 };
 
 /** Told after each strip how many rows of how many are done. */
 export type OnStrip = (done: number, of: number) => void;

@@ -51,7 +51,7 @@ _SMALL = ("guide", "coarse")
 """Graphs that work on cells, not on pixels: sharing such short steps among threads costs more than it saves."""
 
 _ACTIVATION = {"none": 0, "sigmoid": 1, "argmax": 2}
-_RESAMPLE = {"bilinear": 0, "bilinear-antialias": 1, "bicubic": 2}
+_RESAMPLE = {"bilinear": 0, "bilinear-antialias": 1, "bicubic": 2, "bilinear-corners": 3}
 
 
 def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:

@@ -6,7 +6,8 @@
     rows        int64 [2], first row and one past the last row of the strip to make
     activation  int64 scalar: 0 none, 1 sigmoid, 2 argmax over channels
     classes     int64 [K], channels that are subject under argmax
-    resample    int64 scalar: 0 F.interpolate bilinear, 1 Pillow bilinear, 2 Pillow bicubic (a = -0.5)
+    resample    int64 scalar: 0 F.interpolate bilinear, 1 Pillow bilinear, 2 Pillow bicubic (a = -0.5),
+                3 F.interpolate bilinear with align_corners
     rescale     int64 scalar: 0 none, 1 min-max of the prediction before resizing, 2 by `span`
     span        float32 [2], lowest and highest value of the whole resized prediction, used under rescale 2
     truncate    bool: cut to whole levels; else round
@@ -82,7 +83,9 @@ def finish(
     end = source_height - one
     ratio = op.Cast(source_height, to=1) / op.Cast(height, to=1)
     row = op.Range(op.Squeeze(op.Cast(first, to=1)), op.Squeeze(op.Cast(last, to=1)), step)
-    centre = (row + half) * ratio - half
+    corners = op.Equal(resample, op.Constant(value_int=3))
+    gaps = op.Cast(end, to=1) / op.Cast(height - one, to=1)
+    centre = op.Where(corners, row * gaps, (row + half) * ratio - half)
     above = op.Floor(centre)
     nearest = op.Cast(above, to=7)
     taller = height > source_height
@@ -95,58 +98,68 @@ def finish(
     if resample == op.Constant(value_int=0):
         wide = op.Resize(small, None, None, wide_sizes, coordinate_transformation_mode="half_pixel", mode="linear")
     else:
-        if resample == op.Constant(value_int=1):
+        if resample == op.Constant(value_int=3):
             wide = op.Resize(
-                small,
-                None,
-                None,
-                wide_sizes,
-                antialias=1,
-                coordinate_transformation_mode="half_pixel",
-                exclude_outside=1,
-                mode="linear",
+                small, None, None, wide_sizes, coordinate_transformation_mode="align_corners", mode="linear"
             )
-        else:
-            wide = op.Resize(
-                small,
-                None,
-                None,
-                wide_sizes,
-                antialias=1,
-                coordinate_transformation_mode="half_pixel",
-                exclude_outside=1,
-                mode="cubic",
-                cubic_coeff_a=-0.5,
-            )
-
-    if op.Squeeze(height) <= op.Squeeze(source_height):
-        sizes = op.Concat(one, one, size, axis=0)
-        if resample == op.Constant(value_int=0):
-            whole = op.Resize(wide, None, None, sizes, coordinate_transformation_mode="half_pixel", mode="linear")
         else:
             if resample == op.Constant(value_int=1):
-                whole = op.Resize(
-                    wide,
+                wide = op.Resize(
+                    small,
                     None,
                     None,
-                    sizes,
+                    wide_sizes,
                     antialias=1,
                     coordinate_transformation_mode="half_pixel",
                     exclude_outside=1,
                     mode="linear",
                 )
             else:
-                whole = op.Resize(
-                    wide,
+                wide = op.Resize(
+                    small,
                     None,
                     None,
-                    sizes,
+                    wide_sizes,
                     antialias=1,
                     coordinate_transformation_mode="half_pixel",
                     exclude_outside=1,
                     mode="cubic",
                     cubic_coeff_a=-0.5,
                 )
+
+    if op.Squeeze(height) <= op.Squeeze(source_height):
+        sizes = op.Concat(one, one, size, axis=0)
+        if resample == op.Constant(value_int=0):
+            whole = op.Resize(wide, None, None, sizes, coordinate_transformation_mode="half_pixel", mode="linear")
+        else:
+            if resample == op.Constant(value_int=3):
+                whole = op.Resize(
+                    wide, None, None, sizes, coordinate_transformation_mode="align_corners", mode="linear"
+                )
+            else:
+                if resample == op.Constant(value_int=1):
+                    whole = op.Resize(
+                        wide,
+                        None,
+                        None,
+                        sizes,
+                        antialias=1,
+                        coordinate_transformation_mode="half_pixel",
+                        exclude_outside=1,
+                        mode="linear",
+                    )
+                else:
+                    whole = op.Resize(
+                        wide,
+                        None,
+                        None,
+                        sizes,
+                        antialias=1,
+                        coordinate_transformation_mode="half_pixel",
+                        exclude_outside=1,
+                        mode="cubic",
+                        cubic_coeff_a=-0.5,
+                    )
         strip = op.Squeeze(op.Slice(whole, first, last, two), op.Constant(value_ints=[0, 1]))
     else:
         plane = op.Squeeze(wide, op.Constant(value_ints=[0, 1]))
