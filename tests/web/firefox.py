@@ -18,7 +18,11 @@ class Firefox:
 
     def __init__(self, address: str) -> None:
         self.errors: list[str] = []
-        self._loop = asyncio.new_event_loop()
+        self._loop = (
+            asyncio.new_event_loop()
+        )  # in a thread of its own: beside Playwright's no other may run in this one
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         self._last_id = 0
         self._run(self._connect(address))
 
@@ -49,10 +53,12 @@ class Firefox:
     def close(self) -> None:
         """End the connection."""
         self._run(self._session.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
 
     def _run(self, work: Any) -> Any:
-        return self._loop.run_until_complete(work)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _connect(self, address: str) -> None:
         import aiohttp
@@ -97,13 +103,15 @@ def firefox(path: str, profile: Path) -> Iterator[Firefox]:
         address = next(
             found[1] for line in process.stderr if (found := re.search(r"BiDi listening on (ws://\S+)", line))
         )
-        stream = process.stderr
-        threading.Thread(target=lambda: [None for _ in stream], daemon=True).start()  # else it waits for a reader
+        reader = threading.Thread(target=process.stderr.read, daemon=True)  # else it waits for one
+        reader.start()
         visit = Firefox(address)
         try:
             yield visit
         finally:
             visit.close()
+            process.terminate()
+            reader.join()
     finally:
         process.terminate()
         process.wait(30)
