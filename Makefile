@@ -47,18 +47,17 @@ options: $(VENV)/.installed
 # The browser's files, from web/ into the package (needs Node; nobody who installs a wheel does).
 web: src/liftout/web/liftout.js
 
-src/liftout/web/liftout.js: web/node_modules/.installed web/build.mjs $(shell find web/src web/page web/licenses -type f)
+src/liftout/web/liftout.js: web/node_modules/.installed web/build.mjs $(shell find web/src web/page web/wrappers web/licenses examples -type f)
 	cd web && node build.mjs
 
 web/node_modules/.installed: web/package.json web/package-lock.json
 	cd web && npm ci --ignore-scripts --loglevel=error
 	touch $@
 
-# The npm package: a site without packs.
+# The npm package.
 npm: web $(VENV)/.installed
 	rm -rf web/dist
-	$(BIN)/python -c "from pathlib import Path; from liftout import site; site.write(Path('web/dist'), []); [Path('web/dist', name).unlink() for name in site.PAGE_FILES]"
-	rm -rf web/dist/packs
+	$(BIN)/python -c "from pathlib import Path; from liftout import site; site.write_module(Path('web/dist'))"
 	cd web && npm pack --loglevel=error
 
 # Debian's Chromium, where this user may install packages; without it or Node the browser tests skip and say so.

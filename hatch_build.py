@@ -63,7 +63,7 @@ def _is_up_to_date(root: Path) -> bool:
     web = root / "web"
     sources = [
         path
-        for pattern in ("*.json", "*.mjs", "src/**/*", "page/**/*", "licenses/*")
+        for pattern in ("*.json", "*.mjs", "src/**/*", "page/**/*", "wrappers/*", "licenses/*")
         for path in web.glob(pattern)
         if path.is_file()
     ]

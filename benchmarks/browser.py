@@ -2,6 +2,7 @@
 
 python benchmarks/browser.py models PACK...        one photo of 1024 x 1024 pixels through each pack
 python benchmarks/browser.py sizes PACK...         photos of 0.3, 2, 12 and 50 megapixels
+python benchmarks/browser.py brush PACK            brush strokes on the page: its longest tasks on the main thread, 2 and 12 megapixels
     [--write docs/browser.md]                      replace the table there instead of only printing it
 
 PACK is the name of a model on this machine or the folder of a pack. Needs `make web`, Playwright and Chromium. Photos are cut
@@ -73,7 +74,7 @@ CUT = """async ({ name, photos, options }) => {
 def main() -> None:
     """Measure, print a table, and write it into the docs where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["models", "sizes"])
+    parser.add_argument("what", choices=["models", "sizes", "brush"])
     parser.add_argument("packs", nargs="+", metavar="PACK")
     parser.add_argument("--write", type=Path, metavar="PAGE")
     given = parser.parse_args()
@@ -84,7 +85,11 @@ def main() -> None:
             names,
         ),
     ):
-        rows = [row for name in names for row in (models if given.what == "models" else sizes)(public, name)]
+        rows = [
+            row
+            for name in names
+            for row in {"models": models, "sizes": sizes, "brush": brush}[given.what](public, name)
+        ]
     table = rendered(given.what, rows)
     print(table)
     if given.write:
@@ -157,6 +162,62 @@ def sizes(public: Path, name: str) -> list[dict[str, Any]]:
     return rows
 
 
+def brush(public: Path, name: str) -> list[dict[str, Any]]:
+    """A row for each size of photo: what the page's own thread does from the choice of a brush to the last written stroke."""
+    rows = []
+    for label in ("2", "12"):
+        path = public / "photo.jpg"
+        path.write_bytes(photo(*SIZES[label], "JPEG"))
+        tasks = traced(public, name, path)
+        rows.append({"size": label, "tasks": tasks})
+    return rows
+
+
+def traced(public: Path, name: str, photo: Path) -> list[tuple[float, float]]:
+    """Processor time and time on the clock of every task of the main thread, in milliseconds."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with hosting(public) as host, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
+        page.set_default_timeout(0)
+        page.add_init_script(f"""localStorage.setItem("liftout-preferences", '{{"model": "{name}"}}')""")
+        page.goto(host.address)
+        page.wait_for_selector("html[data-ready]")
+        page.set_input_files("#photo-input", str(photo))
+        page.locator("#strip li.done").wait_for()
+        page.wait_for_timeout(2000)
+        page.mouse.move(10, 10)
+        browser.start_tracing(page=page, categories=["disabled-by-default-devtools.timeline", "__metadata"])
+        page.check("input[name=tool][value=erase]", force=True)
+        box = page.locator("#before").bounding_box()
+        for n in range(6):
+            height = box["y"] + box["height"] * (0.3 + 0.08 * n)
+            page.mouse.move(box["x"] + box["width"] * 0.2, height)
+            page.mouse.down()
+            page.mouse.move(box["x"] + box["width"] * 0.8, height + 30, steps=30)
+            page.mouse.up()
+        before = page.get_attribute("#strip [aria-current=true] img", "src")
+        page.click("#undo")
+        page.wait_for_function(
+            "src => document.querySelector('#strip [aria-current=true] img').src !== src", arg=before
+        )
+        page.wait_for_timeout(2000)
+        events = json.loads(browser.stop_tracing())["traceEvents"]
+        browser.close()
+    threads = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    return [
+        (event["tdur"] / 1000, event["dur"] / 1000)
+        for event in events
+        if event["name"] == "RunTask" and (event["pid"], event["tid"]) in threads and "tdur" in event
+    ]
+
+
 def visit(public: Path, argument: dict[str, Any]) -> Any:
     """Run `CUT` in a Chromium of its own, with a profile on disk: kept models are no part of its memory."""
     from playwright.sync_api import sync_playwright
@@ -213,6 +274,13 @@ def rendered(what: str, rows: list[dict[str, Any]]) -> str:
         lines = [
             f"| {r['model']} | {r['megabytes']:.0f} | {r['load']:.1f} | {r['network']:.2f} | {r['total']:.2f} | "
             f"{r['heap']:.0f} | {r['most']}/255 | {r['share']:.3%} |"
+            for r in rows
+        ]
+    elif what == "brush":
+        head = "| megapixels | tasks | longest, processor ms | longest, clock ms | above 50 ms |"
+        lines = [
+            f"| {r['size']} | {len(r['tasks'])} | {max(cpu for cpu, _ in r['tasks']):.0f} | "
+            f"{max(clock for _, clock in r['tasks']):.0f} | {sum(clock > 50 for _, clock in r['tasks'])} |"
             for r in rows
         ]
     else:

@@ -15,14 +15,11 @@ import io
 import os
 import re
 import struct
-import subprocess
 import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -30,6 +27,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.pages import write_part
+from benchmarks.server import served
 from liftout.machine import processor
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -68,25 +66,6 @@ def main() -> int:
         where = f"Measured {today} on {processor()}, {os.cpu_count()} cores, clients and server on the same machine."
         write_part(asked.write, "hostile", [*(f"- {line}" for line in lines), "", where])
     return 1 if statuses[500] or ended is not None else 0
-
-
-@contextmanager
-def served() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server with its defaults, and its address."""
-    command = [sys.executable, "-m", "liftout", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        url = ""
-        while not url and process.stderr and (line := process.stderr.readline()):
-            found = re.search(r"listening on (\S+)", line)
-            url = found[1] if found else ""
-        with ThreadPoolExecutor(1) as drain:
-            drain.submit(lambda: process.stderr and process.stderr.read())
-            yield process, url
-            process.terminate()
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def attack(url: str, count: int) -> Counter[int]:

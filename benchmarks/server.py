@@ -18,12 +18,16 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import numpy as np
 from PIL import Image
+
+from benchmarks.pages import write_part
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -44,24 +48,36 @@ def main() -> int:
         status, lines = _measure(arguments.url, arguments.path, photos, arguments.clients, arguments.requests, None)
         print("\n".join(lines))
         return status
-    command = [sys.executable, "-m", "liftout", "serve", "--port", "0", "-m", arguments.model]
-    process = subprocess.Popen([*command, "--queue", str(arguments.clients)], stderr=subprocess.PIPE, text=True)
+    with served("-m", arguments.model, "--queue", str(arguments.clients)) as (process, url):
+        status, lines = _measure(url, arguments.path, photos, arguments.clients, arguments.requests, process.pid)
+    print("\n".join(lines))
+    if arguments.write:
+        write_part(arguments.write, "load", [*(f"- {line}" for line in lines), "", _where()])
+    return status
+
+
+@contextmanager
+def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`liftout serve` with these options, and its address."""
+    command = [sys.executable, "-m", "liftout", "serve", "--port", "0", *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         url = ""
-        while not url and process.stderr:
-            found = re.search(r"listening on (\S+)", process.stderr.readline())
+        while not url and process.stderr and (line := process.stderr.readline()):
+            found = re.search(r"listening on (\S+)", line)
             url = found[1] if found else ""
         with ThreadPoolExecutor(1) as drain:
             drain.submit(lambda: process.stderr and process.stderr.read())
-            status, lines = _measure(url, arguments.path, photos, arguments.clients, arguments.requests, process.pid)
+            yield process, url
             process.terminate()
     finally:
         process.terminate()
         process.wait()
-    print("\n".join(lines))
-    if arguments.write:
-        _write(arguments.write, lines)
-    return status
+
+
+def _where() -> str:
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    return f"Measured {today} on {platform.machine()}, {os.cpu_count()} cores, clients and server on the same machine."
 
 
 def _mixed() -> list[bytes]:
@@ -76,20 +92,6 @@ def _mixed() -> list[bytes]:
                 image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
                 made.append(stream.getvalue())
     return made
-
-
-def _write(page: Path, lines: list[str]) -> None:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
-    where = f"Measured {today} on {platform.machine()}, {os.cpu_count()} cores, clients and server on the same machine."
-    block = "\n".join(["<!-- load -->", *(f"- {line}" for line in lines), "", where, "<!-- /load -->"])
-    text, count = re.subn(
-        r"<!-- load -->.*<!-- /load -->", lambda _: block, page.read_text(encoding="utf-8"), flags=re.DOTALL
-    )
-    if count != 1:
-        raise SystemExit(f"{page} has no <!-- load --> ... <!-- /load -->")
-    partial = page.with_name(page.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(page)
 
 
 def _measure(

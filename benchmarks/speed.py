@@ -1,12 +1,16 @@
 """Speed and memory side by side with rembg 2.0.86 and PyTorch: import, help, first photo, steady state, four sizes of photo.
 
-python -m benchmarks.speed [--only NAME...] [--sizes MP...] [--repeats N] [--resume] [--write docs/speed.md]
+python -m benchmarks.speed [--short] [--only NAME...] [--sizes MP...] [--repeats N] [--resume] [--write docs/speed.md]
 
 JPEG bytes in, PNG bytes out, the same photo and the same weights for all, each measurement in a process of its own
 (`benchmarks/timed.py`). A round runs every way once, ours and theirs in turn, so that a slow minute of the machine touches all
 alike; the tables hold medians over rounds. U2NetP has its published weights; the full-size networks have reproducible ones of
 the same shape, for rembg in the form of the published graphs (`benchmarks/published.py`): how fast a network is does not
 depend on what it has learnt.
+
+`--short` compares in ten minutes what people run: U2NetP, U2-Net and the built-in model, with default edges, plain ones and in int8,
+and writes the table of this machine's class of processor. A published graph at `benchmarks/.speed/weights/MODEL.onnx` (for `u2net`)
+is used in place of reproducible weights.
 
 Every measurement is appended to a file at once; `--resume` goes on with it, so that the whole can be done in parts. Needs
 `../shared`, the extras `convert` and `openvino`, 6 GB of memory, the package index the first time (for the peers' own
@@ -32,6 +36,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import speed_page
+from benchmarks.pages import write_part
 from benchmarks.peers import REMBG, REMBG_WITH_COMMANDS, python_of
 
 if TYPE_CHECKING:
@@ -52,6 +57,12 @@ MODELS = {
     "birefnet-general-lite": (2.0, 12.0),
 }
 """Model -> sizes that are measured unless `--sizes` says otherwise: around a large network, the rest hardly counts."""
+
+SHORT = {"u2netp": (0.3, 2.0, 12.0), "u2net": (0.3, 2.0)}
+"""Model -> sizes that `--short` measures."""
+
+CLASSES = {"amx": ("amx_tile",), "vnni": ("avx512_vnni", "avx_vnni"), "avx2": ("avx2",)}
+"""Class of processor -> flags of Linux, one of which it has; the first class that fits."""
 
 STEPS = (("u2netp", 12.0), ("birefnet-general-lite", 2.0))
 """Where every step from rembg to the fastest way is measured."""
@@ -92,10 +103,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = (*STARTS, *MODELS)
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
+    parser.add_argument("--short", action="store_true", help="ten minutes: the table of this class of processor")
     parser.add_argument("--sizes", nargs="+", metavar="MP", type=float, choices=list(PHOTOS), help="0.3, 2, 12, 50")
     parser.add_argument("--repeats", metavar="N", type=int, default=3, help="rounds; default 3")
     parser.add_argument("--resume", action="store_true", help="keep what has been measured, measure what is missing")
-    parser.add_argument("--results", metavar="FILE", type=Path, default=FOLDER / "measured.jsonl")
+    parser.add_argument("--results", metavar="FILE", type=Path)
     parser.add_argument("--write", metavar="PAGE", type=Path, help="replace the tables and the charts of this page")
     asked = parser.parse_args()
     if asked.repeats < 0:
@@ -107,9 +119,13 @@ def main() -> int:
         print("speed: memory is read from /proc, which this system does not have; run it on Linux", file=sys.stderr)
         return 3
     FOLDER.mkdir(exist_ok=True)
-    cases = list(wanted(asked.only or list(names), asked.sizes))
+    if asked.short:
+        cases = [case for case in short_cases() if not asked.only or case.name in asked.only]
+    else:
+        cases = list(wanted(asked.only or list(names), asked.sizes))
+    file = asked.results or FOLDER / ("short.jsonl" if asked.short else "measured.jsonl")
     try:
-        measured = Results(asked.results, resume=asked.resume)
+        measured = Results(file, resume=asked.resume)
         for number in range(asked.repeats):
             for case in cases:
                 one_round(case, number, measured)
@@ -117,6 +133,12 @@ def main() -> int:
         print(f"speed: {error}", file=sys.stderr)
         return 3
     report = speed_page.Report(measured.rows, measured.machine)
+    if asked.short:
+        lines = report.short()
+        print("\n".join(lines))
+        if asked.write:
+            write_part(asked.write, f"class-{processor_class()}", lines)
+        return 0
     if asked.write:
         report.write(asked.write)
     print(report.text())
@@ -152,6 +174,30 @@ def ways(model: str, megapixels: float) -> Iterator[tuple[str, Way]]:
     if (model, megapixels) in STEPS:
         yield "published graph, Pillow's PNG", Way(ours("onnxruntime", "fp32", "plain", encoder="pillow"), True)
         yield "published graph", Way(ours("onnxruntime", "fp32", "plain"), True)
+
+
+def short_cases() -> Iterator[Case]:
+    """What `--short` compares: rembg with a model, and what we run in its place."""
+    from liftout.engines.choice import installed
+
+    yield Case("import", 0.0, {tool: Way({"tool": tool, "does": "import"}) for tool in ("liftout", "rembg")})
+    for model, sizes in SHORT.items():
+        ours = {"tool": "liftout", "engine": "onnxruntime", "precision": "fp32", "edges": "auto"}
+        ways = {"onnxruntime, edges auto": Way(ours), "rembg": Way({"tool": "rembg"})}
+        ways["onnxruntime"] = Way({**ours, "edges": "plain"})
+        if installed("openvino"):
+            ways["openvino, edges auto"] = Way({**ours, "engine": "openvino"})
+        ways["int8, edges auto"] = Way({**ours, "precision": "int8"})
+        if model == "u2netp":
+            ways["pocket, edges auto"] = Way({**ours, "model": "pocket", "precision": "auto"})
+            ways["pocket"] = Way({**ours, "model": "pocket", "precision": "auto", "edges": "plain"})
+        yield from (Case(model, megapixels, ways) for megapixels in sizes)
+
+
+def processor_class() -> str:
+    """The first of CLASSES that this machine's processor is of, or `other`."""
+    flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    return next((name for name, wanted in CLASSES.items() if flags.intersection(wanted)), "other")
 
 
 class Missing(Exception):
@@ -190,7 +236,11 @@ def machine() -> dict[str, Any]:
         line.split(":", 1) for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if ":" in line
     )
     model = next((value.strip() for key, value in told.items() if key.strip() == "model name"), platform.processor())
-    units = [name for name in ("avx512f", "avx512_bf16", "amx_bf16") if name in Path("/proc/cpuinfo").read_text()]
+    units = [
+        name
+        for name in ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+        if name in Path("/proc/cpuinfo").read_text()
+    ]
     return {
         "cpu": f"{model} ({', '.join(units) or platform.machine()})",
         "cores": len(os.sched_getaffinity(0)),
@@ -215,7 +265,10 @@ def one_round(case: Case, number: int, measured: Results) -> None:
         key = {"case": case.name, "megapixels": case.megapixels, "way": name, "round": number}
         if measured.has(key):
             continue
-        command, environment = program(case, way)
+        try:
+            command, environment = program(case, way)
+        except subprocess.CalledProcessError as error:
+            raise Missing(f"{name} of {case.name}: {(error.stderr or b'').decode().strip()[-300:] or error}") from None
         asked = {**command[-1], "started": time.monotonic()}
         ran = subprocess.run(
             [*command[:-1], json.dumps(asked)], capture_output=True, text=True, env=environment, check=False
@@ -248,15 +301,15 @@ def program(case: Case, way: Way) -> tuple[list[Any], dict[str, str]]:
         home = FOLDER / ("home-published" if way.published else "home")
         environment |= {"PYTHONPATH": str(ROOT / "src"), "LIFTOUT_HOME": str(home), "LIFTOUT_OFFLINE": "1"}
     if case.megapixels:
-        asked |= {"model": case.name, "photo": str(photo(case.megapixels)), "photos": STEADY_PHOTOS}
+        asked = {"model": case.name, "photo": str(photo(case.megapixels)), "photos": STEADY_PHOTOS, **asked}
         if asked["tool"] == "rembg":
             published(case.name)
         elif asked["tool"] == "torch":
             asked |= {"checkpoint": str(checkpoint(case.name)), "threads": len(os.sched_getaffinity(0))}
         elif way.published:
             environment |= {"LIFTOUT_CATALOG": str(published_home(case.name))}
-        else:
-            pack(case.name)
+        elif asked["model"] == case.name:
+            pack(case.name, asked["precision"])
     return [python, "-P", Path(__file__).with_name("timed.py"), asked], environment
 
 
@@ -279,17 +332,17 @@ def photo(megapixels: float) -> Path:
 
 
 def checkpoint(model: str) -> Path:
-    """The weights in a file that every tool here reads; U2NetP's are the published ones, which are an ONNX file."""
+    """The weights in a file that every tool here reads; a published ONNX file where one is here, as U2NetP's is."""
     import torch
 
     from benchmarks.models import reference_state
     from liftout.models.catalog import find
 
+    for path in (FOLDER / "weights" / f"{model}.onnx", SHARED / "data" / "weights" / f"{model}.onnx"):
+        if path.is_file():
+            return path
     if model == "u2netp":
-        path = SHARED / "data" / "weights" / "u2netp.onnx"
-        if not path.is_file():
-            raise Missing(f"{path} is not there; it is what rembg downloads for u2netp")
-        return path
+        raise Missing(f"{path} is not there; it is what rembg downloads for u2netp")
     path = FOLDER / "checkpoints" / f"{model}.pth"
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
@@ -325,12 +378,23 @@ def decided(spec: ModelSpec, state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def pack(model: str) -> None:
-    """Convert the weights into the cache that our ways read."""
-    if (FOLDER / "home" / "packs" / model / "manifest.json").is_file():
+def pack(model: str, precision: str) -> None:
+    """Convert the weights into the cache that our ways read: an int8 pack, or one that engines compute in any other precision."""
+    kept = "int8" if precision == "int8" else "fp32"
+    if (FOLDER / "home" / "packs" / (f"{model}-int8" if kept == "int8" else model) / "manifest.json").is_file():
         return
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "LIFTOUT_HOME": str(FOLDER / "home")}
-    command = [sys.executable, "-m", "liftout", "convert", model, "--checkpoint", checkpoint(model)]
+    command = [
+        sys.executable,
+        "-m",
+        "liftout",
+        "convert",
+        model,
+        "--checkpoint",
+        checkpoint(model),
+        "--precision",
+        kept,
+    ]
     subprocess.run(command, check=True, capture_output=True, env=environment)
 
 
@@ -339,7 +403,7 @@ def published(model: str) -> Path:
     path = FOLDER / "published" / f"{model}.onnx"
     if not path.is_file():
         path.parent.mkdir(exist_ok=True)
-        if model == "u2netp":
+        if checkpoint(model).suffix == ".onnx":
             shutil.copyfile(checkpoint(model), path)
         else:
             environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}

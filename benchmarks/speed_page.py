@@ -19,9 +19,20 @@ WAYS = {
     "openvino": "OpenVINO f32",
     "openvino bf16": "OpenVINO bf16",
     "onnxruntime, edges auto": "ONNX Runtime, default edges",
+    "openvino, edges auto": "OpenVINO f32, default edges",
+    "int8, edges auto": "int8 pack, ONNX Runtime, default edges",
+    "pocket": "built-in model",
+    "pocket, edges auto": "built-in model, default edges",
     "openvino bf16, edges auto": "OpenVINO bf16, default edges",
 }
 """Ways in the order of the tables, as they are shown there; ours with `--edges plain` unless it says otherwise."""
+
+EDGES = (
+    ("built-in model", "pocket", "u2netp"),
+    ("U2NetP", "onnxruntime", "u2netp"),
+    ("U2-Net", "onnxruntime", "u2net"),
+)
+"""What is shown, the way with plain edges, and the case it stands in: where the cost of default edges is told."""
 
 OURS = tuple(way for way in WAYS if way not in ("rembg", "torch"))
 
@@ -99,6 +110,24 @@ class Report:
     def text(self) -> str:
         """All tables, for a terminal."""
         return "\n\n".join("\n".join(lines) for lines in self.parts.values())
+
+    def short(self) -> list[str]:
+        """Everything that was measured, and what default edges cost, for one class of processor."""
+        lines = [
+            *self._machine(),
+            "",
+            *self._starting(),
+            "",
+            *(line.replace("### ", "#### ") for line in self._cutting()),
+        ]
+        lines += ["", "| default edges above plain ones, CPU s | 0.3 MP | 2 MP | 12 MP |", "|---|---|---|---|"]
+        for shown, plain, name in EDGES:
+            held = [self.table.get((name, megapixels), {}) for megapixels in (0.3, 2.0, 12.0)]
+            costs = [
+                f"{ways[f'{plain}, edges auto'].cpu - ways[plain].cpu:.2f}" if plain in ways else "" for ways in held
+            ]
+            lines.append(f"| {shown} | {' | '.join(costs)} |")
+        return lines
 
     def write(self, page: Path) -> None:
         """Replace the tables of a page, and the charts in the folder of its name beside it."""

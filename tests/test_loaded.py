@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from liftout import Remover, remove, remover
+from liftout import Remover, loaded, remove, remover
 from liftout.errors import ImageTooLarge
 from liftout.loaded import LoadedModels
 from liftout.options import RunOptions
@@ -20,27 +21,45 @@ TWIN = dataclasses.replace(POCKET, device="cpu")
 
 def test_idle_models_are_closed_until_a_further_one_fits_into_memory() -> None:
     free = iter([10**9, 1, 10**9])
-    loaded = LoadedModels(5, Remover.from_options, free=lambda: next(free))
-    with loaded.using(POCKET):
+    models = LoadedModels(5, Remover.from_options, free=lambda: next(free))
+    with models.using(POCKET):
         pass
-    with loaded.using(TWIN):
+    with models.using(TWIN):
         pass
-    assert loaded.loads == 2
-    assert len(loaded.names()) == 1
+    assert models.loads == 2
+    assert len(models.names()) == 1
 
 
 def test_a_model_in_use_stays_however_little_memory_is_left(examples: Path) -> None:
-    loaded = LoadedModels(5, Remover.from_options, free=lambda: 1)
-    with loaded.using(POCKET) as first, loaded.using(TWIN):
+    models = LoadedModels(5, Remover.from_options, free=lambda: 1)
+    with models.using(POCKET) as first, models.using(TWIN):
         assert first(examples / "cat.jpg").alpha.any()
-        assert len(loaded.names()) == 2
+        assert len(models.names()) == 2
 
 
 def test_where_nobody_waits_a_further_model_is_loaded_beside_those_in_use() -> None:
-    loaded = LoadedModels(1, Remover.from_options, wait=False)
-    with loaded.using(POCKET), loaded.using(TWIN):
-        assert len(loaded.names()) == 2
-    assert len(loaded.names()) == 1
+    models = LoadedModels(1, Remover.from_options, wait=False)
+    with models.using(POCKET), models.using(TWIN):
+        assert len(models.names()) == 2
+    assert len(models.names()) == 1
+
+
+def test_the_memory_of_a_model_is_found_out_while_others_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads files, which may take long."""
+    models = LoadedModels(5, Remover.from_options)
+    free: list[bool] = []
+
+    def network_bytes(_: RunOptions) -> int:
+        other = threading.Thread(target=models.names, daemon=True)
+        other.start()
+        other.join(5)
+        free.append(not other.is_alive())
+        return 0
+
+    monkeypatch.setattr(loaded, "network_bytes", network_bytes)
+    with models.using(POCKET):
+        pass
+    assert free == [True]
 
 
 def test_remove_loads_a_model_once_for_all_edges_and_limits_on_pixels(examples: Path) -> None:

@@ -3,10 +3,12 @@
  *
  *   liftout.js           the ES module
  *   liftout-worker.js    its worker
- *   liftout.d.ts, types/ its types
+ *   react.js, vue.js, element.js  a hook, a composable and a custom element made of it
+ *   liftout.d.ts, types/ its types; those of the wrappers stand beside them
  *   ort/                 ONNX Runtime Web, as published, with its licence and its notices
  *   THIRD-PARTY.txt      licences of what is bundled into the scripts
- *   index.html, page.js  the page, with page.css, early.js, its icons and its manifest
+ *   index.html, page.js  the page, with page-worker.js, page.css, early.js, its icons and its manifest
+ *   samples/             photos to try it with, and what the built-in model makes of one
  *   sw.js                its service worker
  */
 import { execFileSync } from "node:child_process";
@@ -53,14 +55,17 @@ for (const name of ["LICENSE", "ThirdPartyNotices.txt"]) {
 }
 
 const PLAIN = ["index.html", "page.css", "early.js", "icon.svg", "icon-192.png", "icon-512.png", "manifest.webmanifest"];
+const SAMPLES = ["cat.jpg", "coffee.jpg", "officer.jpg"];
 /** What the service worker keeps: all that a visit needs before the module keeps its own. */
 const SHELL = [
   "./",
   ...PLAIN.filter((name) => name !== "index.html"),
   "page.js",
+  "page-worker.js",
   "liftout.js",
   "liftout-worker.js",
   "packs/index.json",
+  ...[...SAMPLES, "cat-cutout.webp"].map((name) => `samples/${name}`),
   ...Object.values(RUNTIMES).flatMap(({ module, glue }) => [`ort/${module}`, `ort/${glue}`]),
 ];
 
@@ -80,7 +85,7 @@ async function bundle(name, entry, define) {
       target: "es2022",
       minify: true,
       lib: { entry: new URL(entry, here).pathname, formats: ["es"], fileName: () => name },
-      rollupOptions: { external: [/^\.\/liftout\.js$/] },
+      rollupOptions: { external: [/^\.\/liftout\.js$/, "react", "vue"] },
     },
   });
   for (const module of [results].flat().flatMap(({ output }) => output.flatMap((chunk) => chunk.moduleIds ?? []))) {
@@ -102,10 +107,15 @@ async function notices() {
   return parts.join(`\n${"-".repeat(80)}\n\n`);
 }
 
-await bundle("liftout.js", "src/index.ts", {});
+await bundle("liftout.js", "src/index.ts", { __RUNTIME_VERSION__: JSON.stringify(ofRuntime) });
+for (const name of ["react", "vue", "element"]) await bundle(`${name}.js`, `wrappers/${name}.ts`, {});
 await bundle("liftout-worker.js", "src/worker.ts", { __RUNTIME__: JSON.stringify(runtimes) });
 await bundle("page.js", "page/page.ts", {});
+await bundle("page-worker.js", "page/painter-worker.ts", {});
 for (const name of PLAIN) await cp(new URL(`page/${name}`, here), new URL(name, partial));
+await mkdir(new URL("samples/", partial));
+for (const name of SAMPLES) await cp(new URL(`../examples/${name}`, here), new URL(`samples/${name}`, partial));
+await cp(new URL("page/cat-cutout.webp", here), new URL("samples/cat-cutout.webp", partial));
 const version = createHash("sha256");
 for (const name of SHELL) {
   if (name !== "packs/index.json") version.update(await readFile(new URL(name === "./" ? "index.html" : name, partial)));
@@ -114,9 +124,13 @@ await bundle("sw.js", "page/sw.ts", {
   __SHELL__: JSON.stringify(SHELL),
   __VERSION__: JSON.stringify(version.digest("hex").slice(0, 12)),
 });
-for (const project of ["tsconfig.json", "tsconfig.types.json"]) {
+for (const project of ["tsconfig.json", "tsconfig.types.json", "tsconfig.wrappers.json"]) {
   execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", project], { cwd: here, stdio: "inherit" });
 }
+for (const name of ["react", "vue", "element", "cutout-state"]) {
+  await rename(new URL(`wrappers/wrappers/${name}.d.ts`, partial), new URL(`${name}.d.ts`, partial));
+}
+await rm(new URL("wrappers", partial), { recursive: true });
 await writeFile(new URL("THIRD-PARTY.txt", partial), await notices());
 await writeFile(new URL("liftout.d.ts", partial), 'export * from "./types/index.js";\n');
 

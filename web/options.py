@@ -1,9 +1,10 @@
-"""Write `src/options.json`, the options of `liftout.options` as the browser reads them: `python web/options.py`.
+"""Write `src/options.json`, the options of `liftout.options` and the names by purpose as the browser reads them: `python web/options.py`.
 
     {
       "result": { <name>: <option>, ... },     how a cutout becomes a file
       "run": { <name>: <option>, ... },        which model runs, where and how
       "limits": { <name>: number, ... }
+      "purposes": { <name>: [<model>, ...], ... }   names by purpose: models in order, the best first
     }
 
 Names are camelCase. An option is
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from liftout import options
+from liftout.models.purposes import purposes
 
 TARGET = Path(__file__).parent / "src" / "options.json"
 LIMITS = {
@@ -38,7 +40,14 @@ TYPES = {bool: "boolean", int: "integer", float: "number"}
 
 def content() -> str:
     """The text of options.json."""
-    described = {"result": _options(options.ResultOptions), "run": _options(options.RunOptions), "limits": LIMITS}
+    described = {
+        "result": _options(options.ResultOptions),
+        "run": _options(options.RunOptions),
+        "limits": LIMITS,
+        "purposes": {
+            name: list(dict.fromkeys([*purpose.models, purpose.last])) for name, purpose in purposes().items()
+        },
+    }
     return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
 
 

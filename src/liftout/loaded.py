@@ -110,12 +110,12 @@ class LoadedModels(Generic[_Model]):
             if entry := self._used(choice):
                 return entry
         self._check(choice)
+        needed = network_bytes(choice)  # reads files: not while others wait for the lock
         with self._changed:
             while True:
                 if entry := self._used(choice):
                     return entry
                 if len(self._entries) < self._capacity or self._drop_idle() or not self._wait:
-                    needed = network_bytes(choice)
                     while needed > _SHARE * self._free() and self._drop_idle():
                         pass
                     entry = self._entries[choice] = _Entry()

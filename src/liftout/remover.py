@@ -26,6 +26,7 @@ from liftout.models.local import is_path
 from liftout.models.purposes import default_model
 from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
+from liftout.stages import stage
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -194,16 +195,26 @@ class Remover:
         return type(self).from_options, (self._options,)
 
     def _prepared(self, image: ImageInput, name: str | None) -> _Prepared:
-        photo = decode(image, max_pixels=self._options.max_pixels, name=name)
-        pixels = photo.seen_by_network()
-        return _Prepared(photo, pixels, *graphs.prepare(pixels, self.spec.input))
+        with stage("decode"):
+            photo = decode(image, max_pixels=self._options.max_pixels, name=name)
+        with stage("prepare"):
+            pixels = photo.seen_by_network()
+            return _Prepared(photo, pixels, *graphs.prepare(pixels, self.spec.input))
 
     def _predicted(self, prepared: _Prepared) -> tuple[_Prepared, graphs.Float32]:
         """The network's prediction, float32 [1, C, h, w]."""
-        return prepared, self._network.run(prepared.tensor)
+        with stage("network"):
+            return prepared, self._network.run(prepared.tensor)
 
     def _finished(self, predicted: tuple[_Prepared, graphs.Float32]) -> Cutout:
         prepared, prediction = predicted
+        with stage("edges"):
+            alpha = self._alpha(prepared, prediction)
+        make_rgba = graphs.plain if self._options.edges == "plain" else graphs.cutout
+        return Cutout(prepared.photo, alpha, make_rgba=make_rgba)
+
+    def _alpha(self, prepared: _Prepared, prediction: graphs.Float32) -> graphs.UInt8:
+        """Alpha of the photo's size, uint8 [H, W]."""
         photo, box = prepared.photo, prepared.box
         guide = None if self._options.edges == "plain" else prepared.seen
         alpha = graphs.finish(prediction, photo.size, self.spec.output, box=box, image=guide)
@@ -213,7 +224,7 @@ class Remover:
             alpha = matting.refine(alpha, prepared.seen, cell=cell)
         if photo.alpha is not None:
             alpha = ((alpha.astype(np.uint16) * photo.alpha + np.uint16(127)) // 255).astype(np.uint8)
-        return Cutout(photo, alpha, make_rgba=graphs.plain if self._options.edges == "plain" else graphs.cutout)
+        return alpha
 
 
 @dataclass(frozen=True)

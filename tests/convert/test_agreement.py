@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from liftout.convert import build_network
+from liftout.convert.graph import Graph
+from liftout.convert.lean.inspyrenet import inspyrenet
+from liftout.convert.weights import Weights
 from liftout.networks import ARCHITECTURES, PatchOrder
+from liftout.networks.swin import SWIN_V1_B
 from tests.convert.running import original, probability, run_network
 from tests.networks import reference
 
@@ -46,6 +51,34 @@ def test_modnet_agrees(size: tuple[int, int], tmp_path: Path) -> None:
     tensor = photos("modnet", *size)
     network = build_network("modnet", reference.state("modnet"), size=size)
     assert difference(run_network(network, tensor, tmp_path), original("modnet", tensor), "modnet") < TOLERANCE
+
+
+@pytest.mark.parametrize("size", [(128, 128), (96, 160)])
+def test_inspyrenet_agrees_at_the_size_of_its_training_and_at_others(
+    size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In pieces as small as those of large photos are of theirs."""
+    monkeypatch.setattr("liftout.convert.graph.PIECE_BYTES", 300_000)
+    stored = reference.Stored(size, base=128)
+    tensor = photos("inspyrenet", *size)
+    network = reference.network("inspyrenet", stored)
+    graph = Graph()
+    photo = graph.input("input", tensor.shape)
+    weights = Weights(reference.state("inspyrenet", 128))
+    logits = inspyrenet(graph, photo, weights, SWIN_V1_B, (128, 128))
+    assert not weights.left
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(tensor)).numpy()
+    output = run_network(graph.finish(graph.sigmoid(logits), "output"), tensor, tmp_path)
+    assert difference(output, expected, "inspyrenet") < TOLERANCE
+
+
+def test_ben2_gives_what_its_authors_code_gives(tmp_path: Path) -> None:
+    """Against their stored output: the network in PyTorch, which takes as long again, is held against it in the long tests."""
+    architecture, size = "ben2", (512, 512)
+    network = build_network(architecture, reference.state(architecture), size=size)
+    output = run_network(network, photos(architecture, *size), tmp_path)[..., ::4, ::4]
+    assert difference(output, reference.golden(architecture)["512x512_every_4"], architecture) < TOLERANCE
 
 
 @pytest.mark.parametrize("order", ["cgw", "wgc"])
@@ -104,3 +137,19 @@ def test_the_large_birefnet_agrees(order: PatchOrder, tmp_path: Path) -> None:
     network = build_network(architecture, reference.state(architecture), size=size, patch_order=order)
     expected = original(architecture, tensor, patch_order=order)
     assert difference(run_network(network, tensor, tmp_path), expected, architecture) < TOLERANCE
+
+
+@pytest.mark.long
+def test_the_quick_inspyrenet_agrees(tmp_path: Path) -> None:
+    architecture, size = "inspyrenet_384", (384, 384)
+    tensor = photos(architecture, *size)
+    network = build_network(architecture, reference.state(architecture), size=size)
+    assert difference(run_network(network, tensor, tmp_path), original(architecture, tensor), architecture) < TOLERANCE
+
+
+@pytest.mark.long
+def test_ben2_agrees_on_a_wide_photo(tmp_path: Path) -> None:
+    architecture, size = "ben2", (512, 1024)
+    tensor = photos(architecture, *size)
+    network = build_network(architecture, reference.state(architecture), size=size)
+    assert difference(run_network(network, tensor, tmp_path), original(architecture, tensor), architecture) < TOLERANCE

@@ -18,7 +18,7 @@ from tests.networks import reference
 
 OPERATORS = {
     *("Add", "Mul", "MatMul", "Conv", "Relu", "Gelu", "Sigmoid", "Softmax", "LayerNormalization"),
-    *("MaxPool", "GlobalAveragePool", "GridSample", "Resize", "Clip", "InstanceNormalization"),
+    *("MaxPool", "AveragePool", "GlobalAveragePool", "GridSample", "Resize", "Clip", "InstanceNormalization"),
     *("Concat", "Pad", "Reshape", "Slice", "Transpose"),
 }
 
@@ -69,10 +69,12 @@ def test_the_builder_knows_the_shapes_of_nested_u_networks(architecture: str) ->
     assert {name: shape for name, shape in network.shapes.items() if name != "input"} == inferred_shapes(network)
 
 
-@pytest.mark.parametrize("architecture", ["u2net", "u2net_cloth_seg", "isnet", "modnet", "birefnet_swin_v1_t"])
+@pytest.mark.parametrize(
+    "architecture", ["u2net", "u2net_cloth_seg", "isnet", "modnet", "birefnet_swin_v1_t", "inspyrenet_384", "ben2"]
+)
 def test_nodes_run_on_every_backend(architecture: str) -> None:
     """Few buffers a node, known operators, integers only where they say a shape, an axis or a bound."""
-    network = unweighted(architecture, (320, 320))
+    network = unweighted(architecture, (512, 512) if architecture == "ben2" else (320, 320))
     integers = {tensor.name for tensor in network.model.graph.initializer}
     for node in network.model.graph.node:
         assert node.op_type in OPERATORS
@@ -83,10 +85,10 @@ def test_nodes_run_on_every_backend(architecture: str) -> None:
     assert [(opset.domain, opset.version) for opset in network.model.opset_import] == [("", 20)]
 
 
-@pytest.mark.parametrize("architecture", ["u2netp", "isnet", "modnet", "birefnet_swin_v1_t"])
+@pytest.mark.parametrize("architecture", ["u2netp", "isnet", "modnet", "birefnet_swin_v1_t", "inspyrenet_384", "ben2"])
 def test_nothing_is_left_to_fold(architecture: str) -> None:
     """Every node depends on the photo, and is needed for the output."""
-    network = unweighted(architecture, (224, 256))
+    network = unweighted(architecture, (512, 512) if architecture == "ben2" else (224, 256))
     graph = network.model.graph
     made = {"input"} | {name for node in graph.node for name in node.output}
     assert all(made.intersection(node.input) for node in graph.node)
@@ -110,12 +112,14 @@ def test_masks_and_weights_are_stored_once(full_size: LeanNetwork) -> None:
         ("u2net", ()),
         ("isnet", ("side2", "side3", "side4", "side5", "side6")),
         ("birefnet_swin_v1_t", ("conv_ms_spvn", "gdt_convs_pred")),
+        ("ben2", ("sideout",)),
         ("modnet", ("lr_branch.conv_lr.", "hr_branch.conv_hr.", "backbone.model")),
     ],
 )
 @pytest.mark.usefixtures("shared")
 def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, ...]) -> None:
     """Every other tensor goes into the graph."""
+    from liftout.convert.lean.ben2 import ben2
     from liftout.convert.lean.birefnet import birefnet
     from liftout.convert.lean.modnet import modnet
     from liftout.convert.lean.nested_u import isnet, u2net
@@ -123,8 +127,11 @@ def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, 
 
     known = ARCHITECTURES[architecture]
     weights, graph = Weights(reference.state(architecture)), Graph()
-    photo = graph.input("input", (1, 3, 64, 64))
-    if known.backbone:
+    side = 512 if architecture == "ben2" else 64
+    photo = graph.input("input", (1, 3, side, side))
+    if known.backbone and known.family == "ben2":
+        ben2(graph, photo, weights, known.backbone)
+    elif known.backbone:
         birefnet(graph, photo, weights, known.backbone, "cgw")
     else:
         {"isnet": isnet, "modnet": modnet}.get(architecture, u2net)(graph, photo, weights)
@@ -138,6 +145,10 @@ def test_sizes_and_batches_that_do_not_fit_are_refused() -> None:
             build_network("birefnet_swin_v1_t", {}, size=size)
     with pytest.raises(UsageError, match="fixed batch"):
         build_network("birefnet_swin_v1_t", {}, size=(64, 64), batch=None)
+    with pytest.raises(UsageError, match="one photo per run"):
+        build_network("ben2", {}, size=(512, 512), batch=2)
+    with pytest.raises(UsageError, match="multiples of 512"):
+        build_network("ben2", {}, size=(1024, 768))
     with pytest.raises(UsageError, match="batch of 0"):
         build_network("u2netp", {}, size=(64, 64), batch=0)
     with pytest.raises(CheckpointMismatch, match="missing"):

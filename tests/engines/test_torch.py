@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from liftout import Remover
 from liftout.convert import build_network, write_network
+from liftout.convert.graph import Graph
 from liftout.engines import NetworkFile, open_network
 from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, UsageError
 from liftout.options import RunOptions
@@ -41,6 +42,33 @@ def test_torch_agrees_with_onnxruntime(architecture: str, size: tuple[int, int],
     network.close()
     with pytest.raises(UsageError, match="closed"):
         network.run(photo)
+
+
+def test_operators_that_only_the_newer_networks_use_agree(tmp_path: Path) -> None:
+    """Uneven padding, kernels that are not square, repetition, means of cells."""
+    random, size = np.random.default_rng(0), (16, 24)
+    graph = Graph()
+    x = graph.input("input", (1, 3, *size))
+    x = graph.conv(x, random.standard_normal((4, 3, 2, 3), np.float32), padding=(1, 0, 0, 2))
+    x = graph.conv(x, random.standard_normal((4, 4, 1, 5), np.float32), padding=(0, 2, 0, 2))
+    x = graph.clip(graph.mean_of_cells(graph.repeat(graph.repeat(x, 2), 2), 4), -1, 1)
+    write_network(graph.finish(graph.slice(x, 1, 0, 1), "output"), tmp_path)
+    file = NetworkFile(name="operators", path=tmp_path / "network.onnx", size=size)
+    photo = random.standard_normal((1, 3, *size), np.float32)
+    expected = open_network(file).run(photo)
+    assert expected.shape == (1, 1, *size)
+    assert expected.std() > 0.1
+    assert np.abs(open_network(file, RunOptions(engine="torch", device="cpu")).run(photo) - expected).max() < 1e-5
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("shared")
+@pytest.mark.parametrize(("architecture", "size"), [("inspyrenet_384", (128, 160)), ("ben2", (512, 512))])
+def test_the_newer_networks_agree_as_a_whole(architecture: str, size: tuple[int, int], tmp_path: Path) -> None:
+    file = built(architecture, size, tmp_path)
+    photo = reference.photo(architecture, *size)
+    expected = open_network(file).run(photo)
+    assert np.abs(open_network(file, RunOptions(engine="torch", device="cpu")).run(photo) - expected).max() < 1e-4
 
 
 def test_the_built_in_model_cuts_the_same_in_torch(examples: Path) -> None:

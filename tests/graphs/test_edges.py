@@ -124,3 +124,68 @@ def test_plain_copies_what_its_graph_gives(size: tuple[int, int]) -> None:
     photo, alpha = random.integers(0, 256, (*size, 3), np.uint8), random.integers(0, 3, size, np.uint8)
     (expected,) = graphs._session("plain").run(None, {"image": photo, "alpha": alpha})
     np.testing.assert_array_equal(graphs.plain(photo, alpha), expected)
+
+
+def refined_by_formula(photo: np.ndarray, model: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """What `refine` says it computes, pixel by pixel in float64: float [H, W] in levels, before rounding."""
+    (height, width), (down, across) = photo.shape[:2], soft.shape
+    y, x = (np.arange(height) + 0.5) * down / height - 0.5, (np.arange(width) + 0.5) * across / width - 0.5
+    top, left = np.floor(y).astype(int), np.floor(x).astype(int)
+    rows = [np.clip(top + k, 0, down - 1)[:, None] for k in (0, 1)]
+    columns = [np.clip(left + k, 0, across - 1)[None, :] for k in (0, 1)]
+    weights = [[1 - (y - top), y - top], [1 - (x - left), x - left]]
+    corners = [
+        (r, c, weights[0][i][:, None] * weights[1][k]) for i, r in enumerate(rows) for k, c in enumerate(columns)
+    ]
+    local = sum(model.astype(np.float64)[:, r, c] * weight for r, c, weight in corners)
+    fine = (local[:3] * photo.transpose(2, 0, 1)).sum(0) + 255 * local[3]
+    coarse = 255 * model[3][(np.arange(height) * down // height)[:, None], np.arange(width) * across // width]
+    touched = np.any([soft[r, c] for r, c, _ in corners], axis=0)
+    return np.clip(np.where(touched, fine, coarse), 0, 255)
+
+
+@pytest.mark.parametrize("size", [(97, 131), (64, 96), (300, 33), (40, 1)])
+def test_refine_gives_its_formula(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "STRIP_PIXELS", 1700)
+    y, x = np.mgrid[: size[0], : size[1]]
+    photo = RNG.integers(0, 256, (*size, 3), dtype=np.uint8)
+    photo[x + y > sum(size) / 2] //= 4
+    seen = np.asarray(Image.fromarray(photo).convert("L").resize((24, 20)), np.float32)[None, None]
+    prediction = np.clip((seen - 60) / 30, 0, 1).astype(np.float32)
+    feed = {"activation": np.array(0), "classes": np.array([0]), "rescale": np.array(False)}
+    feed |= {"prediction": prediction, "box": np.array([0, 0, 20, 24]), "image": photo}
+    model, soft = graphs._session("guide").run(None, feed)
+    assert soft.any()
+    made = graphs.finish(prediction, size, PLAIN, image=photo)
+    assert np.abs(made - refined_by_formula(photo, model, soft)).max() < 0.51
+
+
+@pytest.mark.parametrize("size", [(97, 131), (64, 96), (300, 33), (40, 1)])
+def test_cutout_gives_its_formula(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "STRIP_PIXELS", 1700)
+    photo = RNG.integers(0, 256, (*size, 3), dtype=np.uint8)
+    alpha = np.asarray(
+        Image.fromarray(RNG.integers(-200, 456, (5, 6)).clip(0, 255).astype(np.uint8)).resize(size[::-1])
+    )
+    (colours,) = graphs._session("coarse").run(None, {"image": photo, "alpha": alpha})
+    cells = colours.astype(np.float64)[
+        :,
+        (np.arange(size[0]) * colours.shape[1] // size[0])[:, None],
+        np.arange(size[1]) * colours.shape[2] // size[1],
+    ]
+    a = alpha / 255
+    miss = photo.transpose(2, 0, 1) - a * cells[:3] - (1 - a) * cells[3:]
+    right = np.clip(cells[:3] + miss * a / (a * a + (1 - a) ** 2 + 0.01), 0, 255)
+    right = np.where(alpha == 255, photo.transpose(2, 0, 1), np.where(alpha == 0, 0, right))
+    assert np.abs(graphs.cutout(photo, alpha)[..., :3].transpose(2, 0, 1) - right).max() < 0.51
+
+
+@pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
+def test_a_flat_photo_is_resized_in_fewer_strips_and_to_the_same_alpha(
+    resample: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the photo is not higher than the prediction, strips of another size."""
+    prediction = RNG.random((1, 1, 60, 40), dtype=np.float32)
+    whole = graphs.finish(prediction, (50, 300), OutputSpec(resample=resample))
+    monkeypatch.setattr(graphs, "WHOLE_STRIP_PIXELS", 300 * 7)
+    np.testing.assert_array_equal(graphs.finish(prediction, (50, 300), OutputSpec(resample=resample)), whole)

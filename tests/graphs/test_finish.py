@@ -13,6 +13,7 @@ from liftout.models.spec import InputSpec, OutputSpec
 
 RNG = np.random.default_rng(5)
 MAP_SIZES = [(7, 9), (64, 48), (320, 320)]
+RESAMPLERS = ["bilinear", "bilinear-antialias", "bicubic", "bilinear-corners"]
 PHOTO_SIZES = [(1, 1), (3, 200), (64, 48), (333, 71), (700, 1100), (1500, 2000)]
 
 
@@ -22,13 +23,13 @@ def levels(values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("source", MAP_SIZES)
 @pytest.mark.parametrize("size", PHOTO_SIZES)
-@pytest.mark.parametrize("resample", ["bilinear", "bilinear-antialias", "bicubic"])
+@pytest.mark.parametrize("resample", RESAMPLERS)
 def test_resampling_is_that_of_torch_and_pillow(source: tuple[int, int], size: tuple[int, int], resample: str) -> None:
     prediction = RNG.random((1, 1, *source), dtype=np.float32)
-    if resample == "bilinear":
-        expected = torch.nn.functional.interpolate(torch.from_numpy(prediction), size=size, mode="bilinear")[
-            0, 0
-        ].numpy()
+    if resample in ("bilinear", "bilinear-corners"):
+        tensor, corners = torch.from_numpy(prediction), resample == "bilinear-corners"
+        enlarged = torch.nn.functional.interpolate(tensor, size=size, mode="bilinear", align_corners=corners)
+        expected = enlarged[0, 0].numpy()
     else:
         filter_ = Image.Resampling.BICUBIC if resample == "bicubic" else Image.Resampling.BILINEAR
         expected = np.asarray(Image.fromarray(prediction[0, 0]).resize(size[::-1], filter_))
@@ -83,7 +84,7 @@ def test_rounding_and_truncation_differ_as_they_say() -> None:
     assert graphs.finish(prediction, (2, 2), OutputSpec(quantize="truncate")).max() == 100
 
 
-@pytest.mark.parametrize("resample", ["bilinear", "bilinear-antialias", "bicubic"])
+@pytest.mark.parametrize("resample", RESAMPLERS)
 def test_strips_give_the_same_alpha_as_the_whole(resample: str, monkeypatch: pytest.MonkeyPatch) -> None:
     prediction = RNG.random((1, 1, 40, 50), dtype=np.float32)
     whole = graphs.finish(prediction, (300, 200), OutputSpec(resample=resample))

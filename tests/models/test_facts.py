@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 import pytest
 
+from liftout.models import packs
 from liftout.models.catalog import all_models, find
 from liftout.models.sources import parse
 from liftout.models.spec import ModelSpec
+from tests.conftest import ROOT, SHARED
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF_ONE = ((0.5,) * 3, (1.0,) * 3)
@@ -23,6 +28,11 @@ CLOTH = ((768, 768), "stretch", "bilinear-antialias", "none", "255", HALF_HALF, 
 
 def birefnet(height: int = 1024, width: int = 1024) -> tuple[object, ...]:
     return ((height, width), "stretch", "bilinear-antialias", "none", "255", IMAGENET, "sigmoid", "none", None)
+
+
+def inspyrenet(side: int) -> tuple[object, ...]:
+    minmax = ("none", "minmax", "before-resize")
+    return ((side, side), "stretch", "bilinear-antialias", "none", "255", IMAGENET, *minmax)
 
 
 # The reference table of models, section by section: size, fit, resampler, quantise, scale, mean and std, activation, rescale.
@@ -57,6 +67,14 @@ FACTS = {
     "birefnet-lite-2k": ("birefnet_swin_v1_t", *birefnet(1440, 2560)),
     "birefnet-512": ("birefnet_swin_v1_l", *birefnet(512, 512)),
     "toonout": ("birefnet_swin_v1_l", *birefnet()),
+    "inspyrenet-base": ("inspyrenet", *inspyrenet(1024)),
+    "inspyrenet-fast": ("inspyrenet_384", *inspyrenet(384)),
+    "inspyrenet-nightly": ("inspyrenet", *inspyrenet(1024)),
+    "inspyrenet-plus-ultra": ("inspyrenet", *inspyrenet(1024)),
+    "ben2-base": (
+        *("ben2", (1024, 1024), "stretch", "bilinear-antialias", "none", "255", IMAGENET),
+        *("none", "minmax", "after-resize"),
+    ),
     "modnet": ("modnet", (512, 512), "stretch", "bilinear-antialias", "none", "255", HALF_HALF, "none", "none", None),
 }
 
@@ -68,6 +86,8 @@ NEW_PATCHES = [
     "birefnet-hr", "birefnet-hr-matting", "birefnet-dynamic", "birefnet-dynamic-matting", "birefnet-lite-matting", "birefnet-512", "toonout",
     "lucida",
 ]  # fmt: skip
+
+INSPYRENET = [name for name in FACTS if name.startswith("inspyrenet")]
 
 RELEASED = {
     # ONNX files of the rembg release: bytes and md5 of its source
@@ -120,13 +140,16 @@ def test_every_model_of_the_catalogue_is_checked_here():
 
 def test_only_models_whose_authors_do_so_stretch_their_prediction():
     assert {name for name, spec in all_models().items() if spec.output.rescale == "minmax"} == {
-        "u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", "ormbg", "rmbg-1.4",
+        "u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", "ormbg", "rmbg-1.4", "ben2-base", *INSPYRENET,
     }  # fmt: skip
 
 
 def test_alpha_is_resized_as_the_authors_do():
     assert {find(name).output.resample for name in ("u2net", "silueta")} == {"bilinear-antialias"}
-    assert {find(name).output.resample for name in ("isnet-general-use", "rmbg-1.4", "isnet-anime")} == {"bilinear"}
+    assert {find(name).output.resample for name in ("isnet-general-use", "rmbg-1.4", "isnet-anime", "ben2-base")} == {
+        "bilinear"
+    }
+    assert {find(name).output.resample for name in INSPYRENET} == {"bilinear-corners"}
     assert {find(name).output.resample for name in (*OLD_PATCHES, *NEW_PATCHES, "rmbg-2.0")} == {"bicubic"}
 
 
@@ -167,6 +190,8 @@ def test_full_hashes_are_those_of_the_hubs():
         "5b486f08200f513f460da46dd701db5fbb47d79b4be4b708a19444bcd4e79958",
         "566ed80c3d95f87ada6864d4cbe2290a1c5eb1c7bb0b123e984f60f76b02c3a7",
         "db0217e99b25e0c4f6f4dca2892ff1f7ea7aba38fb6ad84f93122a4024be536a",
+        "22cea62108ff53b7ccc20f7a008bf30494228d84b1687f29ecbe76936a998101",
+        "0a6fe2a73ab0532d6d0b8d82849a9760a226df719e3063d09b4149ece6f80fcd",
         "6003d2f758bdb4e4802a09e39167529bc2eef9288d5b8fa537331467cbc4759d",
         "58f621f00f5d756097615970a88a791584600dcf7c45b18a0a6267535a1ebd3c",
         "1ba1c8ff5a7bbfadc8d8d13fb11d7be793f91f23d9d466549e37a854f6668f99",
@@ -185,7 +210,7 @@ def test_licences():
     assert told.pop("rmbg-2.0") == ("CC-BY-NC-4.0", False)
     assert told.pop("silueta") == told.pop("lucida") == ("unknown", False)
     for name, (weights, commercial) in told.items():
-        mit = name.startswith(("birefnet", "u2net_cloth_seg", "toonout"))
+        mit = name.startswith(("birefnet", "u2net_cloth_seg", "toonout", "inspyrenet", "ben2"))
         assert (weights, commercial) == ("MIT" if mit else "Apache-2.0", True), name
 
 
@@ -208,6 +233,10 @@ def test_only_the_checkpoint_of_rmbg_2_is_gated():
         ("birefnet-hr", "2048"),
         ("rmbg-1.4", "1.0, not 0.5"),
         ("modnet", "aspect"),
+        ("ben2-base", "onnx_run.py"),
+        ("ben2-base", "LANCZOS"),
+        ("inspyrenet-nightly", "pinned"),
+        ("inspyrenet-plus-ultra", "ECSSD"),
         ("lucida", "CAMO"),
         ("birefnet-lite-matting", "patch order"),
     ],
@@ -232,3 +261,23 @@ def test_models_whose_files_are_in_packages_can_be_had_from_a_registry():
 def test_specs_survive_being_written_and_read():
     for spec in all_models().values():
         assert ModelSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_every_row_of_the_page_says_what_was_run_and_which_file():
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- real -->")[2].partition("<!-- /real -->")[0].strip().splitlines()[2:]
+    rows = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in table)}
+    outputs = (ROOT / "tests" / "networks" / "authors" / "golden", SHARED / "reference" / "golden")
+    models = {name: spec for name, spec in all_models().items() if not spec.files_of}
+    assert set(rows) == {name for name, spec in models.items() if spec.architecture != "onnx"}
+    for name, (kind, file, sha256, *_) in rows.items():
+        if kind == "real":
+            assert re.fullmatch("[0-9a-f]{64}", sha256), name
+            held = {(item.name, item.sha256) for item in models[name].files}
+            if pack := packs.built_in(name):
+                held.add((f"{name}/{packs.NETWORK}", hashlib.sha256(pack.network.read_bytes()).hexdigest()))
+            assert (file, sha256) in held, name
+        else:
+            assert (kind, sha256) == ("reference", ""), name
+            assert file == f"{models[name].architecture}.npz", name
+            assert any((folder / file).is_file() for folder in outputs) or not SHARED.is_dir(), name

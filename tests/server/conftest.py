@@ -24,7 +24,8 @@ from liftout.cli.serve import serve
 from liftout.engines import run_once
 from liftout.images import decode, encode, format_of
 from liftout.models.add import add_onnx
-from liftout.server.run import listen, prepare
+from liftout.server.run import listen
+from liftout.server.serving import prepare
 from liftout.server.settings import Settings
 
 TINY = """

@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import http.server
 import json
+import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,8 @@ import httpx
 import pytest
 
 from liftout.server import jobs
-from liftout.server.jobstore import JobStore
+from liftout.server.jobstore import JobStore, StoreFull
+from liftout.server.multipart import Upload
 from tests.server.clients.shop import photo_url
 
 __all__ = ["photo_url"]
@@ -115,6 +118,75 @@ def test_jobs_belong_to_the_key_that_added_them(
     assert httpx.delete(f"{server.url}/v1/jobs/{job}", headers=theirs, trust_env=False).status_code == 404
 
 
+def upload(server: Any, *photos: tuple[str, bytes], **data: str) -> httpx.Response:
+    files = [("image", photo) for photo in photos]
+    return httpx.post(f"{server.url}/v1/jobs", files=files, data=data, timeout=60, trust_env=False)
+
+
+def test_uploaded_photos_are_cut_out_and_their_files_deleted(
+    launch: Callable[..., Any], cat: bytes, deep_cat: bytes, own_home: Path
+) -> None:
+    server = launch("--jobs")
+    photos = [("shop/cat.jpg", cat), ("deep.png", deep_cat), ("notes.txt", b"no photo")]
+    answer = upload(server, *photos, crop="true", format="webp")
+    assert answer.status_code == 202, answer.text
+    job = answer.json()["id"]
+    assert [photo["name"] for photo in answer.json()["photos"]] == ["cat.jpg", "deep.png", "notes.txt"]
+    server.wait_until(lambda: show(server, job)["status"] == "done", 60)
+    *done, failed = show(server, job)["photos"]
+    assert (failed["status"], "image" in failed["error"]) == ("failed", True)
+    for photo, (_, content) in zip(done, photos[:2], strict=True):
+        picture = httpx.get(f"{server.url}{photo['result']}", timeout=60, trust_env=False)
+        data = {"crop": "true", "format": "webp"}
+        alone = httpx.post(f"{server.url}/v1/cutouts", files={"image": content}, data=data, timeout=60, trust_env=False)
+        assert (picture.headers["content-type"], picture.content) == ("image/webp", alone.content)
+    assert sorted(path.name for path in (own_home / "jobs" / job).iterdir()) == ["0", "1"]
+    assert httpx.delete(f"{server.url}/v1/jobs/{job}", timeout=60, trust_env=False).status_code == 204
+    assert not (own_home / "jobs" / job).exists()
+
+
+@pytest.mark.long
+def test_uploaded_photos_survive_a_restart(launch_process: Callable[..., Any], cat: bytes, own_home: Path) -> None:
+    limits = ["--timeout", "20", "--fetch-timeout", "5"]
+    first = launch_process("--jobs", *limits, model="slow")
+    job = upload(first, *[("cat.jpg", cat)] * 3).json()["id"]
+    first.wait_until(lambda: show(first, job)["counts"]["done"] >= 1, 60)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(60) == 0
+    assert list((own_home / "jobs" / job).glob("*.upload"))
+    second = launch_process("--jobs", *limits, model="slow")
+    second.wait_until(lambda: show(second, job)["status"] == "done", 120)
+    assert show(second, job)["counts"] == {"queued": 0, "running": 0, "done": 3, "failed": 0}
+    assert not list((own_home / "jobs" / job).glob("*.upload"))
+
+
+def test_uploads_have_the_limits_of_requests_and_of_the_disk(launch: Callable[..., Any], cat: bytes) -> None:
+    server = launch("--jobs", "--max-body", "1", "--jobs-disk", "0.1MB")
+    size = len(cat)
+    assert upload(server, *[("cat.jpg", cat)] * (1_000_000 // size + 1)).status_code == 413
+    full = upload(server, *[("cat.jpg", cat)] * (100_000 // size + 1))
+    assert (full.status_code, full.headers["retry-after"]) == (503, "60")
+    assert server.measure("liftout_body_bytes") == 0
+
+
+def test_a_wrong_upload_is_refused_by_the_name_of_its_field(launch: Callable[..., Any], cat: bytes) -> None:
+    server = launch("--jobs")
+
+    def refused(files: list[tuple[str, Any]], **data: str) -> tuple[int, str]:
+        answer = httpx.post(f"{server.url}/v1/jobs", files=files, data=data, timeout=60, trust_env=False)
+        return answer.status_code, answer.json()["field"]
+
+    photo = ("image", ("cat.jpg", cat))
+    assert refused([photo], crop="maybe") == (422, "crop")
+    assert refused([photo], corp="true") == (422, "corp")
+    assert refused([photo, ("background", ("b.jpg", cat))]) == (422, "background")
+    assert refused([photo], image="aGVsbG8=") == (422, "image")
+    assert refused([photo], webhook="http://127.0.0.1/") == (422, "webhook")
+    assert refused([("picture", ("cat.jpg", cat))]) == (422, "urls")
+    by_url = httpx.post(f"{server.url}/v1/jobs", json={"urls": ["http://x/"]}, timeout=60, trust_env=False)
+    assert (by_url.status_code, by_url.json()["field"]) == (403, "urls")
+
+
 @pytest.mark.parametrize(
     ("job", "field"),
     [
@@ -175,4 +247,106 @@ def test_a_photo_whose_server_died_is_claimed_again(tmp_path: Path) -> None:
     assert first is not None
     assert again is not None
     assert (again.url, first.claims, again.claims) == (first.url, 1, 2)
+    store.close()
+
+
+def test_a_look_for_work_reads_no_table_from_end_to_end(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    for number in range(20):
+        store.add([f"http://x/{number}"], {}, webhook="http://x/", owner="a")
+    statements: list[str] = []
+    store._database.set_trace_callback(statements.append)
+    store.claim(60)
+    store.due_notice()
+    store.delete_older(3600)
+    store._database.set_trace_callback(None)
+    looks = [statement for statement in statements if statement.startswith(("UPDATE", "DELETE"))]
+    assert len(looks) == 3
+    for look in looks:
+        plan = " ".join(step[3] for step in store._database.execute(f"EXPLAIN QUERY PLAN {look}"))
+        assert "SCAN" not in plan
+        assert "TEMP B-TREE" not in plan
+    store.close()
+
+
+def test_looking_for_work_is_not_looking_for_old_jobs(
+    launch: Callable[..., Any], options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: dict[str, int] = {"claim": 0, "delete_older": 0}
+
+    def counted(name: str) -> Callable[..., Any]:
+        real = getattr(JobStore, name)
+
+        def count(*arguments: Any) -> Any:
+            looks[name] += 1
+            return real(*arguments)
+
+        return count
+
+    for name in looks:
+        monkeypatch.setattr(JobStore, name, counted(name))
+    server = launch(*options)
+    server.wait_until(lambda: looks["claim"] >= 3)
+    assert looks["delete_older"] == 1
+
+
+def test_a_server_whose_claim_has_ended_changes_nothing(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job = store.add([Upload("a.jpg", b"photo")], {}, webhook="", owner="a")
+    slow = store.claim(0.01)
+    time.sleep(0.02)
+    quick = store.claim(60)
+    assert slow is not None
+    assert quick is not None
+    store.fail(slow, "too late")
+    store.release(slow)
+    assert store.describe(job, "a")["counts"]["running"] == 1
+    store.close()
+    store = JobStore(tmp_path)
+    assert quick.upload is not None
+    assert quick.upload.read_bytes() == b"photo"
+    store.finish(quick, b"picture", "image/png")
+    assert store.describe(job, "a")["counts"]["done"] == 1
+    assert not quick.upload.exists()
+    store.close()
+
+
+def test_what_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    photos = [Upload("a.jpg", b"x" * 10)] * 3
+    store.add(photos, {}, webhook="", owner="a", most_photos=5, most_bytes=40)
+    before = sorted(tmp_path.iterdir())
+    for limits in ({"most_photos": 5}, {"most_bytes": 40}):
+        with pytest.raises(StoreFull):
+            store.add(photos, {}, webhook="", owner="a", **limits)
+    assert sorted(tmp_path.iterdir()) == before
+    store.close()
+
+
+def test_folders_without_a_job_are_deleted_when_they_are_old(tmp_path: Path) -> None:
+    for name, age in (("old", 7200), ("new", 10)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    JobStore(tmp_path).close()
+    assert not (tmp_path / "old").exists()
+    assert (tmp_path / "new").exists()
+
+
+def test_jobs_of_the_version_before_uploads_go_on(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "jobs.sqlite")
+    database.executescript("""
+        CREATE TABLE jobs (id TEXT PRIMARY KEY, owner TEXT NOT NULL, options TEXT NOT NULL, webhook TEXT NOT NULL,
+            created REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_attempt REAL);
+        CREATE TABLE photos (job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, number INTEGER NOT NULL,
+            url TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'queued', lease REAL NOT NULL DEFAULT 0,
+            error TEXT NOT NULL DEFAULT '', media_type TEXT NOT NULL DEFAULT '', claims INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (job, number));
+        INSERT INTO jobs (id, owner, options, webhook, created) VALUES ('a', 'shop', '{}', '', 0);
+        INSERT INTO photos (job, number, url) VALUES ('a', 0, 'http://x/1');
+    """)
+    database.close()
+    store = JobStore(tmp_path)
+    task = store.claim(60)
+    assert task is not None
+    assert (task.url, task.upload) == ("http://x/1", None)
     store.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +18,8 @@ from liftout.errors import ExtraMissing
 from liftout.options import ResultOptions, RunOptions
 from liftout.server.fields import OPERATORS, names
 from liftout.server.page import written_site
-from liftout.server.run import listen, prepare
+from liftout.server.run import listen
+from liftout.server.serving import prepare
 from liftout.server.settings import Settings
 from tests.images.pictures import raw_png
 
@@ -83,6 +86,24 @@ def test_the_page_of_the_package_is_complete_where_it_is_built() -> None:
             "packs/pocket/manifest.json",
         ):
             assert (folder / name).is_file(), name
+
+
+def test_models_that_were_added_are_listed_by_the_page_and_can_be_had_there(
+    launch_process: Callable[..., Any],
+) -> None:
+    try:
+        site._built_page()
+    except ExtraMissing:
+        pytest.skip("the page has not been built; `make web` builds it")
+    server = launch_process("--models", "tiny-twin")
+    listed = {row["name"]: row for row in httpx.get(f"{server.url}/packs/index.json").json()}
+    assert set(listed) == {"pocket", "tiny-twin"}, "added models that are not offered are left out"
+    assert listed["tiny-twin"]["added"]
+    manifest = httpx.get(f"{server.url}/packs/tiny-twin/manifest.json").json()
+    assert manifest["model"]["name"] == "tiny-twin"
+    for file in manifest["files"]:
+        answer = httpx.get(f"{server.url}/packs/tiny-twin/{file['path']}")
+        assert hashlib.sha256(answer.content).hexdigest() == file["sha256"]
 
 
 def test_a_path_of_the_api_keeps_its_methods_beside_a_page(page: str) -> None:

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import networks
 from hosting import Host, hosting
+from visiting import Page
 
 from liftout import site
 from liftout.models import packs
@@ -174,3 +175,46 @@ def put_photo(public: Path) -> Callable[[str, bytes], str]:
         return name
 
     return put
+
+
+@pytest.fixture(scope="session")
+def place(chromium: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site with the built-in model and others: one to pay for, one that never ends, one of many blocks, one too large."""
+    folder = tmp_path_factory.mktemp("page")
+    held, before = packs.BLOCK_BYTES, os.environ.get("LIFTOUT_HOME")
+    packs.BLOCK_BYTES = BLOCK_BYTES
+    os.environ["LIFTOUT_HOME"] = str(home)
+    try:
+        site.write(folder, ["pocket", "paid", "unlicensed", "slow", "blocks", "greedy"])
+    finally:
+        packs.BLOCK_BYTES = held
+        os.environ.pop("LIFTOUT_HOME")
+        if before is not None:
+            os.environ["LIFTOUT_HOME"] = before
+    return folder
+
+
+@pytest.fixture
+def opened(browser: Any, place: Path) -> Iterator[Callable[..., Page]]:
+    """Open the page in a profile of its own. Without motion, which costs more here than the networks: there is no graphics card."""
+    held: list[Any] = []
+
+    def open_(address: str, **settings: Any) -> Page:
+        usual = {"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce"}
+        context = browser.new_context(**{**usual, **settings})
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        held.append(context)
+        return Page(context.new_page(), address)
+
+    yield open_
+    for context in held:
+        context.close()
+
+
+@pytest.fixture
+def page(opened: Callable[..., Page], place: Path) -> Iterator[Page]:
+    """The page on a host that isolates it."""
+    with hosting(place) as host:
+        visit = opened(host.address)
+        yield visit
+        assert not visit.errors

@@ -162,6 +162,15 @@ class _Handler(SimpleHTTPRequestHandler):
                 return
         super().do_GET()
 
+    def answer(self, body: bytes) -> bool:
+        """This instead of the file, for a fault."""
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(self.path.split("?")[0]))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        return True
+
     def file(self) -> Path:
         return Path(self.translate_path(self.path))
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,9 @@ def npm_package(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path
     if shutil.which("npm") is None:
         pytest.skip("needs npm")
     folder = tmp_path_factory.mktemp("npm")
-    shutil.copyfile(ROOT / "web" / "package.json", folder / "package.json")
-    site.write(folder / "dist", [])
-    for name in site.PAGE_FILES:
-        (folder / "dist" / name).unlink()
-    shutil.rmtree(folder / "dist" / "packs")
+    for name in ("package.json", "README.md"):
+        shutil.copyfile(ROOT / "web" / name, folder / name)
+    site.write_module(folder / "dist")
     run(["npm", "pack"], folder)
     return next(folder.glob("*.tgz"))
 
@@ -111,3 +110,146 @@ def test_the_example_runs_in_a_fresh_vite_project(
 
 def test_examples_of_the_page_are_there() -> None:
     assert all(example(language) for language in ("html", "js", "jsx"))
+
+
+@pytest.fixture(scope="session")
+def unpacked(npm_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The npm package as it lies on a CDN, with the runtime that it depends on beside it."""
+    folder = tmp_path_factory.mktemp("cdn") / "npm"
+    with tarfile.open(npm_package) as archive:
+        archive.extractall(folder, filter="data")
+    described = json.loads((folder / "package" / "package.json").read_text())
+    (folder / "package").rename(folder / f"liftout@{described['version']}")
+    version = described["dependencies"]["onnxruntime-web"]
+    runtime = folder / f"onnxruntime-web@{version}" / "dist"
+    runtime.mkdir(parents=True)
+    for path in (ROOT / "web" / "node_modules" / "onnxruntime-web" / "dist").glob("ort*wasm*"):
+        (runtime / path.name).symlink_to(path)
+    return folder
+
+
+def test_the_npm_package_is_small(npm_package: Path) -> None:
+    assert npm_package.stat().st_size < 3_000_000
+
+
+CALLS = """async ([cdn, address]) => {
+  const { removeBackground, segmentForeground, applySegmentationMask, unload } = await import(cdn);
+  const file = await (await fetch(address)).blob();
+  const image = Object.assign(new Image(), { src: address });
+  await image.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width: image.naturalWidth, height: image.naturalHeight });
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const sources = {
+    url: address,
+    URL: new URL(address, location.href),
+    Blob: file,
+    File: new File([file], "cat.jpg"),
+    img: image,
+    canvas,
+    ImageBitmap: await createImageBitmap(image),
+    ImageData: context.getImageData(0, 0, canvas.width, canvas.height),
+  };
+  const alphaOf = async (blob, channel) => {
+    const bitmap = await createImageBitmap(blob);
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    context.drawImage(bitmap, 0, 0);
+    return context.getImageData(0, 0, bitmap.width, bitmap.height).data.filter((_, i) => i % 4 === channel);
+  };
+  const found = {};
+  let first;
+  for (const [name, source] of Object.entries(sources)) {
+    const blob = await removeBackground(source);
+    const alpha = await alphaOf(blob, 3);
+    first ??= alpha;
+    found[name] = [blob.type, alpha.length, alpha.filter((level, i) => Math.abs(level - first[i]) > 2).length];
+  }
+  const mask = await segmentForeground(address);
+  const levels = await alphaOf(mask, 0);
+  found.mask = [mask.type, levels.length, levels.filter((level, i) => level !== first[i]).length];
+  const applied = await alphaOf(await applySegmentationMask(address, mask), 3);
+  found.applied = ["image/png", applied.length, applied.filter((level, i) => level !== first[i]).length];
+  found.transparent = first.filter((level) => level === 0).length;
+  found.refused = await removeBackground("/no-such.jpg").catch((error) => `${error.name}: ${error.message}`);
+  await unload();
+  return found;
+}"""
+
+
+def test_one_line_works_from_a_cdn_without_a_bundler(
+    browser: Any, unpacked: Path, tmp_path: Path, examples: Path
+) -> None:
+    (tmp_path / "blank.html").write_text("<!doctype html><title>blank</title><link rel=icon href=data:,>")
+    shutil.copyfile(examples / "cat.jpg", tmp_path / "cat.jpg")
+    shared = {"Access_Control_Allow_Origin": "*", "Cross_Origin_Resource_Policy": "cross-origin"}
+    with hosting(unpacked.parent, **shared) as cdn, hosting(tmp_path) as host:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{host.address}blank.html")
+        (name,) = (path.name for path in unpacked.glob("liftout@*"))
+        found = page.evaluate(CALLS, [f"{cdn.address}npm/{name}/dist/liftout.js", "/cat.jpg"])
+        context.close()
+    with Image.open(examples / "cat.jpg") as image:
+        pixels = image.width * image.height
+    assert found.pop("transparent") > pixels / 10
+    assert "answered 404" in found.pop("refused")
+    for name, (kind, count, differ) in found.items():
+        assert (kind, count) == ("image/png", pixels), name
+        assert differ <= pixels / 1000, name
+
+
+@pytest.mark.long
+def test_the_custom_element_shows_the_subject(browser: Any, tmp_path: Path, examples: Path) -> None:
+    site.write(tmp_path, ["pocket"])
+    shutil.copyfile(examples / "cat.jpg", tmp_path / "cat.jpg")
+    (tmp_path / "example.html").write_text(
+        '<!doctype html><link rel=icon href=data:,><script type="module" src="element.js"></script>'
+        '<lift-out src="cat.jpg" alt="A cat">one moment</lift-out>'
+    )
+    with hosting(tmp_path) as host:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{host.address}example.html")
+        page.wait_for_function(
+            "document.querySelector('lift-out').shadowRoot?.querySelector('img').naturalWidth === 451", timeout=120_000
+        )
+        page.evaluate(
+            """() => new Promise((done) => {
+              const element = document.querySelector("lift-out");
+              element.addEventListener("error", ({ detail }) => done(window.said = detail.message));
+              element.setAttribute("src", "missing.jpg");
+            })"""
+        )
+        assert "missing.jpg" in page.evaluate("said")
+        assert page.locator("lift-out").inner_text() == "one moment"
+        context.close()
+
+
+def test_node_says_in_one_line_what_to_do(unpacked: Path) -> None:
+    (module,) = unpacked.glob("liftout@*/dist/liftout.js")
+    code = "import(process.argv[1]).then((m) => m.removeBackground('a.jpg')).catch((e) => console.log(`${e.name}: ${e.message}`))"
+    done = subprocess.run(["node", "-e", code, str(module)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.count("\n") == 1, done.stdout + done.stderr
+    assert "liftout cut" in done.stdout
+
+
+def test_types_compile_without_skipping_libraries(unpacked: Path, tmp_path: Path) -> None:
+    compiler = ROOT / "web" / "node_modules" / "typescript" / "bin" / "tsc"
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    (module,) = unpacked.glob("liftout@*")
+    shutil.copytree(module, modules / "liftout")
+    (tmp_path / "use.ts").write_text(
+        'import { Lifter, removeBackground, type Cutout } from "liftout";\n'
+        'import { useCutout } from "liftout/react";\n'
+        'import { useCutout as composed } from "liftout/vue";\n'
+        'import "liftout/element";\n'
+        'const blob: Blob = await removeBackground(new URL("https://example.com/a.jpg"), { background: "white" });\n'
+        'const cutout: Cutout = await (await Lifter.load("pocket")).cut(blob);\n'
+        "const url: string | null = useCutout(cutout.blob).url ?? composed(() => null).value.url;\n"
+        "export { url };\n"
+    )
+    options = {"strict": True, "module": "ESNext", "moduleResolution": "bundler", "target": "ES2022", "noEmit": True}
+    settings = {"compilerOptions": {**options, "lib": ["ES2022", "DOM"], "types": []}, "files": ["use.ts"]}
+    (tmp_path / "tsconfig.json").write_text(json.dumps(settings))
+    run(["node", str(compiler), "-p", "tsconfig.json"], tmp_path)

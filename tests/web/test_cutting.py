@@ -192,7 +192,8 @@ NO_PHOTOS = {
     "new ImageData(1, 201)": ("ImageTooLarge", "the pixels: 1 x 201 pixels; one side may be at most 200 times as long"),
     'await photo("moving.gif")': ("ImageAnimated", "moving.gif: is animated (3 frames)"),
     'await photo("moving.png")': ("ImageAnimated", "moving.png: is animated"),
-    '"photo.jpg"': ("UsageError", "a photo is a File, a Blob, encoded bytes or ImageData"),
+    '"photo.jpg"': ("ImageUnreadable", "/photo.jpg answered 404; check the URL"),
+    "7": ("UsageError", "a photo is"),
     "new ImageData(40, 40), { maxPixels: 1000 }": ("ImageTooLarge", "above the limit of 0.001"),
 }
 WRONG_OPTIONS = {

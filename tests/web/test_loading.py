@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 from conftest import BLOCK_BYTES, Visit
 from hosting import Host, corrupt, hosting, missing, once, slow, web_page
+
+from liftout.models.purposes import purposes
 
 LOAD = """
   const lifter = await Lifter.load(argument.model, argument.options ?? {});
@@ -293,6 +296,65 @@ def test_a_model_of_unknown_licence_asks_and_one_that_the_user_added_does_not(vi
     assert load(page, "unlicensed", acceptLicense=True)["model"]["name"] == "unlicensed"
     own = {"onnx": "packs/unlicensed/network.onnx", "like": {"name": "own", "input": {"size": [64, 64]}}}
     assert load(page, own)["model"]["name"] == "own"
+
+
+def list_only(public: Path, rows: list[dict[str, Any]]) -> None:
+    """Let the site's list of packs hold these."""
+    (public / "packs" / "index.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
+def test_a_name_by_purpose_loads_the_best_model_for_it_that_is_here(visit: Callable[..., Visit], public: Path) -> None:
+    """Packs of the tests stand for models of the list of `people`; what asks for consent counts once that was given."""
+    index = public / "packs" / "index.json"
+    held = index.read_text(encoding="utf-8")
+    rows = {row["name"]: row for row in json.loads(held)}
+    order = [*purposes()["people"].models, "pocket"]
+    best = {**rows["paid"], "model": order[0]}
+    second = {**rows["opaque"], "model": order[1]}
+    last = {**rows["blocks"], "model": "pocket"}
+    page = visit()
+    try:
+        list_only(public, [last, second, best])
+        assert load(page, "people")["model"]["name"] == "opaque"
+        assert load(page, "people", acceptLicense=True)["model"]["name"] == "paid"
+        list_only(public, [last])
+        assert load(page, "people")["model"]["name"] == "blocks"
+        list_only(public, [best])
+        result = load(page, "people")
+        assert result["error"] == "ModelMissing"
+        assert "liftout site DIR --models pocket" in result["message"]
+    finally:
+        index.write_text(held, encoding="utf-8")
+
+
+def test_a_graph_that_ends_in_half_precision_gives_the_same_alpha(
+    visit: Callable[..., Visit], public: Path, home: Path
+) -> None:
+    model = onnx.load(home / "packs" / "blocks" / "network.onnx")
+    last = next(node for node in model.graph.node if node.output[0] == model.graph.output[0].name)
+    name, last.output[0] = last.output[0], "in_single"
+    model.graph.node.append(onnx.helper.make_node("Cast", ["in_single"], [name], to=onnx.TensorProto.FLOAT16))
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    onnx.save(model, public / "half.onnx", save_as_external_data=False)
+    entry = json.loads((public / "packs" / "blocks" / "manifest.json").read_text())["model"]
+    cut = """
+      const picture = new OffscreenCanvas(90, 70);
+      const context = picture.getContext("2d");
+      const gradient = context.createLinearGradient(0, 0, 90, 70);
+      gradient.addColorStop(0, "red");
+      gradient.addColorStop(1, "white");
+      context.fillStyle = gradient;
+      context.fillRect(0, 0, 90, 70);
+      const lifter = await Lifter.load(argument);
+      const { alpha } = await lifter.cut(await picture.convertToBlob());
+      lifter.close();
+      return Array.from(alpha.data ?? alpha);
+    """
+    page = visit()
+    whole = page.run(cut, "blocks")
+    half = page.run(cut, {"onnx": "half.onnx", "like": entry})
+    assert len(set(whole)) > 10
+    assert max(abs(a - b) for a, b in zip(whole, half, strict=True)) <= 1
 
 
 def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(visit: Callable[..., Visit], host: Host) -> None:

@@ -6,148 +6,26 @@ import base64
 import gzip
 import io
 import json
-import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import BLOCK_BYTES
 from hosting import hosting, slow
 from PIL import Image
+from visiting import Page, alpha_of
 
 from liftout import site
-from liftout.models import packs
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 PAGE_LIMIT = 60_000
 LONGEST_TASK_MS = 100
-
-
-@pytest.fixture(scope="module")
-def place(chromium: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site with the built-in model and others: one to pay for, one that never ends, one of many blocks, one too large."""
-    folder = tmp_path_factory.mktemp("page")
-    held, before = packs.BLOCK_BYTES, os.environ.get("LIFTOUT_HOME")
-    packs.BLOCK_BYTES = BLOCK_BYTES
-    os.environ["LIFTOUT_HOME"] = str(home)
-    try:
-        site.write(folder, ["pocket", "paid", "unlicensed", "slow", "blocks", "greedy"])
-    finally:
-        packs.BLOCK_BYTES = held
-        os.environ.pop("LIFTOUT_HOME")
-        if before is not None:
-            os.environ["LIFTOUT_HOME"] = before
-    return folder
-
-
-class Page:
-    """The page as a person has it: what can be chosen, pressed, seen and saved."""
-
-    def __init__(self, page: Any, address: str) -> None:
-        self.page = page
-        self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
-        page.set_default_timeout(120_000)  # the processor is shared with other tests
-        page.goto(address)
-        self.ready()
-
-    def ready(self) -> None:
-        self.page.wait_for_selector("html[data-ready]")
-
-    def give(self, *photos: Path) -> None:
-        self.page.set_input_files("#photo-input", [str(photo) for photo in photos])
-
-    def cut(self, *photos: Path) -> None:
-        """Give photos and wait until all are done."""
-        before = self.count("done")
-        self.give(*photos)
-        self.wait("done", before + len(photos))
-
-    def wait(self, stage: str, count: int = 1) -> None:
-        self.page.locator(f"#strip li.{stage}").nth(count - 1).wait_for()
-
-    def count(self, stage: str) -> int:
-        return int(self.page.locator(f"#strip li.{stage}").count())
-
-    def pick(self, name: str, value: str) -> None:
-        self.page.check(f"input[name={name}][value={value}]", force=True)
-
-    def saved(self, button: str, folder: Path) -> Path:
-        """The file that a button gives, on disk."""
-        with self.page.expect_download() as waiting:
-            self.page.click(button)
-        path = folder / waiting.value.suggested_filename
-        waiting.value.save_as(path)
-        return path
-
-    def picture(self, folder: Path) -> Image.Image:
-        with Image.open(self.saved("#download", folder)) as image:
-            image.load()
-            return image
-
-    def at(self, across: float, down: float) -> tuple[float, float]:
-        """A point of the picture on the screen, in shares of its sides."""
-        box = self.page.locator("#before").bounding_box()
-        return box["x"] + across * box["width"], box["y"] + down * box["height"]
-
-    def stroke(self, tool: str, *points: tuple[float, float]) -> None:
-        """Paint, and wait until the cutout has been written anew."""
-        self.pick("tool", tool)
-        before = self.page.get_attribute("#strip [aria-current=true] img", "src")
-        self.page.wait_for_timeout(300)
-        self.page.mouse.move(*self.at(*points[0]))
-        self.page.mouse.down()
-        for point in points[1:]:
-            self.page.mouse.move(*self.at(*point), steps=6)
-        self.page.mouse.up()
-        self.renewed(before)
-
-    def renewed(self, before: str | None) -> None:
-        self.page.wait_for_function(
-            "before => document.querySelector('#strip [aria-current=true] img').src !== before", arg=before
-        )
-        self.page.wait_for_timeout(100)  # it is kept a moment later
-
-    def thumb(self) -> str | None:
-        return str(self.page.get_attribute("#strip [aria-current=true] img", "src"))
-
-
-@pytest.fixture
-def opened(browser: Any, place: Path) -> Iterator[Callable[..., Page]]:
-    """Open the page in a profile of its own. Without motion, which costs more here than the networks: there is no graphics card."""
-    held: list[Any] = []
-
-    def open_(address: str, **settings: Any) -> Page:
-        usual = {"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce"}
-        context = browser.new_context(**{**usual, **settings})
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        held.append(context)
-        return Page(context.new_page(), address)
-
-    yield open_
-    for context in held:
-        context.close()
-
-
-@pytest.fixture
-def page(opened: Callable[..., Page], place: Path) -> Iterator[Page]:
-    """The page on a host that isolates it."""
-    with hosting(place) as host:
-        visit = opened(host.address)
-        yield visit
-        assert not visit.errors
-
-
-def alpha_of(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.asarray(image.getchannel("A"))
 
 
 def test_photos_are_cut_and_saved_one_by_one_and_as_a_zip(page: Page, examples: Path, tmp_path: Path) -> None:
@@ -186,7 +64,7 @@ def test_photos_are_cut_and_saved_one_by_one_and_as_a_zip(page: Page, examples: 
     assert re.search("600 . 400", page.page.inner_text("#photo-facts"))
     page.page.click("#strip li:nth-child(2) .remove")
     assert page.count("done") == 1
-    assert "processor" in page.page.inner_text("#engine")
+    assert "processor" in page.page.text_content("#engine")
 
 
 def test_photos_are_dropped_and_pasted(page: Page, examples: Path) -> None:
@@ -472,7 +350,7 @@ def test_every_word_has_chinese_and_the_page_works_in_it(
         )
         assert english == []
         page.cut(examples / "cat.jpg")
-        assert "处理器" in page.page.inner_text("#engine")
+        assert "处理器" in page.page.text_content("#engine")
         assert page.page.inner_text("#announcer").strip() == "cat.jpg 已抠好"
         page.pick("background", "blur")
         with Image.open(page.saved("#download", tmp_path)) as image:
@@ -497,7 +375,7 @@ def test_no_message_lacks_chinese() -> None:
     words = {
         name: set(re.findall(r'^  "?([\w.]+)"?: "', (source / f"{name}.ts").read_text(), re.M)) for name in ("en", "zh")
     }
-    static = set(re.findall(r'data-t(?:-label|-title)?="([\w.]+)"', (source / "index.html").read_text()))
+    static = set(re.findall(r'data-t(?:-label|-title|-alt)?="([\w.]+)"', (source / "index.html").read_text()))
     assert words["en"] | static == words["zh"]
 
 

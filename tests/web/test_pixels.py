@@ -20,7 +20,7 @@ from liftout.images import decode
 from liftout.models import packs
 from liftout.models.catalog import ModelSpec
 from liftout.options import ResultOptions
-from liftout.render import render
+from liftout.render import compose, render
 
 RANDOM = np.random.default_rng(7)
 CUT = """
@@ -248,6 +248,11 @@ def half_seen() -> bytes:
     return png(np.dstack([noise(90, 130, 3) // 8 + 100, disc]))
 
 
+def in_the_browser(options: dict[str, object]) -> dict[str, object]:
+    """Options by the names that they have there."""
+    return {name.replace("_h", "H"): value for name, value in options.items()}
+
+
 def test_options_do_in_the_browser_what_they_do_in_python(
     visit: Callable[..., Visit], put_photo: Callable[[str, bytes], str], half_seen: bytes
 ) -> None:
@@ -259,6 +264,9 @@ def test_options_do_in_the_browser_what_they_do_in_python(
         {"background": "rebeccapurple", "crop": True},
         {"crop": True, "margin": 5},
         {"crop": True, "mask": True},
+        {"subjects": "largest", "fill_holes": True},
+        {"threshold": 100, "background": "white"},
+        {"subjects": "largest", "crop": True, "threshold": 200},
     ]
     result = visit().run(
         """
@@ -270,13 +278,11 @@ def test_options_do_in_the_browser_what_they_do_in_python(
         }
         return result;
         """,
-        {"name": put_photo("half.png", half_seen), "choices": choices},
+        {"name": put_photo("half.png", half_seen), "choices": [in_the_browser(options) for options in choices]},
     )
     for options, (actual, box) in zip(choices, result, strict=True):
         cutout = Cutout(decoded, decoded.alpha)
-        assert box == list(
-            (cutout.crop(int(str(options.get("margin", 0)))) if options.get("crop") else cutout).box or ()
-        )
+        assert box == list(compose(cutout, ResultOptions(**options)).box or ())  # type: ignore[arg-type]
         expected = render(cutout, ResultOptions(**options))  # type: ignore[arg-type]
         theirs, ours = (np.asarray(Image.open(io.BytesIO(c))) for c in (expected.content, actual.encode("latin1")))
         np.testing.assert_array_equal(ours, theirs, err_msg=str(options))
@@ -391,3 +397,35 @@ def test_pixels_can_be_given_directly(visit: Callable[..., Visit]) -> None:
     )
     actual = np.asarray(Image.open(io.BytesIO(result.encode("latin1"))))
     assert actual.tolist() == [[[1, 2, 3, 255], [4, 5, 6, 128]], [[0, 0, 0, 0], [10, 11, 12, 255]]]
+
+
+@pytest.mark.parametrize("size", [(451, 300), (130, 90), (1500, 1100)])
+def test_a_blurred_background_is_that_of_python(
+    visit: Callable[..., Visit], put_photo: Callable[[str, bytes], str], examples: Path, size: tuple[int, int]
+) -> None:
+    with Image.open(examples / "cat.jpg") as image:
+        pixels = np.asarray(image.convert("RGB").resize(size))
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    away = np.hypot((y - height * 0.6) / height, (x - width * 0.45) / width)
+    alpha = np.clip(255 * (0.3 - away) / 0.05, 0, 255).astype(np.uint8)
+    photo = png(np.dstack([pixels, alpha]))
+    found = visit().run(
+        """
+        const lifter = await Lifter.load("opaque");
+        const result = [];
+        for (const options of [{}, { crop: true, margin: 7 }]) {
+          const { blob } = await lifter.cut(await photo(argument), { ...options, background: "blur" });
+          result.push(await bytesOf(blob));
+        }
+        return result;
+        """,
+        put_photo(f"blur-{width}.png", photo),
+    )
+    decoded = decode(photo)
+    for content, crop in zip(found, (False, True), strict=True):
+        cutout = Cutout(decoded, alpha)
+        expected = np.asarray((cutout.crop(7) if crop else cutout).over("blur")).astype(int)
+        actual = np.asarray(Image.open(io.BytesIO(content.encode("latin1")))).astype(int)
+        assert np.abs(actual - expected).max() <= 1, (np.abs(actual - expected) > 1).sum()
+        assert (actual != expected).mean() < 0.001

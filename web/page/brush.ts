@@ -39,16 +39,21 @@ export class AlphaEdit {
     return this.#redoSteps.length > 0;
   }
 
-  get painting(): boolean {
-    return this.#stroke !== null;
-  }
-
   begin(): void {
     this.#stroke = { start: this.alpha.slice(), rect: null };
   }
 
-  /** Paint from one point to another; returns what may have changed. */
-  paint(stroke: Stroke, from: Point, to: Point, radius: number): Box {
+  /** Paint from one point to another, a short piece at a time; yields what each may have changed. */
+  *paint(stroke: Stroke, from: Point, to: Point, radius: number): Generator<Box> {
+    const pieces = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / radius));
+    const along = (n: number): Point => ({
+      x: from.x + ((to.x - from.x) * n) / pieces,
+      y: from.y + ((to.y - from.y) * n) / pieces,
+    });
+    for (let n = 0; n < pieces; n++) yield this.#paintPiece(stroke, along(n), along(n + 1), radius);
+  }
+
+  #paintPiece(stroke: Stroke, from: Point, to: Point, radius: number): Box {
     const rect = this.#around(from, to, radius);
     const fade = Math.max(1, radius * SOFT);
     const [dx, dy] = [to.x - from.x, to.y - from.y];
@@ -57,7 +62,8 @@ export class AlphaEdit {
       for (let x = rect.left; x < rect.right; x++) {
         const [px, py] = [x + 0.5 - from.x, y + 0.5 - from.y];
         const along = Math.min(1, Math.max(0, (px * dx + py * dy) / length));
-        const distance = Math.hypot(px - along * dx, py - along * dy);
+        const [awayX, awayY] = [px - along * dx, py - along * dy];
+        const distance = Math.sqrt(awayX * awayX + awayY * awayY);
         if (distance >= radius) continue;
         const level = Math.round(255 * Math.min(1, (radius - distance) / fade));
         const at = y * this.width + x;
@@ -79,6 +85,18 @@ export class AlphaEdit {
     this.#undoSteps.push({ rect, before: this.#copy(stroke.start, rect), after: this.#copy(this.alpha, rect) });
     this.#redoSteps = [];
     while (this.#undoSteps.length > 1 && bytesOf(this.#undoSteps) > UNDO_BYTES) this.#undoSteps.shift();
+  }
+
+  /** Take over another alpha of this size as one step; null where it is the same. */
+  replace(alpha: Uint8Array): Box | null {
+    const rect = this.#differing(alpha);
+    if (!rect) return null;
+    this.begin();
+    this.#stroke!.rect = rect;
+    this.alpha.set(alpha);
+    this.version++;
+    this.end();
+    return rect;
   }
 
   undo(): Box | null {
@@ -105,6 +123,20 @@ export class AlphaEdit {
     };
   }
 
+  #differing(other: Uint8Array): Box | null {
+    const rect: Box = { left: this.width, top: this.height, right: 0, bottom: 0 };
+    for (let y = 0, at = 0; y < this.height; y++) {
+      for (let x = 0; x < this.width; x++, at++) {
+        if (other[at] === this.alpha[at]) continue;
+        rect.left = Math.min(rect.left, x);
+        rect.top = Math.min(rect.top, y);
+        rect.right = Math.max(rect.right, x + 1);
+        rect.bottom = y + 1;
+      }
+    }
+    return rect.bottom ? rect : null;
+  }
+
   #copy(from: Uint8Array, { left, top, right, bottom }: Box): Uint8Array {
     const wide = right - left;
     const out = new Uint8Array(Math.max(0, wide * (bottom - top)));
@@ -122,7 +154,8 @@ export class AlphaEdit {
   }
 }
 
-function union(a: Box, b: Box): Box {
+/** The smallest box around two. */
+export function union(a: Box, b: Box): Box {
   return {
     left: Math.min(a.left, b.left),
     top: Math.min(a.top, b.top),

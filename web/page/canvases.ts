@@ -1,54 +1,54 @@
 /** The two pictures on the stage, the photo and its cutout, drawn from their files and painted over while a brush paints. */
 import { blurredScene } from "../src/compose/blur.js";
 import type { Box } from "../src/compose/subjects.js";
-import { subjectNear } from "./bitmaps.js";
+import { subjectNear, type Size } from "./bitmaps.js";
 import type { AlphaEdit } from "./brush.js";
-import { element } from "./elements.js";
 
 const MOST_PIXELS = 16_000_000; // phones refuse larger canvases
-const BLUR_SIDE = 128;
+const BLUR_SIDE = 512;
 
-export const before = element<HTMLCanvasElement>("before");
-export const after = element<HTMLCanvasElement>("after");
-const backdrop = element("backdrop");
+let before = new OffscreenCanvas(1, 1);
+let after = new OffscreenCanvas(1, 1);
+let ofPhoto = contextOf(before);
+let ofCutout = contextOf(after);
+let latestTurn = 0; // of drawing: a later one makes an earlier one void
 
-/** Where the subject of the cutout on the stage is, in pixels of the photo; null without one. */
-export let subject: Box | null = null;
-
-let backdropUrl = "";
-
-/** Size of the photo in its own pixels. Throws where the browser cannot read it. */
-export async function drawPhoto(file: Blob, current: () => boolean): Promise<{ width: number; height: number } | null> {
-  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-  const { width, height } = bitmap;
-  if (current()) draw(before, bitmap, detailOf(width, height));
-  bitmap.close();
-  return current() ? { width, height } : null;
+/** Draw on these from now on: they are those that the page shows. */
+export function takeCanvases(forPhoto: OffscreenCanvas, forCutout: OffscreenCanvas): void {
+  [before, after] = [forPhoto, forCutout];
+  // once: Firefox refuses to give the context of a canvas that a page shows a second time
+  [ofPhoto, ofCutout] = [contextOf(before), contextOf(after)];
 }
 
-/** The cutout, which may be smaller than the photo. box: of its subject in pixels of the photo, where that is known. */
-export async function drawCutout(
-  file: Blob,
-  { width, height }: { width: number; height: number },
-  box: Box | null | undefined,
-  current: () => boolean,
-): Promise<boolean> {
+/** Size of the photo in its own pixels; null where another turn has begun. Throws where the browser cannot read it. */
+export async function drawPhoto(turn: number, file: Blob): Promise<Size | null> {
+  latestTurn = turn;
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  const { width, height } = bitmap;
+  if (turn === latestTurn) draw(before, ofPhoto, bitmap, { width, height });
+  bitmap.close();
+  return turn === latestTurn ? { width, height } : null;
+}
+
+/**
+ * The cutout of a photo of this size; it may be smaller. box: of its subject in pixels of the photo, where that is known.
+ *
+ * Gives the box, null without a subject; undefined where another turn has begun.
+ */
+export async function drawCutout(turn: number, file: Blob, { width, height }: Size, box: Box | null | undefined): Promise<Box | null | undefined> {
+  latestTurn = turn;
   const bitmap = await createImageBitmap(file);
-  const isCurrent = current();
-  if (isCurrent) {
-    const detail = detailOf(width, height);
-    after.width = Math.round(width * detail);
-    after.height = Math.round(height * detail);
-    const context = after.getContext("2d", { willReadFrequently: true })!;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, after.width, after.height);
+  let subject: Box | null | undefined;
+  if (turn === latestTurn) {
+    draw(after, ofCutout, bitmap, { width, height });
     subject = box === undefined ? subjectNear(bitmap, width, height) : box;
   }
   bitmap.close();
-  return isCurrent;
+  return subject;
 }
 
-export function clear(): void {
+export function clear(turn: number): void {
+  latestTurn = turn;
   for (const canvas of [before, after]) canvas.width = canvas.height = 1;
 }
 
@@ -59,9 +59,8 @@ export function paintOver(edit: AlphaEdit, { left, top, right, bottom }: Box): v
   const [x1, y1] = [Math.min(after.width, Math.ceil(right * detail)), Math.min(after.height, Math.ceil(bottom * detail))];
   if (x1 <= x0 || y1 <= y0) return;
   const [wide, high] = [x1 - x0, y1 - y0];
-  const context = after.getContext("2d", { willReadFrequently: true })!;
-  const pixels = context.getImageData(x0, y0, wide, high);
-  const photo = before.getContext("2d", { willReadFrequently: true })!.getImageData(x0, y0, wide, high).data;
+  const pixels = ofCutout.getImageData(x0, y0, wide, high);
+  const photo = ofPhoto.getImageData(x0, y0, wide, high).data;
   for (let y = 0, i = 0; y < high; y++) {
     const row = Math.min(edit.height - 1, Math.floor((y0 + y + 0.5) / detail)) * edit.width;
     for (let x = 0; x < wide; x++, i += 4) {
@@ -71,32 +70,26 @@ export function paintOver(edit: AlphaEdit, { left, top, right, bottom }: Box): v
       pixels.data[i + 3] = level;
     }
   }
-  context.putImageData(pixels, x0, y0);
+  ofCutout.putImageData(pixels, x0, y0);
 }
 
-/** What lies behind the subject, as the files will have it. */
-export async function drawBackdrop(kind: "none" | "colour" | "image" | "blur", colour: string, image: Blob | null): Promise<void> {
-  if (kind !== "blur" && kind !== "image" && backdropUrl) {
-    URL.revokeObjectURL(backdropUrl);
-    backdropUrl = "";
-  }
-  backdrop.style.backgroundColor = kind === "colour" ? colour : "";
-  if (kind === "image" && image) return show(image);
-  if (kind === "blur" && after.width > 1) return show(await blurred());
-  backdrop.style.backgroundImage = "";
+/** Draw a part of a cutout again, whose file has clean colours where a brush painted. part: in pixels of the cutout. */
+export function redrawPart(cutout: ImageBitmap, { left, top, right, bottom }: Box): void {
+  const detail = after.width / cutout.width;
+  const [x0, y0] = [Math.floor(left * detail), Math.floor(top * detail)];
+  const [wide, high] = [Math.ceil(right * detail) - x0, Math.ceil(bottom * detail) - y0];
+  ofCutout.imageSmoothingQuality = "high";
+  ofCutout.clearRect(x0, y0, wide, high);
+  ofCutout.drawImage(cutout, x0 / detail, y0 / detail, wide / detail, high / detail, x0, y0, wide, high);
 }
 
-function show(picture: Blob): void {
-  if (backdropUrl) URL.revokeObjectURL(backdropUrl);
-  backdropUrl = URL.createObjectURL(picture);
-  backdrop.style.backgroundImage = `url("${backdropUrl}")`;
-}
-
-async function blurred(): Promise<Blob> {
+/** The photo on the stage without its subject and out of focus, small; null without a cutout. */
+export async function blurred(): Promise<Blob | null> {
+  if (after.width <= 1) return null;
   const scale = Math.min(1, BLUR_SIDE / Math.max(before.width, before.height));
   const [width, height] = [Math.max(1, Math.round(before.width * scale)), Math.max(1, Math.round(before.height * scale))];
-  const read = (canvas: HTMLCanvasElement): Uint8ClampedArray => {
-    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
+  const read = (canvas: OffscreenCanvas): Uint8ClampedArray => {
+    const context = contextOf(new OffscreenCanvas(width, height));
     context.drawImage(canvas, 0, 0, width, height);
     return context.getImageData(0, 0, width, height).data;
   };
@@ -105,14 +98,19 @@ async function blurred(): Promise<Blob> {
   const alpha = new Uint8Array(width * height).map((_, i) => cutout[i * 4 + 3]!);
   const pixels = blurredScene(rgb, alpha, width, height, { left: 0, top: 0, width, height });
   const canvas = new OffscreenCanvas(width, height);
-  canvas.getContext("2d")!.putImageData(new ImageData(pixels, width, height), 0, 0);
+  contextOf(canvas).putImageData(new ImageData(pixels, width, height), 0, 0);
   return canvas.convertToBlob();
 }
 
-function draw(canvas: HTMLCanvasElement, bitmap: ImageBitmap, detail: number): void {
-  canvas.width = Math.round(bitmap.width * detail);
-  canvas.height = Math.round(bitmap.height * detail);
-  const context = canvas.getContext("2d", { willReadFrequently: true })!;
+function contextOf(canvas: OffscreenCanvas): OffscreenCanvasRenderingContext2D {
+  return canvas.getContext("2d", { willReadFrequently: true })!;
+}
+
+/** A picture of a photo of this size, at the detail that a canvas may have. */
+function draw(canvas: OffscreenCanvas, context: OffscreenCanvasRenderingContext2D, bitmap: ImageBitmap, { width, height }: Size): void {
+  const detail = detailOf(width, height);
+  canvas.width = Math.round(width * detail);
+  canvas.height = Math.round(height * detail);
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
 }

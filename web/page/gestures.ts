@@ -10,7 +10,7 @@ import {
   isBrush,
   isPainting,
   moveBrush,
-  paintTo,
+  paintThrough,
   redo,
   resizeBrush,
   stepBrush,
@@ -62,16 +62,17 @@ function onDown(event: PointerEvent): void {
   if (overControls(event)) return;
   stage.setPointerCapture(event.pointerId);
   fingers.set(event.pointerId, pointOf(event));
-  if (isBrush() && event.button === 0 && fingers.size === 1 && beginStroke(toPhoto(pointOf(event)))) return;
-  if (isPainting()) dropStroke(); // a second finger: it was no stroke but the begin of a pinch
+  if (isBrush() && event.button === 0 && fingers.size === 1) beginStroke(toPhoto(pointOf(event)));
+  else if (isPainting()) dropStroke(); // a second finger: it was no stroke but the begin of a pinch
 }
 
 function onMove(event: PointerEvent): void {
   const to = pointOf(event);
   const from = fingers.get(event.pointerId);
   if (isPainting() && from) {
-    for (const between of event.getCoalescedEvents?.() ?? []) paintTo(toPhoto(pointOf(between)));
-    paintTo(toPhoto(to));
+    paintThrough([...(event.getCoalescedEvents?.() ?? []), event].map((each) => toPhoto(pointOf(each))));
+  } else if (from && fingers.size === 1 && isBrush() && event.buttons === 1) {
+    // the brush had nothing to paint on: a picture that moves instead would surprise
   } else if (from && fingers.size === 1) {
     pan(to.x - from.x, to.y - from.y);
   } else if (from) {

@@ -1,6 +1,6 @@
 /**
  * The page's languages. English stands in index.html and en.ts, each other one in a file of its own and in `LANGUAGES`;
- * `data-t` names an element's text, `data-t-label` its accessible name, `data-t-title` its tooltip.
+ * `data-t` names an element's text, `data-t-label` its accessible name, `data-t-alt` an image's description, `data-t-title` a tooltip.
  */
 import { all } from "./elements.js";
 import { en } from "./en.js";
@@ -106,5 +106,6 @@ const TEXTS: [string, Accessor][] = [
       },
     },
   ],
+  ["data-t-alt", { read: (item) => (item as HTMLImageElement).alt, write: (item, text) => ((item as HTMLImageElement).alt = text) }],
   ["data-t-title", { read: (item) => item.title, write: (item, text) => (item.title = text) }],
 ];

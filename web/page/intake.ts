@@ -1,22 +1,24 @@
 /** Photos come in: dropped, pasted or chosen, files or folders of them. */
 import { announce, notify } from "./announce.js";
-import { loadThumbnail } from "./bitmaps.js";
 import { all, element } from "./elements.js";
 import { plural, t } from "./i18n.js";
+import { stay } from "./offline.js";
 import { advance } from "./queue.js";
 import { redraw, state, type Photo } from "./state.js";
+import { loadThumbnail } from "./thumbnails.js";
 
 const input = element<HTMLInputElement>("photo-input");
 const curtain = element("dropping");
 
 export function startIntake(): void {
-  for (const button of all("[data-choose]")) button.onclick = () => input.click();
+  for (const button of all("[data-choose]")) button.onclick = choose;
   input.onchange = () => {
     addPhotos([...(input.files ?? [])]);
     input.value = ""; // the same file may be chosen again
   };
+  for (const button of all<HTMLButtonElement>("[data-sample]")) button.onclick = () => void addSample(button.dataset["sample"]!);
   element("drop").onclick = (event) => {
-    if (!(event.target as Element).closest("button")) input.click();
+    if (!(event.target as Element).closest("button")) choose();
   };
   window.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
@@ -25,6 +27,7 @@ export function startIntake(): void {
   let inside = 0; // dragenter and dragleave come for every element under the pointer
   window.addEventListener("dragenter", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
+    stay();
     inside++;
     curtain.hidden = false;
   });
@@ -41,10 +44,28 @@ export function startIntake(): void {
   });
 }
 
+function choose(): void {
+  stay();
+  input.click();
+}
+
+/** One of the page's own photos, for a visitor who has none at hand. */
+async function addSample(name: string): Promise<void> {
+  stay();
+  try {
+    const response = await fetch(`samples/${name}`);
+    if (!response.ok) throw new Error(response.statusText);
+    addPhotos([new File([await response.blob()], name, { type: "image/jpeg" })]);
+  } catch {
+    notify(t("sample.none"));
+  }
+}
+
 /** Photos join the queue in their order. Whether one can be read is found out when it is cut. */
 export function addPhotos(files: File[]): void {
   const images = files.filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|avif|gif|bmp|hei[cf]|tiff?)$/i.test(file.name));
   if (!images.length) return notify(t("intake.none"));
+  stay();
   const photos = images.map((file, i): Photo => ({
     id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
     name: file.name || "photo.png",
@@ -60,6 +81,7 @@ export function addPhotos(files: File[]): void {
     seconds: 0,
     edited: false,
     empty: false,
+    wanted: false,
     error: null,
     added: Date.now() + i / 1000,
   }));
@@ -76,7 +98,8 @@ export function addPhotos(files: File[]): void {
 async function filesOf(data: DataTransfer): Promise<File[]> {
   const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   if (!entries.some((entry) => entry.isDirectory)) return [...data.files];
-  return (await Promise.all(entries.map(filesIn))).flat();
+  const files = (await Promise.all(entries.map(filesIn))).flat();
+  return files.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
 }
 
 async function filesIn(entry: FileSystemEntry): Promise<File[]> {

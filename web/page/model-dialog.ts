@@ -11,12 +11,7 @@ const list = element<HTMLUListElement>("model-list");
 let keptNames = new Set<string>();
 
 export function startModelDialog(): void {
-  for (const button of all("[data-models]")) {
-    button.onclick = () => {
-      dialog.showModal();
-      void refresh();
-    };
-  }
+  for (const button of all("[data-models]")) button.onclick = openModels;
   dialog.onclick = (event) => {
     if (event.target === dialog) dialog.close();
   };
@@ -26,6 +21,11 @@ export function startModelDialog(): void {
     if (facts !== drawnFor) draw();
     drawnFor = facts;
   });
+}
+
+export function openModels(): void {
+  dialog.showModal();
+  void refresh();
 }
 
 export async function listModels(): Promise<void> {
@@ -56,8 +56,9 @@ function row(model: ListedModel): HTMLLIElement {
   const facts = [
     keptNames.has(model.name) ? t("model.kept") : t("model.size", { bytes: formatBytes(model.bytes) }),
     ...(model.peak_bytes ? [t("model.memory", { bytes: formatBytes(model.peak_bytes) })] : []),
-    `${t("model.sees", { width: formatNumber(width), height: formatNumber(height) })} · ${model.precision}`,
+    ...(preferences.seconds?.[model.name] ? [t("offer.seconds", { seconds: formatNumber(preferences.seconds[model.name]!, 1) })] : []),
   ];
+  const details = `${t("model.sees", { width: formatNumber(width), height: formatNumber(height) })} · ${model.precision}`;
   const licence = licenceKind(model);
   const use = make("button", { type: "button", className: inUse ? "plain" : "primary", disabled: inUse || !isAccepted(model) });
   use.append(...(inUse ? [glyph("check")] : []), inUse ? t("model.used") : t("model.use"));
@@ -70,7 +71,7 @@ function row(model: ListedModel): HTMLLIElement {
   const item = make(
     "li",
     { className: inUse ? "used" : "" },
-    make("div", { className: "model-head" }, make("b", { textContent: model.name }), make("span", { className: "fine", textContent: translate(model.summary) })),
+    make("div", { className: "model-head" }, make("b", { textContent: translate(model.summary) || model.name }), make("span", { className: "fine", textContent: model.name })),
     make("ul", { className: "pills" }, ...facts.map((text) => make("li", { textContent: text }))),
     make(
       "p",
@@ -79,6 +80,7 @@ function row(model: ListedModel): HTMLLIElement {
       ...(model.license.note ? [make("span", { textContent: ` ${model.license.note}` })] : []),
     ),
   );
+  item.append(make("details", { className: "fine" }, make("summary", { textContent: t("details") }), make("p", { textContent: details })));
   if (licence !== "free") {
     const box = make("input", { type: "checkbox", checked: isAccepted(model), disabled: inUse });
     box.onchange = () => {

@@ -10,6 +10,16 @@ interface InstallPrompt extends Event {
 
 const RELOADED = "liftout-isolating";
 
+let stays = false;
+let reloading = false;
+
+/** A visitor has begun to give photos, or chooses some now: the page must not reload any more. */
+export function stay(): void {
+  stays = true;
+  if (reloading) window.stop(); // the old page stays as it is, with one thread
+  reloading = false;
+}
+
 export async function startOffline(): Promise<void> {
   const install = element("install");
   window.addEventListener("beforeinstallprompt", (event) => {
@@ -39,7 +49,8 @@ export async function startOffline(): Promise<void> {
 
 /** One reload gives a host without the headers all cores; not while there is something to lose, and not twice. */
 function isolate(): void {
-  if (crossOriginIsolated || state.photos.length || sessionStorage.getItem(RELOADED)) return;
+  if (crossOriginIsolated || stays || state.photos.length || sessionStorage.getItem(RELOADED)) return;
   sessionStorage.setItem(RELOADED, "yes");
+  reloading = true;
   location.reload();
 }

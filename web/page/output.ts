@@ -4,7 +4,8 @@ import { notify } from "./announce.js";
 import { element } from "./elements.js";
 import { t, translate } from "./i18n.js";
 import { writer } from "./lifters.js";
-import { finishedPhotos, onRedraw, redraw, state, type Photo } from "./state.js";
+import { settle } from "./retouch.js";
+import { onRedraw, redraw, savedPhotos, state, type Photo } from "./state.js";
 
 interface OutputFile {
   name: string;
@@ -18,20 +19,25 @@ const copy = element<HTMLButtonElement>("copy");
 const zip = element<HTMLButtonElement>("zip");
 
 export function startOutput(): void {
-  download.onclick = () => void save(1, saveOne);
-  zip.onclick = () => void save(finishedPhotos().length, saveAll);
-  copy.onclick = () => void save(1, copyOne);
+  download.onclick = () => void save("download", 1, saveOne);
+  zip.onclick = () => void save("zip", savedPhotos().length, saveAll);
+  copy.onclick = () => void save("copy", 1, copyOne);
   onRedraw(() => {
     const busy = state.saving !== null;
     download.disabled = copy.disabled = busy || !state.selected?.cutout;
-    zip.disabled = busy || finishedPhotos().length < 2;
-    const { done, of } = state.saving ?? { done: 0, of: 0 };
-    zip.lastElementChild!.textContent = of > 1 ? `${done} / ${of}` : t("zip");
+    zip.disabled = busy || savedPhotos().length < 2;
+    const { what = "", done = 0, of = 0 } = state.saving ?? {};
+    for (const [name, button] of Object.entries({ download, copy, zip })) {
+      const isMine = name === what;
+      button.ariaBusy = String(isMine);
+      button.lastElementChild!.textContent = !isMine ? t(name) : name === "zip" ? `${done} / ${of}` : t(`${name}.busy`);
+    }
   });
 }
 
 async function saveOne(): Promise<void> {
   const photo = state.selected!;
+  await settle();
   const { name, content } = await fileOf(photo, state.settings.format);
   offer(content, name);
   notify(t("saved", { name }));
@@ -39,7 +45,8 @@ async function saveOne(): Promise<void> {
 
 async function saveAll(): Promise<void> {
   const files: OutputFile[] = [];
-  for (const photo of finishedPhotos()) {
+  await settle();
+  for (const photo of savedPhotos()) {
     files.push(await fileOf(photo, state.settings.format));
     state.saving!.done++;
     redraw();
@@ -66,7 +73,10 @@ function distinct(names: string[]): string[] {
 async function copyOne(): Promise<void> {
   if (typeof ClipboardItem === "undefined" || !navigator.clipboard?.write) return notify(t("copy.none"));
   // the promise goes in as it is: Safari wants the write to begin within the click
-  const content = fileOf(state.selected!, "png").then(({ content }) => content);
+  const photo = state.selected!;
+  const content = settle()
+    .then(() => fileOf(photo, "png"))
+    .then(({ content }) => content);
   await navigator.clipboard.write([new ClipboardItem({ "image/png": content })]);
   notify(t("copied"));
 }
@@ -88,8 +98,8 @@ async function fileOf(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<Ou
   return { name, content: blob };
 }
 
-async function save(of: number, work: () => Promise<void>): Promise<void> {
-  state.saving = { done: 0, of };
+async function save(what: "download" | "copy" | "zip", of: number, work: () => Promise<void>): Promise<void> {
+  state.saving = { what, done: 0, of };
   redraw();
   try {
     await work();

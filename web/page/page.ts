@@ -1,11 +1,14 @@
 /** The page: everything starts here, nothing that a photo needs is fetched before there is one. */
 import { startCards } from "./cards.js";
+import { startCommand } from "./command.js";
+import { startDemo } from "./demo.js";
 import { element } from "./elements.js";
 import { startGestures } from "./gestures.js";
 import { LANGUAGES, language, setLanguage, translatePage, type Language } from "./i18n.js";
 import { startIntake } from "./intake.js";
 import { listModels, startModelDialog } from "./model-dialog.js";
 import { startOffline } from "./offline.js";
+import { startOffer } from "./offer.js";
 import { startOutput } from "./output.js";
 import { recallModel, startPanel } from "./panel.js";
 import { loadPhotos } from "./persistence.js";
@@ -26,6 +29,7 @@ languages.value = language();
 languages.onchange = () => setLanguage(languages.value as Language);
 
 startTheme();
+startDemo();
 startStrip();
 startStage();
 startCards();
@@ -33,7 +37,9 @@ startRetouch();
 startGestures();
 startPanel();
 startModelDialog();
+startOffer();
 startOutput();
+startCommand();
 startStorageDialog();
 startIntake();
 const photos = loadPhotos();

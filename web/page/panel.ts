@@ -6,7 +6,7 @@ import { fastModel, isAccepted, licenceKind, modelNamed } from "./lifters.js";
 import { loadBackground, saveBackground } from "./persistence.js";
 import { preferences, savePreferences } from "./preferences.js";
 import { retry } from "./queue.js";
-import { finishedPhotos, onRedraw, redraw, state, type BackgroundKind, type Format, type Photo } from "./state.js";
+import { finishedPhotos, onRedraw, redraw, state, type BackgroundKind, type Format, type ListedModel, type Photo } from "./state.js";
 
 const SWATCHES = ["#ffffff", "#111111", "#e4572e", "#f2b134", "#2f9e6e", "#2d7dd2", "#7b5ea7"];
 
@@ -60,6 +60,7 @@ function draw(): void {
 
   const model = modelNamed(settings.model);
   const facts = model ? t("model.facts", { bytes: formatBytes(model.bytes), licence: t(`model.${licenceKind(model)}`) }) : "";
+  for (const item of all("[data-model-purpose]")) item.textContent = purposeOf(model);
   for (const item of all("[data-model-name]")) item.textContent = settings.model;
   for (const item of all("[data-model-facts]")) item.textContent = facts;
   element("again-row").hidden = !others().length || !finishedPhotos().length;
@@ -71,6 +72,11 @@ function draw(): void {
 
   element("photo-name").textContent = selected?.name ?? "–";
   element("photo-facts").textContent = selected ? factsOf(selected) : "–";
+}
+
+/** What a model is good at: the first words of its summary. */
+function purposeOf(model: ListedModel | undefined): string {
+  return translate(model?.summary ?? "").split(/[:：]/)[0]!;
 }
 
 export function factsOf(photo: Photo): string {

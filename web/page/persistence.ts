@@ -18,8 +18,8 @@ let warned = false;
 export async function savePhoto(photo: Photo): Promise<void> {
   const thumb = await readThumb(photo.thumb);
   // read after the wait: a later call may have been faster, and must not be undone
-  const { id, name, file, stage, cutout, width, height, box, model, seconds, edited, empty, added } = photo;
-  const row: Row = { id, name, file, stage, cutout, width, height, box, model, seconds, edited, empty, added, thumb };
+  const { id, name, file, stage, cutout, width, height, box, model, seconds, edited, empty, wanted, added } = photo;
+  const row: Row = { id, name, file, stage, cutout, width, height, box, model, seconds, edited, empty, wanted, added, thumb };
   await change("photos", (store) => store.put(row));
 }
 
@@ -39,6 +39,7 @@ export async function loadPhotos(): Promise<Photo[]> {
     rows.sort((a, b) => a.added - b.added);
     return rows.map(({ thumb, ...row }) => ({
       ...row,
+      wanted: row.wanted ?? false, // rows of an earlier version say nothing
       stage: row.cutout ? "done" : "stopped",
       thumb: thumb ? URL.createObjectURL(thumb) : "",
       preview: null,

@@ -3,12 +3,14 @@
  * gives a preview at a lower resolution.
  */
 import { announce } from "./announce.js";
-import { loadThumbnail, reduced, thumbnailOf } from "./bitmaps.js";
 import { t, translate } from "./i18n.js";
 import { cancelLoad, fastModel, loadModel, showActivity } from "./lifters.js";
 import type { Cutout, Lifter } from "./liftout.js";
+import { remember } from "./measured.js";
+import { painter } from "./painter.js";
 import { deletePhoto, savePhoto } from "./persistence.js";
 import { redraw, state, type Photo } from "./state.js";
+import { changeThumbnail, loadThumbnail } from "./thumbnails.js";
 
 const PREVIEW_SIDE = 1024; // pixels
 const PREVIEW_FROM = 4_000_000; // pixels from which a photo takes long enough to show a preview first
@@ -47,15 +49,27 @@ export function retry(photos: Photo[]): void {
   void advance();
 }
 
-/** Stop all that runs and waits. What was finished stays. */
+/** Stop the photo that is cut now; the others go on. A model that loads is no photo's own: stopping it stops all. */
 export function cancel(): void {
-  for (const photo of state.photos) {
-    if (photo.stage === "waiting" || photo.stage === "working") photo.stage = photo.cutout ? "done" : "stopped";
-  }
+  const photo = state.activity?.photo;
+  if (!photo) return cancelAll();
+  stop(photo);
+  if (state.activity?.act !== "preview") abort.abort();
+  announce(t("said.stopped.one", { name: photo.name }));
+  redraw();
+}
+
+/** Stop all that runs and waits. What was finished stays. */
+export function cancelAll(): void {
+  for (const photo of state.photos) stop(photo);
   abort.abort();
   cancelLoad();
   announce(t("said.stopped"));
   redraw();
+}
+
+function stop(photo: Photo): void {
+  if (photo.stage === "waiting" || photo.stage === "working") photo.stage = photo.cutout ? "done" : "stopped";
 }
 
 export function remove(photo: Photo): void {
@@ -73,9 +87,7 @@ export function remove(photo: Photo): void {
 export async function finish(photo: Photo, { blob, width, height, box }: Cutout): Promise<void> {
   Object.assign(photo, { cutout: blob, preview: null, width, height, box, empty: box === null });
   redraw();
-  const { url } = await thumbnailOf(blob);
-  URL.revokeObjectURL(photo.thumb);
-  photo.thumb = url;
+  await changeThumbnail(photo, blob);
   await savePhoto(photo);
   redraw();
 }
@@ -112,7 +124,7 @@ async function preview(photo: Photo): Promise<void> {
     const load = loadModel(fastModel());
     if (state.activity?.act !== "load") showActivity({ act: "preview", photo, model: load.name, progress: null });
     const lifter = load.lifter ?? (await load.done);
-    const { blob } = await lifter.cut(await reduced(photo.file, PREVIEW_SIDE));
+    const { blob } = await lifter.cut(await painter.reduced(photo.file, PREVIEW_SIDE));
     if (!photo.cutout) photo.preview = blob;
     redraw();
   } catch (error) {
@@ -135,7 +147,8 @@ async function cut(photo: Photo, lifter: Lifter): Promise<void> {
     });
     if (!state.photos.includes(photo)) return;
     const seconds = Object.values(cutout.seconds).reduce((sum, value) => sum + value, 0);
-    Object.assign(photo, { model, seconds, edited: false });
+    Object.assign(photo, { model, seconds, edited: false, wanted: false });
+    remember(model, seconds);
     await finish(photo, cutout);
     photo.stage = "done";
     announce(t(photo.empty ? "said.empty" : "said.done", { name: photo.name }));

@@ -1,14 +1,13 @@
 /** Brushes on the selected photo: a session per photo, undo and redo, and writing the cutout anew once the hand rests. */
 import { announce, notify } from "./announce.js";
-import { alphaOf } from "./bitmaps.js";
-import { AlphaEdit, type Point, type Stroke } from "./brush.js";
-import { paintOver } from "./canvases.js";
-import { choice, element } from "./elements.js";
+import type { Point, Stroke } from "./brush.js";
+import type { Act, Repair } from "./edits.js";
+import { all, choice, element } from "./elements.js";
 import { t, translate } from "./i18n.js";
 import { writer } from "./lifters.js";
+import { painter } from "./painter.js";
 import { finish } from "./queue.js";
-import type { Box } from "../src/compose/subjects.js";
-import { photoSize, scaleNow, setPainted, stage, toStage, uncover } from "./stage.js";
+import { photoSize, scaleNow, setPainted, shows, stage, toStage, uncover } from "./stage.js";
 import { onRedraw, state, type Photo } from "./state.js";
 
 const SETTLE_MS = 500; // after the last stroke, before the cutout is written anew
@@ -17,22 +16,53 @@ const ring = element("brush-ring");
 const size = element<HTMLInputElement>("brush-size");
 const undoButton = element<HTMLButtonElement>("undo");
 const redoButton = element<HTMLButtonElement>("redo");
+const repairs = all<HTMLButtonElement>("[data-repair]");
+const preparing = element("preparing");
 const tool = choice<"look" | Stroke>("tool", changeTool);
 
-/** The photo that is edited, and the cutout that its alpha belongs to. */
-let session: { photo: Photo; cutout: Blob; edit: AlphaEdit } | null = null;
-let writeTimer = 0;
+/** A photo that is edited. */
+interface Session {
+  /** Of its alpha in the painter. */
+  id: number;
+  photo: Photo;
+  /** The cutout that its alpha belongs to. */
+  cutout: Blob;
+  ready: boolean;
+  painting: boolean;
+  canUndo: boolean;
+  canRedo: boolean;
+  /** How often it was changed, and how often when its cutout was last written. */
+  changes: number;
+  written: number;
+  timer: number;
+  writing: Promise<void> | null;
+}
+
+let session: Session | null = null;
+let lastId = 0;
+/** Sessions whose changes are in no cutout yet; of photos that have left the stage too. */
+const unwritten = new Set<Session>();
 let brushAt: Point | null = null; // in pixels of the photo
 
 export function startRetouch(): void {
   undoButton.onclick = undo;
   redoButton.onclick = redo;
   size.oninput = drawRing;
+  for (const button of repairs) button.onclick = () => void repair(button.dataset["repair"] as Repair);
   onRedraw(() => {
-    if (session && (state.selected !== session.photo || session.photo.cutout !== session.cutout)) leave();
-    if (isBrush() && !session && state.selected?.cutout) void enter();
-    drawButtons();
+    if (session && (state.selected !== session.photo || session.photo.cutout !== session.cutout)) leave(session);
+    if (isBrush() && !session && state.selected?.cutout) enter(state.selected, state.selected.cutout);
+    drawState();
   });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) void settle().catch(() => undefined);
+  });
+}
+
+/** Finish what a brush has begun: afterwards every stroke is in its photo's cutout. Throws what writing throws. */
+export async function settle(): Promise<void> {
+  if (session?.painting) endStroke();
+  while (unwritten.size) await Promise.all([...unwritten].map(write));
 }
 
 /** Whether a brush is chosen. */
@@ -42,34 +72,58 @@ export function isBrush(): boolean {
 
 /** Whether a stroke is being painted. */
 export function isPainting(): boolean {
-  return session?.edit.painting ?? false;
+  return session?.painting ?? false;
 }
 
-/** Begin a stroke at a point of the photo; false where the brush is not ready. */
+/** Begin a stroke at a point of the photo; false where there is nothing to paint on. A stroke may begin before the brush is ready. */
 export function beginStroke(at: Point): boolean {
-  if (!session || !isBrush()) return false;
-  session.edit.begin();
-  brushAt = null;
-  paintTo(at);
+  if (!session || !isBrush() || !shows(session.photo)) return false;
+  session.painting = true;
+  brushAt = at;
+  act({ act: "begin" }, line(at, at));
   return true;
 }
 
-export function paintTo(at: Point): void {
-  const stroke = tool.value;
-  if (!session || stroke === "look") return;
-  show(session.edit.paint(stroke, brushAt ?? at, at, radius()));
-  brushAt = at;
+/** Paint on through these points of the photo. */
+export function paintThrough(points: Point[]): void {
+  act(
+    ...points.map((to) => {
+      const piece = line(brushAt ?? to, to);
+      brushAt = to;
+      return piece;
+    }),
+  );
 }
 
 export function endStroke(): void {
-  session!.edit.end();
+  session!.painting = false;
+  act({ act: "end" });
   writeSoon();
 }
 
 /** The stroke was none, as where a second finger comes down. */
 export function dropStroke(): void {
-  endStroke();
-  undo();
+  session!.painting = false;
+  act({ act: "drop" });
+  writeSoon();
+}
+
+/** Change the whole alpha at once, as one step that can be undone. */
+async function repair(which: Repair): Promise<void> {
+  const photo = state.selected;
+  if (!photo?.cutout) return;
+  enter(photo, photo.cutout);
+  const done = act({ act: which });
+  writeSoon();
+  const changed = (await done)?.changed;
+  if (changed) announce(t("said.repaired"));
+  else notify(t(`repair.none.${which}`));
+}
+
+/** Take up a brush, as if it had been chosen by hand. */
+export function takeBrush(stroke: Stroke): void {
+  tool.value = stroke;
+  changeTool(stroke);
 }
 
 /** Move the brush, without painting, to a point of the photo. */
@@ -101,19 +155,19 @@ export function resizeBrush(by: number): void {
 }
 
 export function undo(): void {
-  const box = session?.edit.undo();
-  if (!box) return;
-  show(box);
-  writeSoon();
-  announce(t("said.undone"));
+  void step("undo", "said.undone");
 }
 
 export function redo(): void {
-  const box = session?.edit.redo();
-  if (!box) return;
-  show(box);
+  void step("redo", "said.redone");
+}
+
+async function step(which: "undo" | "redo", said: string): Promise<void> {
+  const mine = session;
+  if (!mine) return;
+  const done = act({ act: which });
   writeSoon();
-  announce(t("said.redone"));
+  if ((await done)?.changed) announce(t(said));
 }
 
 export function drawRing(): void {
@@ -132,61 +186,109 @@ function changeTool(chosen: "look" | Stroke): void {
   size.disabled = chosen === "look";
   stage.classList.toggle("brushing", chosen !== "look");
   hideRing();
-  if (chosen === "look") return;
+  if (chosen === "look") return drawState();
   uncover();
-  void enter();
+  if (state.selected?.cutout) enter(state.selected, state.selected.cutout);
+  drawState();
 }
 
-async function enter(): Promise<void> {
-  const photo = state.selected;
-  const cutout = photo?.cutout;
-  if (!cutout || session?.photo === photo) return;
-  const alpha = await alphaOf(cutout);
-  if (state.selected !== photo || photo.cutout !== cutout) return;
-  const { width, height } = photoSize();
-  session ??= { photo, cutout, edit: new AlphaEdit(alpha, width, height) };
+/** Begin to edit a photo, unless it is edited already. The painter reads its alpha meanwhile. */
+function enter(photo: Photo, cutout: Blob): void {
+  if (session?.photo === photo) return;
+  const id = ++lastId;
+  const mine: Session = {
+    id,
+    photo,
+    cutout,
+    ready: false,
+    painting: false,
+    canUndo: false,
+    canRedo: false,
+    changes: 0,
+    written: 0,
+    timer: 0,
+    writing: null,
+  };
+  session = mine;
+  painter.openEdit(id, cutout).then(
+    () => {
+      mine.ready = true;
+      drawState();
+    },
+    (error: Error) => notify(t("save.failed", { why: translate(error.message) })),
+  );
 }
 
-function leave(): void {
-  if (writeTimer) void write();
+/** Another photo is on the stage, or another cutout of this one. */
+function leave(left: Session): void {
   session = null;
+  void painter.hideEdit(left.id);
+  if (left.photo.cutout !== left.cutout) unwritten.delete(left); // it was cut anew
+  if (unwritten.has(left)) void written(left);
+  else void painter.closeEdit(left.id);
 }
 
-function show(box: Box): void {
-  paintOver(session!.edit, box);
-  drawButtons();
+/** Hand over what the hand did; what can be undone comes back. */
+async function act(...acts: Act[]): Promise<{ changed: boolean } | null> {
+  const mine = session;
+  if (!mine) return null;
+  mine.changes++;
+  mine.photo.edited = true;
+  unwritten.add(mine);
+  const steps = await painter.stroke(mine.id, acts);
+  Object.assign(mine, { canUndo: steps.canUndo, canRedo: steps.canRedo });
+  drawState();
+  return steps;
+}
+
+function line(from: Point, to: Point): Act {
+  return { act: "line", stroke: tool.value as Stroke, from, to, radius: radius() };
 }
 
 /** The cutout is written once the hand rests: clean colours under the new alpha, and stored. */
 function writeSoon(): void {
-  clearTimeout(writeTimer);
-  writeTimer = window.setTimeout(() => void write(), SETTLE_MS);
-  drawButtons();
+  const mine = session!;
+  clearTimeout(mine.timer);
+  mine.timer = window.setTimeout(() => void written(mine), SETTLE_MS);
 }
 
-async function write(): Promise<void> {
-  clearTimeout(writeTimer);
-  writeTimer = 0;
-  const mine = session;
-  if (!mine) return;
-  const { photo, edit } = mine;
-  const { version } = edit;
+/** Write, and say so where that fails. */
+async function written(mine: Session): Promise<void> {
   try {
-    const lifter = await writer();
-    const cutout = await lifter.compose(photo.file, edit.alpha);
-    if (edit.version !== version || !state.photos.includes(photo)) return; // a later stroke writes again
-    photo.edited = true;
-    mine.cutout = cutout.blob;
-    if (edit.painting) setPainted(cutout.blob);
-    await finish(photo, cutout);
+    await write(mine);
   } catch (error) {
     notify(t("save.failed", { why: translate((error as Error).message) }));
   }
 }
 
-function drawButtons(): void {
-  undoButton.disabled = !session?.edit.canUndo;
-  redoButton.disabled = !session?.edit.canRedo;
+function write(mine: Session): Promise<void> {
+  clearTimeout(mine.timer);
+  return (mine.writing ??= writeNow(mine).finally(() => (mine.writing = null)));
+}
+
+async function writeNow(mine: Session): Promise<void> {
+  const { id, photo } = mine;
+  const { changes } = mine;
+  const { levels, version } = await painter.levelsOf(id);
+  const cutout = await (await writer()).compose(photo.file, levels);
+  if (!unwritten.has(mine)) return; // the photo was cut anew meanwhile
+  mine.written = changes;
+  if (changes === mine.changes) unwritten.delete(mine);
+  if (state.photos.includes(photo)) {
+    mine.cutout = cutout.blob;
+    setPainted(cutout.blob);
+    await finish(photo, cutout);
+    void painter.renew(id, cutout.blob, version);
+  } else unwritten.delete(mine);
+  if (session !== mine && !unwritten.has(mine)) void painter.closeEdit(id);
+}
+
+/** What can be done with the brush now, and whether it still gets ready. */
+function drawState(): void {
+  undoButton.disabled = !session?.canUndo;
+  redoButton.disabled = !session?.canRedo;
+  for (const button of repairs) button.disabled = !state.selected?.cutout;
+  preparing.hidden = !isBrush() || !session || session.ready;
 }
 
 /** Radius in pixels of the photo; the size is that on the screen. */

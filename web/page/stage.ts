@@ -1,10 +1,11 @@
 /** The stage: the selected photo before and after, at any zoom, with a slider between the two. */
-import { cropWindow } from "../src/compose/subjects.js";
+import { cropWindow, type Box } from "../src/compose/subjects.js";
+import { drawBackdrop } from "./backdrop.js";
 import type { Point } from "./brush.js";
-import { clear, drawBackdrop, drawCutout, drawPhoto, subject } from "./canvases.js";
 import { all, element } from "./elements.js";
 import { t } from "./i18n.js";
-import { onRedraw, resultOf, state, type Photo } from "./state.js";
+import { painter } from "./painter.js";
+import { onRedraw, resultOf, state, type BackgroundKind, type Photo, type Settings } from "./state.js";
 
 const MOST_SCALE = 16;
 export const ZOOM_STEP = 1.25;
@@ -19,6 +20,8 @@ const sheets = all("[data-sheet]");
 
 /** Size of the photo, and where it lies: its pixel (0, 0) is at (x, y) of the stage. */
 const place = { width: 0, height: 0, scale: 1, x: 0, y: 0, fits: true };
+let subject: Box | null = null; // of the cutout on the stage, in pixels of the photo
+let shown: Photo | null = null; // whose cutout is on the stage, whole
 let share = 0; // of the picture that shows the original photo
 let photo: Photo | null = null; // the one on the stage
 let result: Blob | null = null; // its cutout on the stage
@@ -81,6 +84,11 @@ export function scaleNow(): number {
   return place.scale;
 }
 
+/** Whether the cutout of a photo is on the stage. */
+export function shows(other: Photo): boolean {
+  return shown === other && photo === other;
+}
+
 export function photoSize(): { width: number; height: number } {
   return place;
 }
@@ -101,10 +109,11 @@ function fitting(): number {
 function draw(): void {
   const { selected, settings } = state;
   const latest = selected && resultOf(selected);
-  const scenery = JSON.stringify([settings.background, settings.colour, settings.image?.name, settings.image?.lastModified]);
+  const { kind, colour } = sceneryOf(settings);
+  const scenery = JSON.stringify([kind, colour, settings.image?.name, settings.image?.lastModified]);
   if (selected !== photo) void changePhoto(selected);
   else if (latest !== result) void changeResult(latest);
-  else if (scenery !== backdrop) void drawBackdrop(settings.background, settings.colour, settings.image);
+  else if (scenery !== backdrop) void drawBackdrop(kind, colour, settings.image);
   backdrop = scenery;
   stage.setAttribute("aria-label", selected ? t("stage.of", { name: selected.name }) : "");
   arrange();
@@ -112,46 +121,56 @@ function draw(): void {
 
 async function changePhoto(next: Photo | null): Promise<void> {
   photo = next;
-  result = null;
+  result = shown = null;
   share = 0;
-  const current = newTurn();
-  if (!next) return clear();
+  const mine = ++turn;
+  if (!next) return void painter.clear(mine);
   try {
-    const size = await drawPhoto(next.file, current);
+    const size = await painter.drawPhoto(mine, next.file);
     if (!size) return;
     Object.assign(place, size);
   } catch {
-    if (!current()) return;
-    clear();
+    if (mine !== turn) return;
+    void painter.clear(mine);
     Object.assign(place, { width: 0, height: 0 });
   }
-  await drawResult(resultOf(next), current);
-  if (current()) fit();
+  await drawResult(resultOf(next), mine);
+  if (mine === turn) fit();
 }
 
 async function changeResult(latest: Blob | null): Promise<void> {
   const first = !result && latest;
   result = latest;
-  if (latest && latest === painted) return;
-  const current = newTurn();
-  await drawResult(latest, current);
-  if (!current()) return;
+  if (latest && latest === painted) return takeBox();
+  const mine = ++turn;
+  await drawResult(latest, mine);
+  if (mine !== turn) return;
   if (first) wipe();
   else arrange();
 }
 
-/** Whether this is still the latest drawing. */
-function newTurn(): () => boolean {
-  const mine = ++turn;
-  return () => mine === turn;
+async function drawResult(latest: Blob | null, mine: number): Promise<void> {
+  result = latest;
+  if (!latest || !place.width || !photo) return;
+  const { kind, colour } = sceneryOf(state.settings);
+  const { cutout, box } = photo;
+  const { width, height } = place;
+  const found = await painter.drawCutout(mine, latest, { width, height }, latest === cutout ? box : undefined);
+  if (mine !== turn || found === undefined) return;
+  subject = found;
+  shown = photo;
+  await drawBackdrop(kind, colour, state.settings.image);
 }
 
-async function drawResult(latest: Blob | null, current: () => boolean): Promise<void> {
-  result = latest;
-  if (!latest || !place.width) return;
-  const { background, colour, image } = state.settings;
-  const box = latest === photo?.cutout ? photo.box : undefined;
-  if (await drawCutout(latest, place, box, current)) await drawBackdrop(background, colour, image);
+/** What the file will have behind the subject: JPEG, which has no transparency, has white at least. */
+function sceneryOf({ background, colour, format }: Settings): { kind: BackgroundKind; colour: string } {
+  return background === "none" && format === "jpeg" ? { kind: "colour", colour: "#ffffff" } : { kind: background, colour };
+}
+
+/** The subject of what a brush has painted. */
+function takeBox(): void {
+  if (photo?.box !== undefined) subject = photo.box;
+  arrange();
 }
 
 /** A first result is uncovered from the right. */

@@ -25,6 +25,8 @@ export interface Photo {
   edited: boolean;
   /** No subject was found. */
   empty: boolean;
+  /** Kept although it has no subject. */
+  wanted: boolean;
   error: { name: string; message: string } | null;
   /** When it was added, in milliseconds since 1970; photos are in this order. */
   added: number;
@@ -83,7 +85,7 @@ export const state = {
   } as Settings,
   activity: null as Activity | null,
   /** Files that are being written, and how many are. */
-  saving: null as { done: number; of: number } | null,
+  saving: null as { what: "download" | "copy" | "zip"; done: number; of: number } | null,
   engine: null as EngineChoice | null,
   warnings: [] as string[],
   /** Why the list of models could not be loaded. */
@@ -115,4 +117,9 @@ export function resultOf(photo: Photo): Blob | null {
 
 export function finishedPhotos(): Photo[] {
   return state.photos.filter((photo) => photo.cutout);
+}
+
+/** Finished photos that go into a zip: those without a subject only where that was wanted. */
+export function savedPhotos(): Photo[] {
+  return finishedPhotos().filter(({ empty, wanted }) => !empty || wanted);
 }

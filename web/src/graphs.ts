@@ -9,12 +9,14 @@ import type { Edges } from "./options.js";
 import type { Runtime } from "./runtime.js";
 import type { InputSpec, OutputSpec } from "./spec.js";
 
-/** A strip holds about this many pixels; Python uses the same number. */
-export const STRIP_PIXELS = 2_000_000;
+/** A strip holds about this many pixels; Python uses the same numbers. */
+export const STRIP_PIXELS = 250_000;
+/** The same for `finish` where the photo is not higher than the prediction: there, each strip resizes all of it anew. */
+const WHOLE_STRIP_PIXELS = 2_000_000;
 
 const NAMES = ["prepare", "guide", "refine", "finish", "coarse", "cutout", "plain"] as const;
 const ACTIVATION = { none: 0, sigmoid: 1, argmax: 2 };
-const RESAMPLE = { bilinear: 0, "bilinear-antialias": 1, bicubic: 2 };
+const RESAMPLE = { bilinear: 0, "bilinear-antialias": 1, bicubic: 2, "bilinear-corners": 3 };
 
 /** Told after each strip how many rows of how many are done. */
 export type OnStrip = (done: number, of: number) => void;
@@ -98,7 +100,7 @@ export class PixelGraphs {
     const smaller = height! < image.size[0] || width! < image.size[1];
     return edges !== "plain" && smaller
       ? this.refined(feed, image, spec, onStrip)
-      : this.resized(feed, image.size, spec, onStrip);
+      : this.resized(feed, image.size, spec, onStrip, height! < image.size[0] ? STRIP_PIXELS : WHOLE_STRIP_PIXELS);
   }
 
   /** Rows [first, last) as straight-alpha RGBA, uint8 [rows, W, 4], strip by strip from the top. */
@@ -132,13 +134,19 @@ export class PixelGraphs {
       soft: soft!,
       truncate: this.bool(spec.quantize === "truncate"),
     };
-    return this.inStrips(size, onStrip, async (rows) => {
+    return this.inStrips(size, onStrip, STRIP_PIXELS, async (rows) => {
       const image = this.strip(rgb, rows, size[1], 3);
       return (await this.run("refine", { ...fixed, image, rows: this.int64(rows) }))[0]!;
     });
   }
 
-  private async resized(feed: Feed, size: Size, spec: OutputSpec, onStrip: OnStrip): Promise<Bytes> {
+  private async resized(
+    feed: Feed,
+    size: Size,
+    spec: OutputSpec,
+    onStrip: OnStrip,
+    stripPixels: number,
+  ): Promise<Bytes> {
     const after = spec.rescale === "minmax" && spec.rescale_when === "after-resize";
     const fixed: Feed = {
       ...feed,
@@ -151,7 +159,7 @@ export class PixelGraphs {
     if (after) {
       const span: [number, number] = [Infinity, -Infinity];
       const unscaled = { ...fixed, rescale: this.int64(0) };
-      for (const rows of strips(size)) {
+      for (const rows of strips(size, stripPixels)) {
         const [, range] = await this.run("finish", { ...unscaled, rows: this.int64(rows) });
         const [low, high] = range!.data as Float32Array;
         span[0] = Math.min(span[0], low!);
@@ -159,14 +167,19 @@ export class PixelGraphs {
       }
       fixed.span = this.float32(span);
     }
-    return this.inStrips(size, onStrip, async (rows) => {
+    return this.inStrips(size, onStrip, stripPixels, async (rows) => {
       return (await this.run("finish", { ...fixed, rows: this.int64(rows) }))[0]!;
     });
   }
 
-  private async inStrips(size: Size, onStrip: OnStrip, make: (rows: Rows) => Promise<Ort.Tensor>): Promise<Bytes> {
+  private async inStrips(
+    size: Size,
+    onStrip: OnStrip,
+    stripPixels: number,
+    make: (rows: Rows) => Promise<Ort.Tensor>,
+  ): Promise<Bytes> {
     const alpha = new Uint8Array(size[0] * size[1]);
-    for (const rows of strips(size)) {
+    for (const rows of strips(size, stripPixels)) {
       alpha.set((await make(rows)).data as Bytes, rows[0] * size[1]);
       onStrip(rows[1], size[0]);
     }
@@ -206,8 +219,8 @@ export class PixelGraphs {
 }
 
 /** [first, last) rows of every strip of a photo of `size` [H, W], top to bottom. */
-function strips([height, width]: Size): Rows[] {
-  const rows = Math.max(1, Math.floor(STRIP_PIXELS / Math.max(1, width)));
+function strips([height, width]: Size, pixels = STRIP_PIXELS): Rows[] {
+  const rows = Math.max(1, Math.floor(pixels / Math.max(1, width)));
   const all: Rows[] = [];
   for (let first = 0; first < height; first += rows) all.push([first, Math.min(first + rows, height)]);
   return all;

@@ -1,12 +1,12 @@
 /** Lifter: a loaded model in a worker of its own, ready for any number of photos. */
 import { UsageError, type LiftoutError } from "./errors.js";
-import type { PhotoInput } from "./images/photo.js";
+import { inputOf, type Photo } from "./images/sources.js";
 import { dropAll, dropPack, keptModels, type KeptModels } from "./kept-models.js";
 import { completeOptions, type ResultOptions } from "./options.js";
 import type { OnProgress, Progress } from "./progress.js";
 import type { AlphaInput, CutResult, ModelFacts } from "./protocol.js";
 import { JobQueue, MOST_IN_WORKER } from "./queue.js";
-import type { EngineChoice } from "./runtime.js";
+import type { EngineChoice } from "./engine.js";
 import { manifestUrl, setupOf, type EngineOptions, type OnnxSource, type Places } from "./setup.js";
 import type { ModelSpec } from "./spec.js";
 
@@ -39,9 +39,6 @@ export interface CutAllOptions extends Omit<CutOptions, "onProgress" | "onPrevie
 
 /** A photo's cutout: the image file, the alpha and what is known of them. */
 export type Cutout = CutResult;
-
-/** A photo: a file, the bytes of one, or straight RGBA pixels. */
-export type Photo = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | ImageData;
 
 /** What became of the photo at `index` of those that `cutAll` was given. */
 export type Outcome = { ok: true; index: number; cutout: Cutout } | { ok: false; index: number; error: LiftoutError };
@@ -124,8 +121,10 @@ export class Lifter {
    */
   async cut(photo: Photo, options: CutOptions = {}): Promise<Cutout> {
     const { onProgress, signal, onPreview, ...rest } = options;
-    const work = { act: "cut", photo: inputOf(photo), options: completeOptions(rest) } as const;
+    const complete = completeOptions(rest);
     this.#refuseClosed();
+    signal?.throwIfAborted();
+    const work = { act: "cut", photo: await inputOf(photo), options: complete } as const;
     signal?.throwIfAborted();
     if (onPreview && this.#preview) onPreview(await this.#preview.cut(photo, { ...rest, ...(signal && { signal }) }));
     return this.#queue.add(work, onProgress, signal);
@@ -134,13 +133,15 @@ export class Lifter {
   /**
    * The image of a photo whose alpha is known: that of an earlier cut, perhaps edited. No network runs.
    *
-   * alpha: uint8 [height, width] of the whole photo, or a cutout as a PNG file of the photo's size.
+   * alpha: uint8 [height, width] of the whole photo, as values or in a Blob, or a cutout as a PNG file of the photo's size.
    * Throws what `cut` throws, and UsageError where the sizes differ.
    */
   async compose(photo: Photo, alpha: AlphaInput, options: Omit<CutOptions, "onPreview"> = {}): Promise<Cutout> {
     const { onProgress, signal, ...rest } = options;
-    const work = { act: "compose", photo: inputOf(photo), alpha, options: completeOptions(rest) } as const;
+    const complete = completeOptions(rest);
     this.#refuseClosed();
+    signal?.throwIfAborted();
+    const work = { act: "compose", photo: await inputOf(photo), alpha, options: complete } as const;
     signal?.throwIfAborted();
     return this.#queue.add(work, onProgress, signal);
   }
@@ -188,16 +189,4 @@ export class Lifter {
   #refuseClosed(): void {
     if (this.#queue.closed) throw new UsageError("this lifter is closed; load another");
   }
-}
-
-/** A photo as it travels to the worker. */
-function inputOf(photo: Photo): PhotoInput {
-  if (photo instanceof Blob) return { kind: "file", file: photo, name: (photo as File).name || "the photo" };
-  if (photo instanceof ImageData) {
-    return { kind: "pixels", data: new Uint8Array(photo.data), width: photo.width, height: photo.height };
-  }
-  if (photo instanceof ArrayBuffer || photo instanceof Uint8Array) {
-    return { kind: "file", file: new Blob([photo]), name: "the photo" };
-  }
-  throw new UsageError("a photo is a File, a Blob, encoded bytes or ImageData");
 }

@@ -4,6 +4,7 @@ import { LicenseNotAccepted, ModelFileCorrupt, ModelMissing, UsageError } from "
 import { fetchVersion, fetchWhole, NotFound } from "./fetching.js";
 import type { DownloadMeter } from "./progress.js";
 import { sha256 } from "./checksums.js";
+import json from "./options.json" with { type: "json" };
 import { completeSpec, licenceProblem, type ModelSpec, type SpecEntry } from "./spec.js";
 import { keepFile, readFile } from "./storage.js";
 
@@ -11,6 +12,8 @@ import { keepFile, readFile } from "./storage.js";
 export type ModelSource =
   | { kind: "pack"; name: string; packs: string }
   | { kind: "onnx"; onnx: string; data: string | null; sha256: string | null; like: string | SpecEntry; catalog: string };
+
+type PackSource = ModelSource & { kind: "pack" };
 
 /** What is known before a byte of the network is downloaded. */
 export interface Model {
@@ -43,13 +46,45 @@ const GRAPH = "network.onnx";
 
 /** Throws ModelMissing, ModelFileCorrupt, UsageError, LicenseNotAccepted. */
 export async function findModel(source: ModelSource, acceptLicense: boolean, warn: Warn): Promise<Model> {
-  const model = source.kind === "pack" ? await fromPack(source) : await fromOnnx(source, warn);
+  const model = source.kind === "pack" ? await fromPack(await meant(source, acceptLicense)) : await fromOnnx(source, warn);
   const problem = acceptLicense ? null : licenceProblem(model.spec);
   if (problem) throw new LicenseNotAccepted(`${problem}; load it with acceptLicense: true if you accept that`);
   return model;
 }
 
-async function fromPack(source: ModelSource & { kind: "pack" }): Promise<Model> {
+/** One pack of a host's list. */
+interface Listed {
+  name: string;
+  model: string;
+  commercial: boolean;
+  added: boolean;
+  peak_bytes: number | null;
+}
+
+const purposes: Record<string, string[]> = json.purposes;
+
+/** A name by purpose as the best model for it that the host has and that asks for no consent; a pack of that very name comes first. */
+async function meant(source: PackSource, acceptLicense: boolean): Promise<PackSource> {
+  const order = Object.hasOwn(purposes, source.name) ? purposes[source.name]! : null;
+  if (!order) return source;
+  const packs = await listed(source);
+  if (packs.some(({ name }) => name === source.name)) return source;
+  const allowed = packs.filter(({ commercial, added }) => commercial || added || acceptLicense);
+  for (const model of order) {
+    const found = allowed.find(({ name }) => name === model) ?? allowed.find((pack) => pack.model === model);
+    if (found) return { ...source, name: found.name };
+  }
+  throw new ModelMissing(
+    `${source.name}: of ${order.join(", ")} none that may be used is at ${source.packs}; write one there with \`liftout site DIR --models ${order.at(-1)}\``,
+  );
+}
+
+async function listed(source: PackSource): Promise<Listed[]> {
+  const url = new URL("index.json", source.packs).href;
+  return parse<Listed[]>(source.name, url, await smallText(source.name, url));
+}
+
+async function fromPack(source: PackSource): Promise<Model> {
   const folder = new URL(`${encodeURIComponent(source.name)}/`, source.packs).href;
   const url = new URL("manifest.json", folder).href;
   let text: string;
@@ -176,8 +211,7 @@ function parse<T>(model: string, url: string, text: string): T {
 export async function smallerModel(source: ModelSource, peakBytes: number | null): Promise<string> {
   if (source.kind !== "pack") return "";
   try {
-    const url = new URL("index.json", source.packs).href;
-    const list = parse<{ name: string; peak_bytes: number | null }[]>(source.name, url, await smallText(source.name, url));
+    const list = await listed(source);
     const limit = peakBytes ?? list.find((item) => item.name === source.name)?.peak_bytes ?? Infinity;
     const smaller = list.filter((item) => item.name !== source.name && item.peak_bytes !== null && item.peak_bytes < limit);
     smaller.sort((a, b) => b.peak_bytes! - a.peak_bytes!);

@@ -37,16 +37,30 @@ export class Network {
   async run(tensor: Ort.Tensor): Promise<{ data: Float32Array; dims: readonly number[] }> {
     const results = await this.session.run({ [this.input]: tensor }, [this.output]);
     const prediction = results[this.output]!;
-    const data = (await prediction.getData()) as Float32Array;
+    const data = singles(await prediction.getData(), prediction.type);
     const dims = prediction.dims.length === 3 ? [prediction.dims[0]!, 1, ...prediction.dims.slice(1)] : prediction.dims;
     prediction.dispose();
-    if (dims.length !== 4 || prediction.type !== "float32") {
+    if (dims.length !== 4 || !(prediction.type === "float32" || prediction.type === "float16")) {
       throw new NetworkRejected(
         `${this.model}: output \`${this.output}\` is ${prediction.type} [${dims}], not float32 [1, C, h, w]; choose another output`,
       );
     }
     return { data, dims };
   }
+}
+
+/** float16, which some graphs end in, as float32; browsers that have no arrays of it give its bits. */
+function singles(data: unknown, type: string): Float32Array {
+  if (type !== "float16") return data as Float32Array;
+  return data instanceof Uint16Array ? Float32Array.from(data, fromHalf) : Float32Array.from(data as ArrayLike<number>);
+}
+
+function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return exponent ? sign * 2 ** (exponent - 25) * (1024 + fraction) : sign * 2 ** -24 * fraction;
 }
 
 function signature(session: Ort.InferenceSession, { spec }: Model): [string, string] {

@@ -45,6 +45,12 @@ export interface ResultOptions {
   crop?: Value<"crop">;
   /** Pixels to leave around the subject when cropping, 0 or more; less where the photo ends. */
   margin?: Value<"margin">;
+  /** Keep all subjects, or the largest alone. */
+  subjects?: Value<"subjects">;
+  /** Fill holes inside the subject. */
+  fillHoles?: Value<"fillHoles">;
+  /** A hard edge: opaque from this alpha up, 1 to 255, empty below. */
+  threshold?: Value<"threshold">;
   edges?: Edges;
   /** jpeg has no transparency: the background becomes white. webp and jpeg are written by the browser, png (default) by liftout. */
   format?: Exclude<Value<"format">, "avif" | "tiff">;
@@ -79,6 +85,9 @@ const DEFAULTS: CompleteOptions = {
   background: declared.background.default,
   crop: declared.crop.default,
   margin: declared.margin.default,
+  subjects: declared.subjects.default as Value<"subjects">,
+  fillHoles: declared.fillHoles.default,
+  threshold: declared.threshold.default,
   edges: declared.edges.default as Edges,
   format: "png", // Python takes that of the output's name, which there is none of here
   quality: declared.quality.default,

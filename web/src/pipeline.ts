@@ -1,7 +1,8 @@
 /** A loaded model with all that a photo needs: decode, prepare, network, finish, cutout, encode; as in `liftout.remover`. */
 import { LiftoutError, NetworkRejected, UsageError } from "./errors.js";
 import { PixelGraphs, type GraphImage } from "./graphs.js";
-import { readPhoto, type PhotoInput } from "./images/photo.js";
+import { readPhoto, type Photo, type PhotoInput } from "./images/photo.js";
+import { isPng } from "./images/png-read.js";
 import { Deflaters } from "./images/png-write.js";
 import { checkMemory, meansOutOfMemory, outOfMemory, type MemoryNeed } from "./memory.js";
 import { findModel, smallerModel, type Model } from "./model.js";
@@ -45,12 +46,12 @@ export class Pipeline {
     try {
       // which runtime to download depends on the graph, so the network comes first; the meter counts both
       const likely = await chooseEngine(setup.engine, setup.threads ?? undefined, new Set());
-      const meter = new DownloadMeter(model.bytes + runtimeFile(likely, setup.base).bytes, onProgress);
+      const meter = new DownloadMeter(model.bytes + runtimeFile(likely, setup.runtime).bytes, onProgress);
       const files = await model.fetch(meter, onWarning);
       const choice = await chooseEngine(setup.engine, setup.threads ?? undefined, operatorsOf(files.graph));
       if (setup.engineNote) choice.reason = `${setup.engineNote}; ${choice.reason}`;
-      meter.grow(runtimeFile(choice, setup.base).bytes - runtimeFile(likely, setup.base).bytes);
-      runtime = await startRuntime(choice, setup.base, meter, onWarning);
+      meter.grow(runtimeFile(choice, setup.runtime).bytes - runtimeFile(likely, setup.runtime).bytes);
+      runtime = await startRuntime(choice, setup.runtime, meter, onWarning);
       onProgress(step("load", 0, 2));
       const graphs = await PixelGraphs.open(runtime, setup.base);
       onProgress(step("load", 1, 2));
@@ -116,7 +117,7 @@ export class Pipeline {
     const { runtime, graphs, deflaters } = this.#parts;
     try {
       const photo = await readPhoto(input, options.maxPixels);
-      const levels = alpha instanceof Blob ? await readAlpha(alpha, options.maxPixels) : alpha;
+      const levels = alpha instanceof Blob ? await readAlpha(alpha, photo, options.maxPixels) : alpha;
       if (levels.length !== photo.width * photo.height) {
         throw new UsageError(`the alpha has ${levels.length} values, but the photo has ${photo.width} x ${photo.height} pixels`);
       }
@@ -151,9 +152,12 @@ function needOf(model: Model, alternative: string): MemoryNeed {
   return { model: model.spec.name, peakBytes: model.peakBytes, alternative };
 }
 
-async function readAlpha(file: Blob, maxPixels: number): Promise<Uint8Array<ArrayBuffer>> {
-  const { alpha, width, height } = await readPhoto({ kind: "file", file, name: "the alpha" }, maxPixels);
-  return alpha ?? new Uint8Array(width * height).fill(255);
+async function readAlpha(file: Blob, { width, height }: Photo, maxPixels: number): Promise<Uint8Array<ArrayBuffer>> {
+  if (file.size === width * height && !isPng(new Uint8Array(await file.slice(0, 8).arrayBuffer()))) {
+    return new Uint8Array(await file.arrayBuffer());
+  }
+  const { alpha, ...image } = await readPhoto({ kind: "file", file, name: "the alpha" }, maxPixels);
+  return alpha ?? new Uint8Array(image.width * image.height).fill(255);
 }
 
 /** The subject's opacity times the photo's own. */

@@ -5,14 +5,16 @@ import type { PhotoInput } from "./images/photo.js";
 import type { ModelSource } from "./model.js";
 import type { CompleteOptions } from "./options.js";
 import type { Progress } from "./progress.js";
-import type { EngineChoice, EngineName } from "./runtime.js";
+import type { EngineChoice, EngineName } from "./engine.js";
 import type { ModelSpec } from "./spec.js";
 
 /** What a worker needs to load a model. */
 export interface Setup {
   source: ModelSource;
-  /** URL of the folder that holds `ort/` and `graphs/`. */
+  /** URL of the folder that holds the worker and `graphs/`. */
   base: string;
+  /** URL of the folder of ONNX Runtime Web's files. */
+  runtime: string;
   engine: EngineName;
   /** Why this engine, where an earlier worker found that another does not work; else empty. */
   engineNote: string;
@@ -31,7 +33,7 @@ export type Work =
   | { act: "cut"; photo: PhotoInput; options: CompleteOptions }
   | { act: "compose"; photo: PhotoInput; alpha: AlphaInput; options: CompleteOptions };
 
-/** An alpha that is known: uint8 [height, width], or a PNG file with an alpha channel. */
+/** An alpha that is known: uint8 [height, width], as values or as the bytes of a Blob, or a PNG file with an alpha channel. */
 export type AlphaInput = Uint8Array<ArrayBuffer> | Blob;
 
 /** What is known of a model once it is loaded. */

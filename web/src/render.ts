@@ -2,7 +2,8 @@
 import { EngineError, UsageError } from "./errors.js";
 import { blend, readBackground } from "./compose/background.js";
 import { blurredScene } from "./compose/blur.js";
-import { cropWindow, subjectBox, type Box } from "./compose/subjects.js";
+import { fillHoles } from "./compose/holes.js";
+import { cropWindow, largestSubject, subjectBox, type Box } from "./compose/subjects.js";
 import type { Photo } from "./images/photo.js";
 import { PngWriter, type Deflaters } from "./images/png-write.js";
 import type { OnStrip, PixelGraphs } from "./graphs.js";
@@ -27,10 +28,11 @@ export async function render(
   deflaters: Deflaters,
   onStrip: OnStrip,
 ): Promise<Omit<CutResult, "seconds" | "heapBytes">> {
-  const box = subjectBox(alpha, photo.width, photo.height);
+  const edit = edited(alpha, photo, options);
+  const box = subjectBox(edit.alpha, photo.width, photo.height);
   const window = windowOf(options.crop ? cropWindow(box, photo.width, photo.height, options.margin) : whole(photo));
   const { width, height, top } = window;
-  const levels = cropped(alpha, photo.width, 1, window);
+  const levels = cropped(edit.alpha, photo.width, 1, window);
   const facts = { alpha: levels, width, height, box: box && shifted(box, window) };
   if (options.mask) return { ...facts, blob: await encodeGrey(levels, [height, width], options, deflaters) };
 
@@ -51,6 +53,7 @@ export async function render(
   const edges = photo.alpha ? "plain" : options.edges;
   for await (const strip of graphs.cutout({ rgb, size: [photo.height, photo.width] }, alpha, edges, [top, top + height])) {
     const rows = strip.length / 4 / photo.width;
+    if (edit.alpha !== alpha) takeOver(strip, edit, rgb, (top + row) * photo.width);
     const rgba = cropped(strip, photo.width, 4, { ...window, top: 0, height: rows });
     const pixels = behind ? blend(rgba, behind, row * width) : rgba;
     if (writer) writer.push(pixels);
@@ -59,6 +62,30 @@ export async function render(
     onStrip(row, height);
   }
   return { ...facts, blob: writer ? await writer.finish() : await viaBrowser(canvas!, options) };
+}
+
+interface Edit {
+  /** uint8 [H, W] of the photo. */
+  alpha: Bytes;
+  /** Where the photo's own colours show, of every pixel; null where nowhere. */
+  restored: Uint8Array | null;
+}
+
+/** The alpha as the options want it, in the order that Python has. */
+function edited(alpha: Bytes, { width, height }: Photo, { subjects, fillHoles: fill, threshold }: CompleteOptions): Edit {
+  const kept = subjects === "largest" ? largestSubject(alpha, width, height) : alpha;
+  const filled = fill ? fillHoles(kept, width, height) : kept;
+  const restored = fill ? filled.map((level, i) => (level === kept[i] ? 0 : 1)) : null;
+  return { alpha: threshold === null ? filled : filled.map((level) => (level >= threshold ? 255 : 0)), restored };
+}
+
+/** Bring a strip of a cutout, uint8 RGBA [rows, W, 4] from pixel `first` on, to an edited alpha. */
+function takeOver(strip: Bytes, { alpha, restored }: Edit, rgb: Bytes, first: number): void {
+  for (let i = 0, at = first; i < strip.length; i += 4, at++) {
+    strip[i + 3] = alpha[at]!;
+    if (!alpha[at]) strip.fill(0, i, i + 3);
+    else if (restored?.[at]) for (let c = 0; c < 3; c++) strip[i + c] = rgb[3 * at + c]!;
+  }
 }
 
 /** A part of a photo, in pixels. */

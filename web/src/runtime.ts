@@ -1,19 +1,8 @@
 /** ONNX Runtime Web: which build runs, with how many threads, and why. Its files are our own, beside this module. */
 import type * as Ort from "onnxruntime-web/wasm";
 import { fetchFiles, type BlockFile, type Warn } from "./blocks.js";
+import type { EngineChoice, EngineName } from "./engine.js";
 import type { DownloadMeter } from "./progress.js";
-
-/** What is asked for: `auto` takes WebGPU where it suits. */
-export type EngineName = "auto" | "wasm" | "webgpu";
-
-/** What runs the network. */
-export interface EngineChoice {
-  name: "wasm" | "webgpu";
-  /** Of WebAssembly, which also runs the pixel graphs. */
-  threads: number;
-  /** Why this engine and this number of threads, for a person. */
-  reason: string;
-}
 
 /** A built file of the runtime; filled in by the build from the files that it copies. */
 export interface RuntimeFile {
@@ -33,23 +22,23 @@ export interface Runtime {
 
 const MOST_THREADS = 8; // beyond this, waiting for each other costs more than it brings
 
-/** Start the runtime that `choice` names. base: URL of the folder that holds `ort/`. */
-export async function startRuntime(choice: EngineChoice, base: string, meter: DownloadMeter, warn: Warn): Promise<Runtime> {
+/** Start the runtime that `choice` names. folder: URL of its files. */
+export async function startRuntime(choice: EngineChoice, folder: string, meter: DownloadMeter, warn: Warn): Promise<Runtime> {
   const files = __RUNTIME__[choice.name];
   const [ort, [binary]] = await Promise.all([
-    import(/* @vite-ignore */ new URL(`ort/${files.module}`, base).href) as Promise<typeof Ort>,
-    fetchFiles([runtimeFile(choice, base)], meter, warn),
+    import(/* @vite-ignore */ new URL(files.module, folder).href) as Promise<typeof Ort>,
+    fetchFiles([runtimeFile(choice, folder)], meter, warn),
   ]);
   ort.env.wasm.numThreads = choice.threads;
-  ort.env.wasm.wasmPaths = { mjs: new URL(`ort/${files.glue}`, base).href };
+  ort.env.wasm.wasmPaths = { mjs: new URL(files.glue, folder).href };
   ort.env.wasm.wasmBinary = binary!;
   ort.env.logLevel = "error";
   return { ort, choice, heapBytes: watchHeap() };
 }
 
-export function runtimeFile(choice: EngineChoice, base: string): BlockFile {
+export function runtimeFile(choice: EngineChoice, folder: string): BlockFile {
   const { name, bytes, sha256 } = __RUNTIME__[choice.name].binary;
-  return { model: "onnxruntime", url: new URL(`ort/${name}`, base).href, bytes, blockBytes: bytes, blocks: [sha256] };
+  return { model: "onnxruntime", url: new URL(name, folder).href, bytes, blockBytes: bytes, blocks: [sha256] };
 }
 
 /** WebAssembly with as many threads as isolation allows. */

@@ -2,7 +2,7 @@
 import { UsageError } from "./errors.js";
 import type { ModelSource } from "./model.js";
 import type { Setup } from "./protocol.js";
-import type { EngineName } from "./runtime.js";
+import type { EngineName } from "./engine.js";
 import type { SpecEntry } from "./spec.js";
 
 /** A plain ONNX file, with the catalogue entry (or its name) that says what goes in and comes out. */
@@ -21,6 +21,8 @@ export interface Places {
   packs?: string | URL;
   /** URL of the folder that holds liftout-worker.js, `ort/` and `graphs/`; that of liftout.js by default. */
   base?: string | URL;
+  /** URL of the folder of ONNX Runtime Web's files; `ort/` in `base` by default, or the package beside this one on a CDN. */
+  runtime?: string | URL;
 }
 
 /** How the network runs, and what may be loaded. */
@@ -37,9 +39,15 @@ export interface EngineOptions {
 
 const ENGINES = ["auto", "wasm", "webgpu"];
 const HERE = import.meta.url;
+/** The npm package, on a CDN or in node_modules; without `@version` its neighbour has none either. */
+const IN_PACKAGE = /(?:\/npm\/|\/node_modules\/)liftout(@[^/]*)?\/dist\/[^/]*$|\/liftout(@[^/]+)\/dist\/[^/]*$/;
+declare const __RUNTIME_VERSION__: string;
 
 /** Throws UsageError. */
 export function setupOf(model: string | OnnxSource, options: Places & EngineOptions): Setup {
+  if (typeof Worker === "undefined") {
+    throw new UsageError("liftout.js needs a browser's workers, which Node does not have; there, run `liftout cut`, or ask a server of `liftout serve`");
+  }
   const { engine = "auto", threads, acceptLicense = false, checkMemory = true } = options;
   if (!ENGINES.includes(engine)) {
     throw new UsageError(`engine is ${JSON.stringify(engine)}; it must be one of ${ENGINES.join(", ")}`);
@@ -50,6 +58,7 @@ export function setupOf(model: string | OnnxSource, options: Places & EngineOpti
   return {
     source: sourceOf(model, options),
     base: baseOf(options),
+    runtime: runtimeOf(options),
     engine,
     engineNote: "",
     threads: threads ?? null,
@@ -67,14 +76,27 @@ function baseOf({ base }: Places): string {
   return folder(base ?? new URL(".", HERE));
 }
 
+function runtimeOf(places: Places): string {
+  if (places.runtime !== undefined) return folder(places.runtime);
+  const found = places.base === undefined ? IN_PACKAGE.exec(new URL(HERE).pathname) : null;
+  if (!found) return new URL("ort/", baseOf(places)).href;
+  const version = (found[1] ?? found[2]) === undefined ? "" : `@${__RUNTIME_VERSION__}`;
+  return new URL(`../../onnxruntime-web${version}/dist/`, HERE).href;
+}
+
 function packsOf(places: Places): string {
   return folder(places.packs ?? new URL("packs/", baseOf(places)));
 }
 
 function folder(url: string | URL): string {
-  const absolute = new URL(url, document.baseURI);
+  const absolute = new URL(url, pageUrl());
   if (!absolute.pathname.endsWith("/")) absolute.pathname += "/";
   return absolute.href;
+}
+
+/** What relative URLs are relative to. Workers have no document. */
+function pageUrl(): string {
+  return globalThis.document?.baseURI ?? self.location.href;
 }
 
 function sourceOf(model: string | OnnxSource, places: Places): ModelSource {
@@ -83,7 +105,7 @@ function sourceOf(model: string | OnnxSource, places: Places): ModelSource {
     return { kind: "pack", name: model, packs: packsOf(places) };
   }
   if (!model?.onnx || !model.like) throw new UsageError("give the name of a pack, or { onnx: URL, like: name of a model }");
-  const absolute = (url: string | URL): string => new URL(url, document.baseURI).href;
+  const absolute = (url: string | URL): string => new URL(url, pageUrl()).href;
   return {
     kind: "onnx",
     onnx: absolute(model.onnx),

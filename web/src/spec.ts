@@ -32,7 +32,7 @@ export interface OutputSpec {
   rescale: "none" | "minmax";
   rescale_when: "before-resize" | "after-resize";
   quantize: "round" | "truncate";
-  resample: "bilinear" | "bilinear-antialias" | "bicubic";
+  resample: "bilinear" | "bilinear-antialias" | "bicubic" | "bilinear-corners";
 }
 
 export interface LicenseSpec {

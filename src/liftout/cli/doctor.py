@@ -21,6 +21,7 @@ EXTRAS = {
     "torch": "torch",
     "convert": "safetensors",
     "server": "fastapi",
+    "telemetry": "opentelemetry-exporter-otlp-proto-http",
     "batch": "fsspec",
     "ray": "ray",
     "heif": "pillow-heif",

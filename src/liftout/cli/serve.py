@@ -53,7 +53,7 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
     metavar="FILE",
     help="Accept URLs of GET /v1/cutouts signed with this key; sign webhooks.",
 )
-@click.option("--jobs", is_flag=True, help="Take jobs of many photos by URL: /v1/jobs; needs --fetch.")
+@click.option("--jobs", is_flag=True, help="Take jobs of many photos, uploaded or, with --fetch, by URL: /v1/jobs.")
 @click.option(
     "--jobs-hours",
     type=click.IntRange(1),
@@ -62,11 +62,20 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
     help="Hours until a job and its results are deleted.",
 )
 @click.option(
+    "--jobs-disk",
+    "jobs_bytes",
+    default="10GB",
+    show_default=True,
+    metavar="SIZE",
+    callback=lambda _, __, value: parse_size(value, "jobs_disk"),
+    help="Uploaded photos that may wait in jobs, together.",
+)
+@click.option(
     "--cache",
     "cache_bytes",
     default="0",
     metavar="SIZE",
-    callback=lambda _, __, value: parse_size(value),
+    callback=lambda _, __, value: parse_size(value, "cache"),
     help="Keep finished cutouts on disk, up to this size, such as 2GB.",
 )
 @click.option(
@@ -95,6 +104,13 @@ EXTRA = 'serve needs the extra `server`; run pip install "liftout[server]"'
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of log lines."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Server processes on one socket; limits hold for all together, each has its part of the workers and models of its own.",
+)
 @params.options_of(Limits)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def serve(
@@ -109,12 +125,14 @@ def serve(
     sign_key_file: str | None,
     jobs: bool,
     jobs_hours: int,
+    jobs_bytes: int,
     cache_bytes: int,
     allow_hosts: tuple[str, ...],
     cors_origins: tuple[str, ...],
     trust_proxy: str,
     improve: str,
     log_format: str,
+    processes: int,
     debug: bool,
     **values: Any,
 ) -> int:
@@ -122,8 +140,6 @@ def serve(
 
     SIGTERM and Ctrl-C finish what runs and waits; SIGHUP reads the API keys again.
     """
-    if jobs and not (fetch or fetch_networks or fetch_prefixes):
-        raise UsageError("takes photos by URL", field="jobs", remedy="give --fetch or --fetch-prefix too")
     limits: Limits = params.read(Limits, values)
     run: RunOptions = dataclasses.replace(params.read(RunOptions, values), max_pixels=limits.max_pixels)
     settings = Settings(
@@ -137,6 +153,7 @@ def serve(
         sign_key_file=sign_key_file,
         jobs=jobs,
         jobs_hours=jobs_hours,
+        jobs_bytes=jobs_bytes,
         cache_bytes=cache_bytes,
         allow_hosts=(*allow_hosts, host),
         cors_origins=cors_origins,
@@ -154,14 +171,14 @@ def serve(
     for name in settings.models:
         fetching.have(name, accept_license=accept_license, quiet=False, precision=run.precision)
     settings = dataclasses.replace(settings, run=fetching.settled(run, accept_license=accept_license, quiet=False))
-    return run_server(settings, host=host, port=port, trust_proxy=trust_proxy)
+    return run_server(settings, host=host, port=port, trust_proxy=trust_proxy, processes=processes)
 
 
-def parse_size(text: str) -> int:
-    """Bytes of a size such as 500MB or 2GB. Raises UsageError."""
+def parse_size(text: str, field: str) -> int:
+    """Bytes of a size such as 500MB or 2GB. field: the option it is of. Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(MB|GB|TB)?", text.strip(), re.IGNORECASE)
     if match is None or (match[2] is None and float(match[1])):
-        raise UsageError(f"is {text!r}", field="cache", remedy="give a number and a unit, such as 500MB or 2GB")
+        raise UsageError(f"is {text!r}", field=field, remedy="give a number and a unit, such as 500MB or 2GB")
     return int(float(match[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}.get((match[2] or "").upper(), 0))
 
 

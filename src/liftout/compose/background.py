@@ -66,6 +66,8 @@ class Scene:
 def read_background(background: Background, scene: Scene, size: tuple[int, int], icc: bytes | None) -> UInt8:
     """What lies behind a cutout of `size` [height, width], in the colour space of `icc`: uint8 [H, W, 3], or [3] for a colour.
 
+    background: a colour as [R, G, B] or by name, `blur` with or without a radius, a picture's path, or the picture. scene: the photo,
+    which `blur` blurs. icc: profile of the photo, None for sRGB.
     Raises UsageError where it is neither a colour nor `blur` nor a picture, InputError for a picture that cannot be read.
     """
     if isinstance(background, tuple):

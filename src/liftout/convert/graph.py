@@ -12,6 +12,7 @@ arithmetic on integers, no `Sum`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,11 @@ PIECE_BYTES = 16_000_000
 """Tensors that would be larger are made in pieces where an operator allows it, so that a network fits where memory is
 short. Smaller pieces save little more and cost nodes; speed does not depend on it."""
 
-_BOUNDS = (np.array(0, np.float32), np.array(6, np.float32))
+
+@functools.cache
+def _bound(limit: int) -> Float32Array:
+    return np.array(limit, np.float32)
+
 
 _MOST_INPUTS = 7
 """A WebGPU stage binds at least eight storage buffers: seven inputs and an output."""
@@ -143,28 +148,29 @@ class Graph:
         bias: Float32Array | None = None,
         *,
         stride: int = 1,
-        padding: int = 0,
+        padding: int | tuple[int, int, int, int] = 0,
         dilation: int = 1,
         groups: int = 1,
     ) -> Value:
-        """Convolution; weight [outputs, inputs / groups, k, k]."""
+        """Convolution; weight [outputs, inputs / groups, rows, columns]. padding: on all sides, or top, left, bottom, right."""
         n, channels, height, width = x.shape
-        outputs, inputs, kernel, _ = weight.shape
+        outputs, inputs, rows, columns = weight.shape
         _require(inputs * groups == channels, "Conv", x.shape, weight.shape)
+        pads = (padding,) * 4 if isinstance(padding, int) else padding
         shape = (
             n,
             outputs,
-            (height + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1,
-            (width + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1,
+            (height + pads[0] + pads[2] - dilation * (rows - 1) - 1) // stride + 1,
+            (width + pads[1] + pads[3] - dilation * (columns - 1) - 1) // stride + 1,
         )
         constants = [self.constant(weight, "weight")] + ([] if bias is None else [self.constant(bias, "bias")])
         return self._node(
             "Conv",
             [x.name, *constants],
             shape,
-            kernel_shape=[kernel, kernel],
+            kernel_shape=[rows, columns],
             strides=[stride, stride],
-            pads=[padding] * 4,
+            pads=list(pads),
             dilations=[dilation, dilation],
             **({"group": groups} if groups > 1 else {}),
         )
@@ -174,6 +180,15 @@ class Graph:
         n, channels, height, width = x.shape
         shape = (n, channels, -(-height // 2), -(-width // 2))
         return self._node("MaxPool", [x.name], shape, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+
+    def mean_of_cells(self, x: Value, cell: int) -> Value:
+        """Mean over cells of `cell` x `cell`, which height and width are multiples of."""
+        if cell == 1:
+            return x
+        n, channels, height, width = x.shape
+        _require(height % cell == width % cell == 0, "AveragePool", x.shape, (cell, cell))
+        shape = (n, channels, height // cell, width // cell)
+        return self._node("AveragePool", [x.name], shape, kernel_shape=[cell, cell], strides=[cell, cell])
 
     def instance_norm(self, x: Value) -> Value:
         """Each channel of each photo less its mean, over its deviation; epsilon 1e-5."""
@@ -207,6 +222,15 @@ class Graph:
         if (down, across) not in self._factors:
             self._factors[down, across] = self._unique("factors")
         return self._node("Resize", [x.name, "", self._factors[down, across]], shape, **how)
+
+    def repeat(self, x: Value, factor: int) -> Value:
+        """Every pixel `factor` times in both directions."""
+        n, channels, height, width = x.shape
+        if (factor, factor) not in self._factors:
+            self._factors[factor, factor] = self._unique("factors")
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        shape = (n, channels, factor * height, factor * width)
+        return self._node("Resize", [x.name, "", self._factors[factor, factor]], shape, **how)
 
     def grid_sample(self, x: Value, grid: Value) -> Value:
         """Bilinear, zero outside; grid [N, h, w, 2] of (column, row), -1 and 1 at the outer edges of the border pixels."""
@@ -245,7 +269,11 @@ class Graph:
 
     def relu6(self, x: Value) -> Value:
         """min(max(x, 0), 6)."""
-        return self._node("Clip", [x.name, *(self.constant(bound, "bound") for bound in _BOUNDS)], x.shape)
+        return self.clip(x, 0, 6)
+
+    def clip(self, x: Value, low: int, high: int) -> Value:
+        """min(max(x, low), high)."""
+        return self._node("Clip", [x.name, *(self.constant(_bound(limit), "bound") for limit in (low, high))], x.shape)
 
     def gelu(self, x: Value) -> Value:
         """x times the normal distribution function of x, not its tanh approximation."""

@@ -9,7 +9,15 @@ import numpy as np
 import onnxruntime
 
 from liftout.engines import Float32, NetworkFile
-from liftout.errors import DeviceUnavailable, ModelMissing, NetworkRejected, OutOfMemory, UsageError, is_out_of_memory
+from liftout.errors import (
+    DeviceUnavailable,
+    ModelMissing,
+    NetworkRejected,
+    OutOfMemory,
+    UsageError,
+    is_out_of_memory,
+    one_line,
+)
 from liftout.machine import usable_cores
 from liftout.options import RunOptions
 from liftout.remedies import PullModel, UseOption
@@ -149,9 +157,8 @@ def _signature(session: onnxruntime.InferenceSession, file: NetworkFile) -> tupl
 
 
 def _failure(file: NetworkFile, error: Exception, act: str) -> Exception:
-    text = " ".join(str(error).split())
     if is_out_of_memory(error):
         return OutOfMemory(
             f"not enough memory to {act} it", subject=file.name, remedy="choose a smaller model or size, or free memory"
         )
-    return NetworkRejected(f"onnxruntime cannot {act} it: {text[:300]}", subject=file.name)
+    return NetworkRejected(f"onnxruntime cannot {act} it: {one_line(error, 300)}", subject=file.name)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from liftout.engines import Float32, NetworkFile
-from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, UsageError
+from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, UsageError, one_line
 from liftout.options import RunOptions
 from liftout.remedies import InstallExtra, PullModel, UseOption
 
@@ -62,9 +62,7 @@ class OpenVinoNetwork:
             model.reshape([-1 if model.inputs[0].partial_shape[0].is_dynamic else 1, 3, *file.size])
             self._compiled: Any = core.compile_model(model, target, settings)
         except RuntimeError as error:
-            raise NetworkRejected(
-                f"openvino cannot load it: {' '.join(str(error).split())[:300]}", subject=file.name
-            ) from None
+            raise NetworkRejected(f"openvino cannot load it: {one_line(error, 300)}", subject=file.name) from None
 
     def run(self, tensor: Float32) -> Float32:
         """See `Network.run`."""
@@ -74,9 +72,7 @@ class OpenVinoNetwork:
         try:
             request.infer([tensor])
         except RuntimeError as error:
-            raise NetworkRejected(
-                f"openvino cannot run it: {' '.join(str(error).split())[:300]}", subject=self._file.name
-            ) from None
+            raise NetworkRejected(f"openvino cannot run it: {one_line(error, 300)}", subject=self._file.name) from None
         prediction = np.array(request.get_output_tensor(self._output).data, np.float32)
         return prediction[:, None] if prediction.ndim == 3 else prediction
 

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from liftout.engines import Float32, NetworkFile
-from liftout.errors import DeviceUnavailable, ExtraMissing, ModelMissing, NetworkRejected, OutOfMemory, UsageError
+from liftout.errors import (
+    DeviceUnavailable,
+    ExtraMissing,
+    ModelMissing,
+    NetworkRejected,
+    OutOfMemory,
+    UsageError,
+    one_line,
+)
 from liftout.options import RunOptions
 from liftout.remedies import InstallExtra, PullModel, UseOption
 
@@ -101,9 +109,7 @@ class TorchNetwork:
                 remedy="choose a smaller model or size",
             ) from None
         except RuntimeError as error:
-            raise NetworkRejected(
-                f"torch cannot run it: {' '.join(str(error).split())[:300]}", subject=self._file.name
-            ) from None
+            raise NetworkRejected(f"torch cannot run it: {one_line(error, 300)}", subject=self._file.name) from None
         return prediction[:, None] if prediction.ndim == 3 else prediction
 
     def close(self) -> None:
@@ -176,18 +182,20 @@ def _device(device: str) -> str:
 def _pads(attributes: Attributes) -> tuple[int, int]:
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
     if (top, left) != (bottom, right):
-        raise RuntimeError("uneven padding of a convolution")
+        raise RuntimeError("uneven padding of a pool")
     return top, left
 
 
 def _conv(inputs: list[Any], attributes: Attributes) -> Any:
     x, weight, *bias = inputs
+    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+    even = (top, left) == (bottom, right)
     return functional.conv2d(
-        x,
+        x if even else functional.pad(x, (left, right, top, bottom)),
         weight,
         bias[0] if bias else None,
         tuple(attributes.get("strides", (1, 1))),
-        _pads(attributes),
+        (top, left) if even else (0, 0),
         tuple(attributes.get("dilations", (1, 1))),
         attributes.get("group", 1),
     )
@@ -201,16 +209,25 @@ def _max_pool(inputs: list[Any], attributes: Attributes) -> Any:
     )
 
 
+def _average_pool(inputs: list[Any], attributes: Attributes) -> Any:
+    kernel = tuple(attributes["kernel_shape"])
+    if any(_pads(attributes)) or attributes.get("ceil_mode", 0):
+        raise RuntimeError("an average over cells that leave the map")
+    return functional.avg_pool2d(inputs[0], kernel, tuple(attributes.get("strides", (1, 1))))
+
+
 def _resize(inputs: list[Any], attributes: Attributes) -> Any:
-    x = inputs[0]
+    x, mode = inputs[0], attributes.get("mode", b"nearest")
     places = attributes.get("coordinate_transformation_mode", b"half_pixel")
-    if attributes.get("mode") != b"linear" or places not in (b"half_pixel", b"pytorch_half_pixel", b"align_corners"):
-        raise RuntimeError("a resize that is not bilinear")
     if len(inputs) > 3 and inputs[3] is not None:
         size = tuple(int(n) for n in inputs[3][-2:])
     else:
         size = tuple(round(s * float(f)) for s, f in zip(x.shape[-2:], inputs[2][-2:], strict=True))
-    return functional.interpolate(x, size=size, mode="bilinear", align_corners=places == b"align_corners")
+    if mode == b"linear" and places in (b"half_pixel", b"pytorch_half_pixel", b"align_corners"):
+        return functional.interpolate(x, size=size, mode="bilinear", align_corners=places == b"align_corners")
+    if mode == b"nearest" and places == b"asymmetric" and attributes.get("nearest_mode") == b"floor":
+        return functional.interpolate(x, size=size, mode="nearest")
+    raise RuntimeError("a resize that is neither bilinear nor torch's nearest")
 
 
 def _grid_sample(inputs: list[Any], attributes: Attributes) -> Any:
@@ -301,6 +318,7 @@ _OPERATORS: dict[str, Operator] = {
     "Resize": _resize,
     "GridSample": _grid_sample,
     "LayerNormalization": _layer_norm,
+    "AveragePool": _average_pool,
     "GlobalAveragePool": lambda x, _: x[0].mean((2, 3), keepdim=True),
     "DepthToSpace": _depth_to_space,
     "Identity": lambda x, _: x[0],

@@ -14,10 +14,10 @@ What the browser repeats, in this order (inputs and outputs stand in each source
     else:
       plain   strips  rows of photo and alpha -> the same rows of RGBA
 
-A strip is the rows [first, last) that `strips` gives: max(1, STRIP_PIXELS // W) rows, the last strip what remains. Strips do
-not overlap, each row of the result comes from one strip, and the height of a strip changes no value. `rows` is [first, last)
-and `size` is [H, W], both int64. The photo of `guide` and `refine` is that of `prepare` (sRGB, transparent parts grey); the
-photo of `coarse`, `cutout` and `plain` has the colours of the result.
+A strip is the rows [first, last) that `strips` gives: max(1, STRIP_PIXELS // W) rows, the last strip what remains; for `finish`
+WHOLE_STRIP_PIXELS // W where H <= box[2]. Strips do not overlap, each row of the result comes from one strip, and the height of
+a strip changes no value. `rows` is [first, last) and `size` is [H, W], both int64. The photo of `guide` and `refine` is that of
+`prepare` (sRGB, transparent parts grey); the photo of `coarse`, `cutout` and `plain` has the colours of the result.
 """
 
 from __future__ import annotations
@@ -40,14 +40,18 @@ UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
 
-STRIP_PIXELS = 2_000_000
-"""A strip holds about this many pixels; the browser uses the same number."""
+STRIP_PIXELS = 250_000
+"""A strip holds about this many pixels, so that what a graph makes of it stays in a processor's cache; the browser uses the
+same number."""
 
-_CACHED_PIXELS = 250_000
-"""So many pixels and their RGBA stay in a processor's cache."""
+WHOLE_STRIP_PIXELS = 2_000_000
+"""The same for `finish` where the photo is not higher than the prediction: there, each strip resizes all of it anew."""
+
+_SMALL = ("guide", "coarse")
+"""Graphs that work on cells, not on pixels: sharing such short steps among threads costs more than it saves."""
 
 _ACTIVATION = {"none": 0, "sigmoid": 1, "argmax": 2}
-_RESAMPLE = {"bilinear": 0, "bilinear-antialias": 1, "bicubic": 2}
+_RESAMPLE = {"bilinear": 0, "bilinear-antialias": 1, "bicubic": 2, "bilinear-corners": 3}
 
 
 def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
@@ -131,14 +135,15 @@ def finish(
         "resample": np.array(_RESAMPLE[spec.resample], np.int64),
         "truncate": np.array(spec.quantize == "truncate"),
     }
+    pixels = STRIP_PIXELS if box[2] < size[0] else WHOLE_STRIP_PIXELS
     span = np.array([0, 1], np.float32)
     if after:
         inputs = {**fixed, "rescale": np.array(0, np.int64), "span": span}
-        reached = [session.run(["reached"], {**inputs, "rows": rows})[0] for rows in strips(size)]
+        reached = [session.run(["reached"], {**inputs, "rows": rows})[0] for rows in strips(size, pixels)]
         span = np.array([min(r[0] for r in reached), max(r[1] for r in reached)], np.float32)
     alpha = np.empty(size, np.uint8)
     inputs = {**fixed, "rescale": np.array(rescale, np.int64), "span": span}
-    for rows in strips(size):
+    for rows in strips(size, pixels):
         alpha[rows[0] : rows[1]] = session.run(["alpha"], {**inputs, "rows": rows})[0]
     return alpha
 
@@ -192,9 +197,8 @@ def plain(image: UInt8, alpha: UInt8) -> UInt8:
     Copies only: what the graph of this name gives a browser, in a third of its time.
     """
     rgba = np.empty((*alpha.shape, 4), np.uint8)
-    rows = max(1, _CACHED_PIXELS // max(1, alpha.shape[1]))
-    for first in range(0, alpha.shape[0], rows):
-        strip = slice(first, first + rows)
+    for rows in strips(alpha.shape):
+        strip = slice(*rows)
         block, levels = rgba[strip], alpha[strip]
         for channel in range(3):
             block[..., channel] = image[strip][..., channel]
@@ -204,10 +208,10 @@ def plain(image: UInt8, alpha: UInt8) -> UInt8:
     return rgba
 
 
-def strips(size: tuple[int, ...]) -> Iterator[Int64]:
-    """[first, last) rows of every strip of a photo of `size` [H, W], top to bottom."""
+def strips(size: tuple[int, ...], pixels: int | None = None) -> Iterator[Int64]:
+    """[first, last) rows of every strip of a photo of `size` [H, W], top to bottom. pixels: of a strip; STRIP_PIXELS by default."""
     height, width = size[:2]
-    rows = max(1, STRIP_PIXELS // max(1, width))
+    rows = max(1, (pixels or STRIP_PIXELS) // max(1, width))
     for first in range(0, height, rows):
         yield np.array([first, min(first + rows, height)], np.int64)
 
@@ -258,6 +262,6 @@ def _session(name: str) -> _Graph:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn the cores
     options.enable_cpu_mem_arena = False  # an arena would keep the largest strip's memory for good
     options.log_severity_level = 4  # errors are raised; at 3 they are printed as well
-    options.intra_op_num_threads = _threads
+    options.intra_op_num_threads = 1 if name in _SMALL else _threads
     graph = files("liftout.graphs.sources").joinpath(f"{name}.onnx").read_bytes()
     return _Graph(name, onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]))

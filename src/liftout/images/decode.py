@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from liftout.errors import ImageAnimated, ImageTooLarge, ImageUnreadable, InputError
+from liftout.errors import ImageAnimated, ImageTooLarge, ImageUnreadable, InputError, one_line
 from liftout.images import heif, metadata
 from liftout.images.channels import Channels, channels_of, split_channels
 from liftout.images.deep import is_deep, read_deep
@@ -262,9 +262,7 @@ def _upright(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 
 
 def _unreadable(label: str, error: Exception) -> ImageUnreadable:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError):
-        reason = "not enough memory"
+    reason = "not enough memory" if isinstance(error, MemoryError) else one_line(error, 200)
     return ImageUnreadable(
-        f"cannot be decoded ({reason[:200]})", subject=label, remedy="open and save it again, or give another file"
+        f"cannot be decoded ({reason})", subject=label, remedy="open and save it again, or give another file"
     )

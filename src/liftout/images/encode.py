@@ -75,8 +75,9 @@ def encode(
     """Bytes of a picture file.
 
     pixels: uint8 or uint16 [H, W] grey, [H, W, 3] RGB or [H, W, 4] straight-alpha RGBA (not for JPEG); 16 bits become 8
-    where the format holds no more. quality: 1..100. Raises OutputError where the format cannot hold the picture.
-    icc: profile of the pixels. exif, xmp: as `Photo` holds them. dpi: pixels per inch across and down.
+    where the format holds no more. kind: one of `FORMATS`. quality: 1..100, the format's usual one by default. icc: profile of the
+    pixels. exif, xmp: as `Photo` holds them. dpi: pixels per inch across and down.
+    Raises OutputError where the format cannot hold the picture.
     """
     height, width = pixels.shape[:2]
     exif = written_exif(exif, (height, width), dpi, holds_dpi=kind.dpi)

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from liftout.errors import ExtraMissing, ImageUnreadable
+from liftout.errors import ExtraMissing, ImageUnreadable, one_line
 from liftout.remedies import InstallExtra
 
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -36,6 +36,6 @@ def open_heif(content: bytes, name: str) -> Image.Image:
     try:
         picture: Image.Image = HeifImageFile(io.BytesIO(content))  # type: ignore[no-untyped-call]
     except Exception as error:  # noqa: BLE001 - libheif raises nearly anything on broken files
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise ImageUnreadable(f"cannot be decoded ({reason})", subject=name, remedy="open and save it again") from None
     return picture

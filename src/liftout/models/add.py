@@ -46,8 +46,11 @@ def add_onnx(
 ) -> ModelSpec:
     """Copy an ONNX file into the cache and enter it into the user's catalogue.
 
-    license: SPDX name of what its weights are under; unknown by default, whatever `like` is under. run: how to run a network once (`liftout.engines.run_once`); the file is run on noise. Its input must be float32
-    [N, 3, h, w] of `like`'s size, its prediction a map with values that fit `like`'s activation.
+    name: what it will be called. onnx_file: is copied, not moved. like: the model whose preprocessing and size it shares. run: how to
+    run a network once (`liftout.engines.run_once`); the file is run on noise: its input must be float32 [N, 3, h, w] of `like`'s
+    size, its prediction a map with values that fit `like`'s activation. output_index: which output is the prediction, by default
+    that of `like`. license: SPDX name of what its weights are under; unknown by default, whatever `like` is under. overwrite:
+    replace a model of this name that was added before.
     Raises UsageError for a bad name, UnknownModel, NetworkRejected.
     """
     free_name(name, overwrite=overwrite)
@@ -122,8 +125,7 @@ def add_folder(
 
     A folder that liftout wrote carries its own facts. Of another one the size, mean and deviation are read; the prediction is
     the first output, a probability or logits by the look of its values, as transformers.js decides it too.
-    license: as for `add_onnx`; a folder that liftout wrote states its own.
-    run: as for `add_onnx`. precision: which of its graphs to take, `fp32`, `fp16` or `int8`; by default the best that is there.
+    name, run, overwrite: as for `add_onnx`. license: likewise; a folder that liftout wrote states its own. precision: which of its graphs to take, `fp32`, `fp16` or `int8`; by default the best that is there.
     Raises UsageError where the folder has another layout, NetworkRejected.
     """
     facts = {file: _json(folder / file) for file in ("config.json", "preprocessor_config.json")}

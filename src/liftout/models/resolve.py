@@ -58,7 +58,8 @@ def resolve(
 
     model: a name of the catalogue, a purpose such as `best`, a path to the folder of a pack, or a catalogue entry. precision: what it is to run in.
     accept_license: consent to its licence, or names of models and licences that are accepted. load_converter: None where
-    checkpoints cannot be converted. source: the only place to download from (`sources.chosen`). notify: by default a warning of the logger `liftout`.
+    checkpoints cannot be converted. source: the only place to download from
+    (`sources.chosen`). notify: by default a warning of the logger `liftout`.
 
     What is here is used, without network. Else the authors' checkpoint is downloaded and converted, else the published
     ONNX file is downloaded, after a line to `notify` that says what memory it takes.
@@ -122,7 +123,12 @@ def pull(
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> ResolvedModel:
-    """As `resolve`, but damaged files are deleted and downloaded again instead of refused. Raises what `resolve` raises."""
+    """As `resolve`, but damaged files are deleted and downloaded again instead of refused. Raises what `resolve` raises.
+
+    spec: which model. accept_license: True, or the names of the licences that the user accepts. load_converter: how to turn a checkpoint
+    into a pack; without it a model that needs one is refused. source: the only place to download from (`sources.chosen`).
+    progress: told how far downloads are. notify: told in one line what is deleted; by default a warning of the logger `liftout`.
+    """
     consent(spec, accept=accept_license)
     notify = notify or _logger.warning
     damaged = [part for part in verify.check(spec, trust_stamp=True) if part.wrong]

@@ -20,7 +20,7 @@ from liftout.models.sources import parse
 
 Fit = Literal["stretch", "letterbox"]
 InputResample = Literal["bilinear-antialias", "bilinear"]
-OutputResample = Literal["bilinear", "bilinear-antialias", "bicubic"]
+OutputResample = Literal["bilinear", "bilinear-antialias", "bicubic", "bilinear-corners"]
 Activation = Literal["none", "sigmoid", "argmax"]
 Role = Literal["checkpoint", "onnx", "pack"]
 
@@ -61,7 +61,8 @@ class OutputSpec:
     rescale_when: Literal["before-resize", "after-resize"] = "before-resize"
     quantize: Literal["round", "truncate"] = "round"
     resample: OutputResample = "bilinear"
-    """`bilinear` is F.interpolate; `bilinear-antialias` and `bicubic` (a = -0.5) are Pillow's, which widen when they shrink."""
+    """`bilinear` is F.interpolate, `bilinear-corners` with align_corners=True; `bilinear-antialias` and `bicubic` (a = -0.5) are
+    Pillow's, which widen when they shrink."""
 
 
 @dataclass(frozen=True, kw_only=True)

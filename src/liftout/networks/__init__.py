@@ -1,4 +1,4 @@
-"""The networks themselves, in plain PyTorch: U2-Net, IS-Net, BiRefNet and MODNet, with the parameter names of their authors.
+"""The networks themselves, in plain PyTorch: U2-Net, IS-Net, BiRefNet, InSPyReNet, BEN2 and MODNet, with the parameter names of their authors.
 
     from liftout.networks import load_network, read_checkpoint
 

@@ -12,10 +12,12 @@ from types import MappingProxyType
 
 from torch import nn
 
+from liftout.networks.ben2 import BEN2
 from liftout.networks.birefnet import BiRefNet, PatchOrder
+from liftout.networks.inspyrenet import InSPyReNet
 from liftout.networks.isnet import ISNet
 from liftout.networks.modnet import MODNet
-from liftout.networks.swin import SWIN_V1_L, SWIN_V1_T, SwinSize
+from liftout.networks.swin import SWIN_V1_B, SWIN_V1_L, SWIN_V1_T, SwinSize
 from liftout.networks.u2net import FULL_WIDTHS, SMALL_WIDTHS, U2Net
 
 
@@ -25,7 +27,7 @@ class Architecture:
 
     name: str
     family: str
-    """`u2net`, `isnet`, `birefnet` or `modnet`: which structure it is, whatever its widths."""
+    """`u2net`, `isnet`, `birefnet`, `inspyrenet`, `ben2` or `modnet`: which structure it is, whatever its widths."""
     classes: int
     """Channels of the output."""
     multiple_of: int
@@ -33,6 +35,8 @@ class Architecture:
     sigmoid: bool
     """Whether the authors' network ends in a sigmoid; where not, it gives logits."""
     backbone: SwinSize | None = None
+    base: tuple[int, int] = (0, 0)
+    """InSPyReNet: (height, width) that the weights were trained at."""
     _build: Callable[[bool, PatchOrder], nn.Module]
 
     def build(self, *, patch_order: PatchOrder = "cgw", sigmoid: bool | None = None) -> nn.Module:
@@ -67,6 +71,19 @@ def _birefnet(name: str, size: SwinSize) -> Architecture:
     )
 
 
+def _inspyrenet(name: str, base: int) -> Architecture:
+    return Architecture(
+        name=name,
+        family="inspyrenet",
+        classes=1,
+        multiple_of=32,
+        sigmoid=True,
+        backbone=SWIN_V1_B,
+        base=(base, base),
+        _build=lambda sigmoid, _: InSPyReNet(SWIN_V1_B, base=(base, base), sigmoid=sigmoid),
+    )
+
+
 _ALL = (
     _u2net("u2net", FULL_WIDTHS, classes=1, sigmoid=True),
     _u2net("u2netp", SMALL_WIDTHS, classes=1, sigmoid=True),
@@ -89,6 +106,17 @@ _ALL = (
     ),
     _birefnet("birefnet_swin_v1_t", SWIN_V1_T),
     _birefnet("birefnet_swin_v1_l", SWIN_V1_L),
+    _inspyrenet("inspyrenet", 1024),
+    _inspyrenet("inspyrenet_384", 384),
+    Architecture(
+        name="ben2",
+        family="ben2",
+        classes=1,
+        multiple_of=512,
+        sigmoid=True,
+        backbone=SWIN_V1_B,
+        _build=lambda sigmoid, _: BEN2(SWIN_V1_B, sigmoid=sigmoid),
+    ),
 )
 
 ARCHITECTURES = MappingProxyType({architecture.name: architecture for architecture in _ALL})

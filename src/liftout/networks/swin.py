@@ -29,6 +29,7 @@ class SwinSize:
 
 
 SWIN_V1_T = SwinSize(channels=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window=7)
+SWIN_V1_B = SwinSize(channels=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), window=12)
 SWIN_V1_L = SwinSize(channels=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=12)
 
 
@@ -47,7 +48,14 @@ class SwinTransformer(nn.Module):
             self.add_module(f"norm{i}", nn.LayerNorm(width))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.patch_embed(x)
+        return self._stages(self.patch_embed(x))
+
+    def with_embedding(self, x: Tensor) -> list[Tensor]:
+        """Five maps: before those of the stages, the embedded patches themselves, of the first one's shape."""
+        embedded = self.patch_embed(x)
+        return [embedded.permute(0, 3, 1, 2).contiguous(), *self._stages(embedded)]
+
+    def _stages(self, x: Tensor) -> list[Tensor]:
         maps = []
         for i, stage in enumerate(self.layers):
             x = stage(x)

@@ -1,7 +1,10 @@
 """The HTTP application: `liftout serve`.
 
     application  the FastAPI application, made of everything below
-    run          sockets and signals around it
+    run          the socket, the page, one process or several
+    serving      one process: uvicorn and signals
+    processes    several server processes on one socket
+    shared       what they share: limits, counts of keys
     settings     settings of a server
     service      what all routes share: admission, body, worker, result
     cutouts      POST and GET /v1/cutouts; negotiation reads the Accept header
@@ -23,6 +26,7 @@
     keys, rate   API keys and rate limits; keyfile reads and writes the key file
     hosts        host names under which the server answers
     problems     errors as problem+json
+    telemetry    traces
     protocol     time limits of connections
     logs         log lines
 

@@ -30,6 +30,8 @@ from liftout.server.openapi import DescribedApplication
 from liftout.server.problems import ClientLeft, Problem
 from liftout.server.service import Service
 from liftout.server.settings import Settings
+from liftout.server.shared import Shared
+from liftout.server.telemetry import QUIET_PATHS, RequestSpan
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -50,15 +52,19 @@ _log = logging.getLogger(logs.NAME)
 
 
 def create_app(
-    settings: Settings | None = None, *, resolver: fetch.Resolver = fetch.resolve, web: Path | None = None
+    settings: Settings | None = None,
+    *,
+    resolver: fetch.Resolver = fetch.resolve,
+    web: Path | None = None,
+    shared: Shared | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
     resolver: resolves host names to addresses when photos are fetched. web: folder of the page, as `liftout.site` writes
-    it; None for a plain landing page. The default model is loaded when the application starts, which may raise
+    it; None for a plain landing page. shared: what the processes of the server share, if there are several. The default model is loaded when the application starts, which may raise
     UnknownModel, ModelUnavailable or EngineError. Raises UsageError for invalid settings.
     """
-    service = Service(settings or Settings(), resolver=resolver)
+    service = Service(settings or Settings(), resolver=resolver, shared=shared)
     store = JobStore(home() / "jobs") if service.settings.jobs else None
     runner = JobRunner(service, store) if store is not None else None
 
@@ -131,6 +137,10 @@ class _Outermost:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._service.telemetry.request(_method(scope), scope["path"], scope["headers"]) as span:
+            await self._answer(scope, receive, send, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: RequestSpan) -> None:
         started = time.perf_counter()
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request"] = request_id
@@ -160,7 +170,7 @@ class _Outermost:
                 unexpected = Problem(500, "the server failed; its log says why")
                 await answer_for(scope["path"], unexpected, request_id)(scope, receive, send_with_headers)
         finally:
-            self._record(scope, sent, request_id, time.perf_counter() - started)
+            self._record(scope, sent, request_id, time.perf_counter() - started, span)
 
     def _with_headers(self, message: Message, request_id: str) -> Message:
         headers = list(message.get("headers", ()))
@@ -168,9 +178,9 @@ class _Outermost:
         missing = [(name, value) for name, value in self._headers if name not in names]
         return {**message, "headers": [*headers, *missing, (b"x-request-id", request_id.encode())]}
 
-    def _record(self, scope: Scope, sent: dict[str, int], request_id: str, seconds: float) -> None:
+    def _record(self, scope: Scope, sent: dict[str, int], request_id: str, seconds: float, span: RequestSpan) -> None:
         route = getattr(scope.get("route"), "path", "other")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = _method(scope)
         state: MutableMapping[str, Any] = scope.get("state", {})
         status_code = DISCONNECTED if state.get("disconnected") else sent["status"] or 500
         self._service.metrics.requests.labels(route, method, str(status_code)).inc()
@@ -183,9 +193,16 @@ class _Outermost:
             "bytes": sent["bytes"],
             "key": state.get("key", ""),
             "request": request_id,
+            **({"trace": span.trace} if span.trace else {}),
         }
-        level = logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO
+        span.end(method, route if route != "other" else "", status_code, request_id)
+        level = logging.DEBUG if route in QUIET_PATHS else logging.INFO
         _log.log(level, "%s %s", method, route if route != "other" else "(no such route)", extra={"facts": facts})
+
+
+def _method(scope: Scope) -> str:
+    """The method of a request, of the bounded number that metrics and spans may have."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def _misdirected(host: str) -> Problem:

@@ -14,14 +14,14 @@ import binascii
 import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
 from liftout.server.forms import OFF_LOOP, decode_base64, parse_form, parse_json, unique_fields
 from liftout.server.memory import MemoryBudget, Reservation
-from liftout.server.multipart import parse_multipart
+from liftout.server.multipart import Upload, parse_multipart
 from liftout.server.problems import ClientLeft, Problem, unprocessable
 
 RAW_FIELD = "image"
@@ -37,6 +37,8 @@ class Body:
     files: dict[str, bytes]
     memory: Reservation
     """The memory that the request uses."""
+    uploads: list[Upload] = field(default_factory=list)
+    """Files of the field that a form may repeat, in order."""
 
     def has(self, name: str) -> bool:
         """Whether a file or a non-empty value of this name was sent."""
@@ -60,10 +62,12 @@ class Body:
 
 
 @asynccontextmanager
-async def open_body(request: Request, memory: MemoryBudget, *, limit: int, seconds: float) -> AsyncIterator[Body]:
+async def open_body(
+    request: Request, memory: MemoryBudget, *, limit: int, seconds: float, repeated: str = ""
+) -> AsyncIterator[Body]:
     """Read and parse a request. Its bytes count against `memory` until the block ends.
 
-    limit: bytes of one request. seconds: within which it must arrive.
+    limit: bytes of one request. seconds: within which it must arrive. repeated: name of files that a form may have several of.
     Raises Problem: 400 malformed, 408 too slow, 413 too large, 415 unknown type; ClientLeft.
     """
     reservation = Reservation(memory)
@@ -82,7 +86,7 @@ async def open_body(request: Request, memory: MemoryBudget, *, limit: int, secon
         _check_headers(request, limit)
         try:
             async with asyncio.timeout(seconds):
-                body = await _parse(request, chunks(), reservation)
+                body = await _parse(request, chunks(), reservation, repeated)
         except TimeoutError:
             raise Problem(408, f"the request did not arrive within {seconds:g} seconds") from None
         except ClientDisconnect:
@@ -115,12 +119,13 @@ def _too_large(limit: int) -> Problem:
     return Problem(413, f"the request is larger than {limit / 1e6:g} megabytes, the limit of this server")
 
 
-async def _parse(request: Request, chunks: AsyncIterator[bytes], memory: Reservation) -> Body:
+async def _parse(request: Request, chunks: AsyncIterator[bytes], memory: Reservation, repeated: str) -> Body:
     kind = media_type(request)
     fields = query(request)
     if kind == "multipart/form-data":
-        parts, files = await parse_multipart(request.headers["content-type"], chunks, memory)
-        return Body(_merged(fields, parts), files, memory)
+        content_type = request.headers["content-type"]
+        parts, files, uploads = await parse_multipart(content_type, chunks, memory, repeated=repeated)
+        return Body(_merged(fields, parts), files, memory, uploads)
     stream = io.BytesIO()
     async for chunk in chunks:
         stream.write(chunk)

@@ -1,4 +1,4 @@
-"""/v1/jobs: many photos by URL, cut out one after the other beside the requests, with a webhook at the end."""
+"""/v1/jobs: many photos, uploaded or by URL, cut out one after the other beside the requests, with a webhook at the end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -20,15 +21,17 @@ from liftout.options import ResultOptions, RunOptions
 from liftout.server import cutouts, fields
 from liftout.server.body import Body
 from liftout.server.fetch import Unreachable, post
-from liftout.server.jobstore import JobStore, Notice, PhotoTask
+from liftout.server.jobstore import JobStore, Notice, PhotoTask, StoreFull
 from liftout.server.memory import Reservation
+from liftout.server.multipart import Upload
 from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
 from liftout.server.openapi import jobs as document
-from liftout.server.openapi.cutouts import URL
+from liftout.server.openapi.cutouts import IMAGE, URL
 from liftout.server.problems import Problem, busy, unprocessable
 from liftout.server.service import Service
 
 PATH = "/v1/jobs"
+WEBHOOK = "webhook"
 MAX_PHOTOS = 500
 """Photos of one job: JSON bodies may have 1000 values."""
 MAX_WAITING = 100_000
@@ -39,6 +42,8 @@ MAX_CLAIMS = 3
 """How often a photo is tried whose host does not answer, for which the server has no time or memory, or at which it dies."""
 IDLE_SECONDS = 0.5
 """Between two looks for work."""
+CLEANING_SECONDS = 60.0
+"""Between two looks for jobs that are too old."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{16}")
 _log = logging.getLogger("liftout.server")
@@ -53,18 +58,15 @@ def router(service: Service, store: JobStore) -> APIRouter:
     @routes.post(
         PATH,
         status_code=202,
-        summary="Add a job: photos by URL, the same options for all",
+        summary="Add a job: photos, uploaded or by URL, the same options for all",
         responses={202: document.JOB, **refusals(settings, *GUARDED, *BODY)},
         openapi_extra={"requestBody": document.request_body(), **key_needed(settings)},
     )
     async def add(request: Request) -> JSONResponse:
         service.admit(request)
-        async with service.open_body(request) as body:
-            urls, options, webhook = _read(service, body)
-        if await asyncio.to_thread(store.waiting) + len(urls) > MAX_WAITING:
-            raise busy("too many photos are waiting in jobs; try again later", 60)
         owner = _owner(request)
-        job = await asyncio.to_thread(store.add, urls, options, webhook=webhook, owner=owner)
+        async with service.open_body(request, repeated=IMAGE) as body:
+            job = await _add(service, store, body, owner)
         described = await asyncio.to_thread(store.describe, job, owner)
         return JSONResponse(described, status_code=202, headers={"Location": f"{PATH}/{job}"})
 
@@ -109,7 +111,8 @@ class JobRunner:
 
     def start(self) -> None:
         """Begin; to be called on the event loop."""
-        self._tasks = [asyncio.create_task(self._forever(step)) for step in (self._cut_one, self._notify_one)]
+        steps = ((self._cut_one, IDLE_SECONDS), (self._notify_one, IDLE_SECONDS), (self._clean, CLEANING_SECONDS))
+        self._tasks = [asyncio.create_task(self._forever(step, seconds)) for step, seconds in steps]
 
     async def stop(self) -> None:
         """Stop; a photo in work is queued again."""
@@ -118,7 +121,8 @@ class JobRunner:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._store.close()
 
-    async def _forever(self, step: Any) -> None:
+    async def _forever(self, step: Callable[[], Awaitable[bool]], idle_seconds: float) -> None:
+        """Take the step again and again, after a pause where there was nothing to do."""
         while True:
             try:
                 worked = await step()
@@ -126,16 +130,20 @@ class JobRunner:
                 _log.exception("a job failed")
                 worked = False
             if not worked:
-                await asyncio.sleep(IDLE_SECONDS)
+                await asyncio.sleep(idle_seconds)
+
+    async def _clean(self) -> bool:
+        """Delete jobs that are too old."""
+        await asyncio.to_thread(self._store.delete_older, self._service.settings.jobs_hours * 3600)
+        return False
 
     async def _cut_one(self) -> bool:
         """Cut out one photo; False if there is none or requests are waiting."""
-        if self._service.stopping or self._service.pool.waiting:
+        if self._service.stopping or self._service.pool.all_waiting.total:
             return False
         limits = self._service.settings.limits
         lease = limits.timeout + limits.fetch_timeout + 10
-        await asyncio.to_thread(self._store.delete_older, self._service.settings.jobs_hours * 3600)
-        task = await asyncio.to_thread(self._store.claim, lease)
+        task = await self._claim(lease)
         if task is None:
             return False
         try:
@@ -154,20 +162,32 @@ class JobRunner:
             await asyncio.to_thread(self._store.finish, task, content, media_type)
         return True
 
+    async def _claim(self, lease: float) -> PhotoTask | None:
+        """The next photo; one that is claimed while the server stops is queued again."""
+        claiming = asyncio.ensure_future(asyncio.to_thread(self._store.claim, lease))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            if task := await claiming:
+                self._store.release(task)
+            raise
+
     async def _cut(self, task: PhotoTask) -> tuple[bytes, str]:
         reservation = Reservation(self._service.memory)
         try:
             body = Body({**task.options, URL: task.url}, {}, reservation)
             options, run, chosen_model = cutouts.read_options(self._service, body)
-            photo = await self._service.fetch(body, field=URL)
-            result, _ = await self._service.cut(
-                None,
-                photo,
-                run,
-                lambda cutout: cutouts.render_result(cutout, options, None, None),
-                field=URL,
-                chosen_model=chosen_model,
-            )
+            field = URL if task.upload is None else IMAGE
+            photo = await (self._service.fetch(body, field=URL) if task.upload is None else _read_upload(task, body))
+            with self._service.telemetry.job():
+                result, _ = await self._service.cut(
+                    None,
+                    photo,
+                    run,
+                    lambda cutout: cutouts.render_result(cutout, options, None, None),
+                    field=field,
+                    chosen_model=chosen_model,
+                )
         finally:
             reservation.close()
         return result.rendered.content, result.rendered.format.mime
@@ -203,24 +223,82 @@ def webhook_signature(content: bytes, key: bytes, now: float | None = None) -> s
     return f"t={stamp},v1={digest}"
 
 
-def _read(service: Service, body: Body) -> tuple[list[str], dict[str, Any], str]:
-    """(URLs, options, webhook) of a new job. Raises Problem."""
-    fields.refuse_unknown([*body.fields, *body.files], ["urls", "options", "webhook"])
-    urls, options, webhook = body.fields.get("urls"), body.fields.get("options", {}), body.fields.get("webhook", "")
+async def _add(service: Service, store: JobStore, body: Body, owner: str) -> str:
+    """Keep a new job; returns its id. Raises Problem."""
+    photos: Sequence[str | Upload] = body.uploads or [
+        Upload("", content) for name, content in body.files.items() if name == IMAGE
+    ]
+    if photos:
+        webhook, options = body.fields.pop(WEBHOOK, ""), body.fields
+        _check_form(body)
+    else:
+        photos, options, webhook = _read_json(service, body)
+    fields.refuse_unknown(options, fields.names(ResultOptions, RunOptions))
+    cutouts.read_options(service, Body(dict(options), {}, body.memory))
+    _check_webhook(service, webhook)
+    try:
+        return await asyncio.to_thread(
+            store.add,
+            photos,
+            options,
+            webhook=webhook,
+            owner=owner,
+            most_photos=MAX_WAITING,
+            most_bytes=service.settings.jobs_bytes,
+        )
+    except StoreFull:
+        raise busy("too many photos are waiting in jobs; try again later", 60) from None
+    except OSError as error:
+        raise busy(f"the photos cannot be kept on disk: {error.strerror}", 60) from None
+
+
+def _check_form(body: Body) -> None:
+    """Raises Problem where a form has files besides the photos."""
+    for name in body.files:
+        if name != IMAGE:
+            raise unprocessable(
+                name, f"{name} is a file; a job takes its photos as files called {IMAGE}, and no others"
+            )
+    if IMAGE in body.fields:
+        raise unprocessable(IMAGE, f"{IMAGE} is given as text too; a job takes photos as files")
+
+
+def _read_json(service: Service, body: Body) -> tuple[list[str], dict[str, Any], Any]:
+    """(URLs, options, webhook) of a job by URL. Raises Problem."""
+    urls, options = body.fields.get("urls"), body.fields.get("options", {})
+    if urls is not None or not body.files:
+        fields.refuse_unknown([*body.fields, *body.files], ["urls", "options", WEBHOOK])
     if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls) or not 0 < len(urls) <= MAX_PHOTOS:
-        raise unprocessable("urls", f"urls must be a list of 1 to {MAX_PHOTOS} URLs, in a JSON body")
+        raise unprocessable(
+            "urls", f"send photos as files called {IMAGE}, or urls: a list of 1 to {MAX_PHOTOS} URLs in a JSON body"
+        )
+    if not service.settings.fetch:
+        raise Problem(403, "this server does not fetch photos from URLs; upload the photos", field="urls")
     for url in urls:
         if not url.startswith(("http://", "https://")) or len(url) > 2000:
             raise unprocessable("urls", f"{url[:80]!r} is not a URL that can be fetched")
     if not isinstance(options, dict):
         raise unprocessable("options", "options must be an object")
-    fields.refuse_unknown(options, fields.names(ResultOptions, RunOptions))
-    cutouts.read_options(service, Body(dict(options), {}, body.memory))
+    return urls, options, body.fields.get(WEBHOOK, "")
+
+
+def _check_webhook(service: Service, webhook: Any) -> None:
     if not isinstance(webhook, str) or (webhook and not webhook.startswith(("http://", "https://"))):
-        raise unprocessable("webhook", "webhook is not a URL that begins with http:// or https://")
-    if webhook and service.sign_key is None:
-        raise unprocessable("webhook", "this server calls no webhooks; its operator allows them with --sign-key")
-    return urls, options, webhook
+        raise unprocessable(WEBHOOK, "webhook is not a URL that begins with http:// or https://")
+    if webhook and (service.sign_key is None or not service.settings.fetch):
+        raise unprocessable(
+            WEBHOOK, "this server calls no webhooks; its operator allows them with --sign-key and --fetch"
+        )
+
+
+async def _read_upload(task: PhotoTask, body: Body) -> bytes:
+    """An uploaded photo from disk; its bytes count as memory of the request. Raises Problem."""
+    assert task.upload is not None  # noqa: S101
+    try:
+        body.memory.reserve(task.upload.stat().st_size)
+        return await asyncio.to_thread(task.upload.read_bytes)
+    except OSError as error:
+        raise Problem(500, f"the uploaded photo cannot be read: {error.strerror}") from None
 
 
 def _owner(request: Request) -> str:

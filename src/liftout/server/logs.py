@@ -50,6 +50,7 @@ def configuration(log_format: str) -> dict[str, Any]:
             "liftout": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
             "uvicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
+            "opentelemetry": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "python_multipart": {"level": "CRITICAL"},
         },
     }

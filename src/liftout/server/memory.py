@@ -13,17 +13,19 @@ import gc
 from collections.abc import Callable
 
 from liftout.server.problems import Problem, busy
+from liftout.server.shared import Number
 
 TRIM_INTERVAL = 5.0
 """Least seconds between two trims: each takes some milliseconds, and the pages must be allocated again."""
 
 
 class MemoryBudget:
-    """How many bytes all requests may hold in memory together. limit, used: bytes."""
+    """How many bytes all requests may hold in memory together, over all processes of a server."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, used: Number) -> None:
+        """limit, used: bytes."""
         self.limit = limit
-        self.used = 0
+        self.used = used
 
 
 class Reservation:
@@ -42,15 +44,16 @@ class Reservation:
             raise Problem(
                 413, "the request takes more memory than this server has for requests; send a smaller photo, as a file"
             )
-        if self._memory.used + count > self._memory.limit:
+        self._memory.used.own += count  # before the check: two processes that take the rest at once both see it taken
+        if self._memory.used.total > self._memory.limit:
+            self._memory.used.own -= count
             raise busy("the server holds as many requests as it can; try again soon")
-        self._memory.used += count
         self._used += count
 
     def release(self, count: int) -> None:
         """Return bytes to the budget."""
         count = min(count, self._used)
-        self._memory.used -= count
+        self._memory.used.own -= count
         self._used -= count
 
     def close(self) -> None:

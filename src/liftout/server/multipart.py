@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
@@ -13,16 +15,30 @@ from liftout.server.forms import MAX_PARTS, WIDEST, unique_fields
 from liftout.server.memory import Reservation
 from liftout.server.problems import Problem, unprocessable
 
+LONGEST_NAME = 200
+"""Characters that are kept of a file's name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """A file of a form. name: as the client calls it, without folders and control characters; may be empty."""
+
+    name: str
+    content: bytes
+
 
 async def parse_multipart(
-    content_type: str, chunks: AsyncIterator[bytes], memory: Reservation
-) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """(text fields by name, files by name) of a form that arrives in chunks. Raises Problem 400 or 422."""
+    content_type: str, chunks: AsyncIterator[bytes], memory: Reservation, *, repeated: str = ""
+) -> tuple[dict[str, Any], dict[str, bytes], list[Upload]]:
+    """(text fields by name, files by name, files called `repeated`, in order) of a form that arrives in chunks.
+
+    Raises Problem 400 or 422.
+    """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
         raise Problem(400, "the form has no boundary; let the HTTP client set Content-Type")
-    parts = _Parts(memory)
+    parts = _Parts(memory, repeated)
     try:
         parser = MultipartParser(
             boundary,
@@ -44,7 +60,7 @@ async def parse_multipart(
         raise Problem(400, "the multipart form is malformed") from None
     if not parts.ended:
         raise Problem(400, "the multipart form ends before its last boundary")
-    return unique_fields(parts.fields), parts.files
+    return unique_fields(parts.fields), parts.files, parts.uploads
 
 
 class _Parts:
@@ -55,8 +71,10 @@ class _Parts:
     files do so above 1 MB. Here the bytes are written into one buffer each, checked while they arrive, and never on disk.
     """
 
-    def __init__(self, memory: Reservation) -> None:
+    def __init__(self, memory: Reservation, repeated: str) -> None:
         self._memory = memory
+        self._repeated = repeated
+        self.uploads: list[Upload] = []
         self.fields: list[tuple[str, str]] = []
         self.files: dict[str, bytes] = {}
         self.ended = False
@@ -98,7 +116,9 @@ class _Parts:
             raise Problem(
                 400, "a part of the form has no name; send Content-Disposition: form-data; name=..."
             ) from None
-        if b"filename" in options:
+        if b"filename" in options and name == self._repeated:
+            self.uploads.append(Upload(_file_name(options[b"filename"]), self._content.getvalue()))
+        elif b"filename" in options:
             if name in self.files:
                 raise unprocessable(name, f"{name[:80]} is given twice")
             self.files[name] = self._content.getvalue()
@@ -116,3 +136,8 @@ class _Parts:
 
     def on_end(self) -> None:
         self.ended = True
+
+
+def _file_name(sent: bytes) -> str:
+    name = re.split(r"[/\\]", sent.decode("utf-8", "replace"))[-1]
+    return "".join(character for character in name if character.isprintable())[:LONGEST_NAME]

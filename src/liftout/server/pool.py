@@ -15,7 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from liftout.server.problems import busy
+from liftout.server.problems import Problem, busy
+from liftout.server.shared import Board
 
 _T = TypeVar("_T")
 
@@ -47,12 +48,14 @@ class CancelToken:
 
 
 class WorkerPool:
-    """`workers` threads, and a queue of at most `queue` jobs before them."""
+    """`workers` threads, and a queue before them: at most `queue` jobs wait in all processes of the server together."""
 
-    def __init__(self, *, workers: int, queue: int) -> None:
+    def __init__(self, *, workers: int, queue: int, board: Board | None = None) -> None:
+        """board: counts the jobs of all processes."""
         self.workers = workers
         self.queue = queue
-        self.running = 0
+        board = board or Board.alone()
+        self._running, self.all_waiting = board.number("running"), board.number("waiting")
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="liftout-run")
         self._idle = asyncio.Event()
@@ -64,6 +67,11 @@ class WorkerPool:
         self._deadline: float | None = None
 
     @property
+    def running(self) -> int:
+        """Jobs on a thread."""
+        return self._running.own
+
+    @property
     def waiting(self) -> int:
         """Jobs in the queue."""
         return len(self._waiting)
@@ -72,8 +80,8 @@ class WorkerPool:
         """Raise Problem 503 if the queue is full, or a new job could not finish before the server stops."""
         if self._is_late(len(self._waiting) + 1):
             raise busy(_STOPPING)
-        if self.running >= self.workers and len(self._waiting) >= self.queue:
-            raise busy(f"{self.running} photos are in work and {len(self._waiting)} are waiting; try again soon")
+        if self.running >= self.workers and self.all_waiting.total >= self.queue:
+            raise self._full()
 
     async def run(self, work: Callable[[CancelToken], _T]) -> _T:
         """Run `work` on a thread when its turn comes. Cancel the call to cancel the job. Raises Problem 503 if the queue is full."""
@@ -103,22 +111,37 @@ class WorkerPool:
     async def _wait_for_turn(self) -> None:
         self._idle.clear()
         if self.running < self.workers:
-            self.running += 1
+            self._running.own += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        self._count()
+        if self.all_waiting.total > self.queue:  # another process took the last place at the same moment
+            self._waiting.remove(turn)
+            self._count()
+            raise self._full()
         try:
             await turn
         except asyncio.CancelledError:
             if turn in self._waiting:
                 self._waiting.remove(turn)
+                self._count()
             elif not turn.cancelled() and turn.exception() is None:  # a thread was assigned at the same moment
                 self._next()
             raise
 
+    def _count(self) -> None:
+        self.all_waiting.own = len(self._waiting)
+
+    def _full(self) -> Problem:
+        return busy(
+            f"{self._running.total} photos are in work and {self.all_waiting.total} are waiting; try again soon"
+        )
+
     def _refuse_late(self) -> None:
         while self._waiting and self._is_late(len(self._waiting)):
             turn = self._waiting.pop()
+            self._count()
             if not turn.done():
                 turn.set_exception(busy(_STOPPING))
         if self._waiting:  # the time of a job may not be known yet
@@ -145,9 +168,10 @@ class WorkerPool:
         """Assign the free thread to the first job in the queue."""
         while self._waiting:
             turn = self._waiting.popleft()
+            self._count()
             if not turn.done():
                 turn.set_result(None)
                 return
-        self.running -= 1
+        self._running.own -= 1
         if self.running == 0:
             self._idle.set()

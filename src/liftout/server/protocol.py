@@ -12,6 +12,8 @@ import socket
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from liftout.server.shared import Board
+
 HEAD_SECONDS = 15.0
 """Seconds for the head of a request, from the connection or its first byte."""
 ANSWER_SECONDS = 30.0
@@ -24,9 +26,14 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 
 
 
 def patient_protocol(
-    *, connections: int, head_seconds: float = HEAD_SECONDS, answer_seconds: float = ANSWER_SECONDS
+    *,
+    connections: int,
+    head_seconds: float = HEAD_SECONDS,
+    answer_seconds: float = ANSWER_SECONDS,
+    board: Board | None = None,
 ) -> type[H11Protocol]:
-    """A uvicorn protocol class with these limits."""
+    """A uvicorn protocol class with these limits. board: counts the connections of all processes of the server."""
+    open_connections = (board or Board.alone()).number("connections")
 
     class PatientProtocol(H11Protocol):
         """HTTP/1.1 with time limits."""
@@ -38,7 +45,8 @@ def patient_protocol(
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             _send_at_once(transport)
-            if len(self.connections) > connections:
+            open_connections.own = len(self.connections)
+            if open_connections.total > connections:
                 transport.write(_FULL)
                 transport.close()
                 return
@@ -50,6 +58,7 @@ def patient_protocol(
                 if timer is not None:
                     timer.cancel()
             super().connection_lost(exc)
+            open_connections.own = len(self.connections)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import ipaddress
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from liftout.server.keyfile import UNITS, RateLimit
 from liftout.server.problems import Problem
-
-CALLERS = 10_000
-"""Buckets kept in memory; the one used longest ago is dropped first."""
+from liftout.server.shared import Bucket, MemoryTally, Tally
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,11 @@ class Allowance:
 class Rate:
     """Rate limits of all callers: `limit` requests a minute for those without a limit of their own, refilled evenly."""
 
-    def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """limit: 0 is no limit. clock: gives seconds."""
+    def __init__(self, limit: int, *, clock: Callable[[], float] = time.monotonic, tally: Tally | None = None) -> None:
+        """limit: 0 is no limit. clock: gives seconds, to all processes the same. tally: keeps the buckets."""
         self._default = RateLimit(limit, 60) if limit else None
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._tally = tally or MemoryTally()
 
     def spend(self, caller: str, limit: RateLimit | None = None) -> Allowance | None:
         """Count one request of a caller, who may have a limit of its own; None without a limit.
@@ -43,13 +40,16 @@ class Rate:
         limit = limit or self._default
         if limit is None:
             return None
-        now = self._clock()
-        tokens, updated = self._buckets.pop(caller, (float(limit.requests), now))
-        tokens = min(float(limit.requests), tokens + (now - updated) * limit.requests / limit.seconds)
+        now, tokens, full = self._clock(), 0.0, float(limit.requests)
+
+        def take(bucket: Bucket | None) -> Bucket:
+            nonlocal tokens
+            left, updated = bucket or (full, now)
+            tokens = min(full, left + max(0.0, now - updated) * limit.requests / limit.seconds)
+            return tokens - (tokens >= 1), now
+
+        self._tally.change(caller, take)
         granted = tokens >= 1
-        self._buckets[caller] = (tokens - granted, now)
-        while len(self._buckets) > CALLERS:
-            self._buckets.popitem(last=False)
         reset = (limit.requests - tokens + granted) * limit.seconds / limit.requests
         allowance = Allowance(limit.requests, int(tokens - granted), reset)
         if not granted:

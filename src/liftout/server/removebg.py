@@ -241,5 +241,5 @@ def _account(service: Service, request: Request) -> dict[str, Any]:
     }
     if key := keys.check(service.keys, request):
         rate = str(key.rate) if key.rate else None
-        attributes["liftout"] = {"key": key.name, "rate": rate, "requests": service.key_requests[key.name]}
+        attributes["liftout"] = {"key": key.name, "rate": rate, "requests": service.tally.counted(key.name)}
     return attributes

@@ -1,8 +1,8 @@
 """Finished cutouts on disk, so that the same photo with the same options is cut out once: `liftout serve --cache SIZE`.
 
 A result is one file: a line of JSON with its facts and the SHA-256 of the picture, then the picture. Its name is the hash of
-everything that the result depends on. The files used longest ago are deleted when all together exceed the size. Several servers
-may share the folder.
+everything that the result depends on. The files used longest ago are deleted before all together exceed the size. Several servers
+and processes may share the folder: the bytes of all files stand in one file, which is written under a lock.
 """
 
 from __future__ import annotations
@@ -58,7 +58,16 @@ class ResultCache:
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = folder
         self._limit = limit
-        self._bytes = sum(size for _, size, _ in self._files())
+        from filelock import FileLock
+
+        self._lock = FileLock(folder / "bytes.lock")
+        self._recorded = folder / "bytes"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._lock:
+                self._record(sum(size for _, size, _ in self._files()))
+        except OSError as error:
+            _log.warning("results cannot be kept: %s", error.strerror)
 
     def get(self, key: str) -> Result | None:
         """The result of a key; None if it is not there or its file is damaged."""
@@ -98,25 +107,37 @@ class ResultCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_bytes(content)  # not synchronised: a file cut short by a power failure fails its hash
-            partial.replace(path)
+            with self._lock:
+                total = self._total() + len(content)
+                if total > self._limit:
+                    total = self._shrink(spare=partial)
+                partial.replace(path)
+                self._record(total)
         except OSError as error:
             _log.warning("a result cannot be kept: %s", error.strerror)
             partial.unlink(missing_ok=True)
-            return
-        self._bytes += len(content)
-        if self._bytes > self._limit:
-            self._shrink()
 
-    def _shrink(self) -> None:
-        """Delete the files used longest ago."""
+    def _total(self) -> int:
+        """Bytes of all files, as last recorded."""
+        try:
+            return int(self._recorded.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return sum(size for _, size, _ in self._files())
+
+    def _record(self, total: int) -> None:
+        self._recorded.write_text(str(total), encoding="ascii")
+
+    def _shrink(self, *, spare: Path) -> int:
+        """Delete the files used longest ago, but not `spare`. Returns the bytes of the others."""
         files = sorted(self._files())
         total = sum(size for _, size, _ in files)
         for _, size, path in files:
             if total <= self._limit * _KEEP:
                 break
-            path.unlink(missing_ok=True)
-            total -= size
-        self._bytes = total
+            if path != spare:
+                path.unlink(missing_ok=True)
+                total -= size
+        return total
 
     def _files(self) -> list[tuple[int, int, Path]]:
         """(time of last use, bytes, path) of each file."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -39,7 +38,10 @@ from liftout.server.problems import ClientLeft, Problem, busy, unprocessable
 from liftout.server.rate import Allowance, Rate, network_of
 from liftout.server.results import ResultCache
 from liftout.server.settings import Settings
+from liftout.server.shared import Shared
 from liftout.server.signing import read_sign_key
+from liftout.server.telemetry import open_telemetry
+from liftout.stages import observed, stage
 
 _T = TypeVar("_T")
 LAST_SECONDS = 1.0
@@ -64,23 +66,25 @@ class Timing:
 class Service:
     """Models, worker pool, limits and metrics of one server."""
 
-    def __init__(self, settings: Settings, *, resolver: Resolver = resolve) -> None:
-        """Raises UsageError where a key file or a network is malformed; ModelUnavailable where the default model is the folder of
+    def __init__(self, settings: Settings, *, resolver: Resolver = resolve, shared: Shared | None = None) -> None:
+        """shared: what the processes of the server share, if there are several. Raises UsageError where a key file or a network is malformed; ModelUnavailable where the default model is the folder of
         a pack that cannot be used."""
         limits = settings.limits
+        shared = shared or Shared()
         self.settings = settings
+        self.board, self.tally = shared.board, shared.tally
+        self.telemetry = open_telemetry()
         self._pack = locate(settings.run.model) if is_path(settings.run.model) else None
         self.default_model = self._pack.spec.name if self._pack else settings.run.model
         """Name of the default model for callers."""
-        self.metrics = Metrics()
+        self.metrics = Metrics(shared)
         self.keys = keys.ApiKeys(Path(settings.api_key_file)) if settings.api_key_file else None
-        self.rate = Rate(limits.rate)
-        self.key_requests: Counter[str] = Counter()
-        """Requests admitted since the start, by name of the key."""
-        self.pool = WorkerPool(workers=limits.workers, queue=limits.queue)
+        self.rate = Rate(limits.rate, tally=self.tally)
+        self.pool = WorkerPool(workers=limits.workers, queue=limits.queue, board=self.board)
         self._trimmer = MemoryTrimmer()
-        self.memory = MemoryBudget(limits.memory_bytes)
+        self.memory = MemoryBudget(limits.memory_bytes, self.board.number("body_bytes"))
         self.loaded = LoadedModels(limits.models_kept, Remover.from_options, self._check_model)
+        self._models_loaded = self.board.number("models")
         self.results = ResultCache(home() / "results", settings.cache_bytes) if settings.cache_bytes else None
         """Finished cutouts on disk."""
         self.sign_key = read_sign_key(Path(settings.sign_key_file)) if settings.sign_key_file else None
@@ -97,11 +101,6 @@ class Service:
         )
         self._fetches = asyncio.Semaphore(limits.workers * 4)
         self._models: tuple[float, list[ModelSpec]] | None = None
-        metrics, pool = self.metrics, self.pool
-        metrics.running.set_function(lambda: pool.running)
-        metrics.waiting.set_function(lambda: pool.waiting)
-        metrics.body_bytes.set_function(lambda: self.memory.used)
-        metrics.models.set_function(lambda: len(self.loaded.names()))
 
     def admit(self, request: Request) -> Allowance | None:
         """Check key and rate of a request. Raises Problem 401, 403, 429."""
@@ -120,7 +119,7 @@ class Service:
         request.state.key = key.name
         allowance = self.rate.spend(f"key {key.name}", key.rate)
         self.metrics.key_requests.labels(key.name).inc()
-        self.key_requests[key.name] += 1
+        self.tally.count(key.name)
         return allowance
 
     def admit_signed(self, request: Request) -> Allowance | None:
@@ -142,11 +141,16 @@ class Service:
         state = model.file.path.stat()
         return f"{model.spec!r} {model.file.path} {state.st_size} {state.st_mtime_ns}"
 
-    def open_body(self, request: Request) -> AbstractAsyncContextManager[body.Body]:
-        """The parsed body of a request, under the limits of this server. Raises Problem 503 at once if the queue is full."""
+    def open_body(self, request: Request, *, repeated: str = "") -> AbstractAsyncContextManager[body.Body]:
+        """The parsed body of a request, under the limits of this server. Raises Problem 503 at once if the queue is full.
+
+        repeated: as for `body.open_body`.
+        """
         self.pool.check_room()
         limits = self.settings.limits
-        return body.open_body(request, self.memory, limit=limits.body_bytes, seconds=limits.body_timeout)
+        return body.open_body(
+            request, self.memory, limit=limits.body_bytes, seconds=limits.body_timeout, repeated=repeated
+        )
 
     async def fetch(self, request_body: body.Body, *, field: str) -> bytes:
         """The photo at the URL in a field; its bytes count as memory of the request. Raises Problem."""
@@ -176,16 +180,19 @@ class Service:
         choice = dataclasses.replace(choice, model=self.meant(choice.model))
         queued = time.perf_counter()
         started = queued
+        observer = self.telemetry.observer()
 
         def work(token: CancelToken) -> _T:
             nonlocal started
             started = time.perf_counter()
             token.check()
-            with self.loaded.using(choice) as remover:
+            with observed(observer):
+                with self.loaded.using(choice) as remover:
+                    token.check()
+                    cutout = remover(photo, name=field)
                 token.check()
-                cutout = remover(photo, name=field)
-            token.check()
-            return finish(cutout)
+                with stage("encode"):
+                    return finish(cutout)
 
         try:
             result = await self._unless_left(request, self.pool.run(work))
@@ -195,6 +202,7 @@ class Service:
             raise busy("not enough memory for this photo; try again, or send a smaller one", 30) from None
         finally:
             self._trimmer.soon()
+            self._models_loaded.own = len(self.loaded.names())
         ended = time.perf_counter()
         self.metrics.wait_seconds.observe(started - queued)
         self.metrics.run_seconds.labels(self.name_of(choice.model)).observe(ended - started)
@@ -231,6 +239,7 @@ class Service:
         """Load the default model. Raises UnknownModel, ModelUnavailable, EngineError."""
         with self.loaded.using(self.settings.run):
             self.ready = True
+            self._models_loaded.own = len(self.loaded.names())
 
     def stop(self) -> None:
         """Refuse photos that cannot be finished within `grace`; `close` follows when the others are done."""
@@ -244,6 +253,7 @@ class Service:
             async with asyncio.timeout(LAST_SECONDS):
                 await self.pool.drain()
         self.loaded.close()
+        self.telemetry.close()
         self._trimmer.close()
 
     def _check_model(self, choice: RunOptions) -> None:

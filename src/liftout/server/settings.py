@@ -67,9 +67,11 @@ class Settings:
     cache_bytes: int = 0
     """Bytes of finished cutouts that are kept on disk; 0 for none."""
     jobs: bool = False
-    """Whether /v1/jobs takes photos by URL to be cut out later."""
+    """Whether /v1/jobs takes photos to be cut out later."""
     jobs_hours: int = 24
     """Hours after which a job and its results are deleted."""
+    jobs_bytes: int = 10_000_000_000
+    """Bytes of uploaded photos that may wait in jobs."""
     sign_key_file: str | None = None
     """File with the key of signed URLs."""
     fetch_networks: tuple[str, ...] = ()

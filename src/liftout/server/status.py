@@ -59,8 +59,8 @@ def router(service: Service) -> APIRouter:
     async def ready() -> JSONResponse:
         facts: dict[str, Any] = {
             "status": "ready",
-            "running": service.pool.running,
-            "waiting": service.pool.waiting,
+            "running": service.board.number("running").total,
+            "waiting": service.board.number("waiting").total,
         }
         if service.stopping or not service.ready:
             facts["status"] = "stopping" if service.stopping else "loading"

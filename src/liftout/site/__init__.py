@@ -1,6 +1,6 @@
 """A static site: everything a browser needs to lift subjects on its own, as plain files for any host.
 
-    index.html page.js page.css ...     the page: drop photos, get cutouts
+    index.html page.js page.css ...     the page: drop photos, get cutouts; samples/ has photos to try it with
     sw.js manifest.webmanifest          its service worker, which makes it work offline, and what installing it needs
     liftout.js liftout-worker.js        the ES module and its worker; liftout.d.ts and types/ beside them
     ort/                                ONNX Runtime Web
@@ -29,11 +29,13 @@ from liftout.home import home
 from liftout.models import packs
 from liftout.models.catalog import all_models, find
 from liftout.models.resolve import locate
+from liftout.options import DEFAULT_MODEL
 from liftout.remedies import ConvertModel
 
 PAGE_FILES = (
     "index.html",
     "page.js",
+    "page-worker.js",
     "page.css",
     "early.js",
     "sw.js",
@@ -43,6 +45,7 @@ PAGE_FILES = (
     "icon-512.png",
 )
 """What a site holds for its page alone: the npm package goes without."""
+PAGE_FOLDERS = ("samples",)
 
 
 def write(folder: Path, names: Sequence[str]) -> list[Path]:
@@ -66,6 +69,15 @@ def write(folder: Path, names: Sequence[str]) -> list[Path]:
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror}", subject=error.filename or folder) from None
     return folders
+
+
+def write_module(folder: Path) -> None:
+    """Write what the npm package holds: a site with the built-in model, without the page and without ONNX Runtime Web, which is a package."""
+    write(folder, [DEFAULT_MODEL])
+    for name in PAGE_FILES:
+        (folder / name).unlink()
+    for name in (*PAGE_FOLDERS, "ort"):
+        shutil.rmtree(folder / name)
 
 
 def graphs() -> dict[str, bytes]:

@@ -51,6 +51,19 @@ def node_modules_with(*packages: str) -> Path:
     return _folder("node", packages, install)
 
 
+def packed(package: str) -> Path:
+    """The archive of a package of npm, without its dependencies."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm")
+
+    def pack(folder: Path) -> list[str]:
+        folder.mkdir()
+        return ["npm", "pack", package, "--silent", "--pack-destination", str(folder)]
+
+    (archive,) = _folder("packed", (package,), pack).glob("*.tgz")
+    return archive
+
+
 def _folder(kind: str, packages: tuple[str, ...], install: Callable[[Path], list[str]]) -> Path:
     """The folder of an installation, made where it is not there yet; skips the test where the registry is out of reach."""
     name = hashlib.sha256(" ".join((sys.version, kind, *packages)).encode()).hexdigest()[:16]

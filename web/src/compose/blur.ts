@@ -1,17 +1,24 @@
 /**
- * The photo out of focus, without its subject: what `--background blur` shows.
+ * The photo out of focus, without its subject: what `--background blur` shows, with the arithmetic of
+ * `liftout.compose.background.blurred_scene`.
  *
- * The subject's place takes the colours around it (a blur of the rest alone, normalised by how much of the rest it saw, wider where
- * it saw nothing), so that none of the subject's own bleed out. The work is done small: the blur leaves nothing of finer detail.
+ * The subject's place is first filled from what surrounds it, so that none of its colours bleed out (push and pull over a pyramid:
+ * Gortler et al. 1996, "The Lumigraph", section 3.4.1, doi:10.1145/237170.237200). The work is done at a resolution that the blur
+ * leaves nothing of.
  */
+import { reduced, resized, type Raster } from "../images/resampling.js";
+import { gaussianBlur } from "./gaussian.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
+type Levels = Raster<Bytes>;
+type Real = Raster<Float32Array<ArrayBuffer>>;
 
-/** Standard deviation of the blur, of the photo's longer side; Python uses the same share. */
+/** Standard deviation of the blur, of the photo's longer side. */
 const SHARE = 0.02;
-const SIDE = 256;
 const TOUCHED = 8; // alpha from which a pixel carries the subject's colours
-const SEEN = 0.02; // share of the rest that a blur must have seen for its colour to count
+const WHOLE = 0.999;
+const FILL_FACTOR = 4; // the subject is painted over at a quarter of the resolution, or less
+const LEAST = 1e-6;
 
 export interface Part {
   left: number;
@@ -22,85 +29,96 @@ export interface Part {
 
 /** uint8 RGBA of `part` of a photo, uint8 rgb [height, width, 3] with its alpha. */
 export function blurredScene(rgb: Bytes, alpha: Bytes, width: number, height: number, part: Part): Uint8ClampedArray<ArrayBuffer> {
-  const factor = Math.max(1, Math.max(width, height) / SIDE);
-  const [wide, high] = [Math.max(1, Math.round(width / factor)), Math.max(1, Math.round(height / factor))];
-  const rest = reduced(rgb, alpha, width, height, wide, high);
-  const filled = new Uint8ClampedArray(wide * high * 4).fill(255);
-  const missing = new Set(Array.from({ length: wide * high }, (_, at) => at));
-  for (let sigma = SHARE * Math.max(wide, high); missing.size; sigma *= 3) {
-    const soft = blurred(rest, wide, high, sigma);
-    const widest = sigma > 2 * Math.max(wide, high);
-    for (const at of missing) {
-      const share = soft[at * 4 + 3]!;
-      if (share < SEEN && !(widest && share > 0)) continue;
-      for (let c = 0; c < 3; c++) filled[at * 4 + c] = soft[at * 4 + c]! / share;
-      missing.delete(at);
-    }
-    if (widest) break;
-  }
-  return enlarged(filled, wide, high, width, height, part);
+  const sigma = SHARE * Math.max(width, height);
+  const factor = Math.max(1, Math.min(Math.floor(sigma / 3), width, height));
+  const soft = gaussianBlur(withoutSubject({ data: rgb, width, height, channels: 3 }, alpha, factor), sigma / factor);
+  // both ends within the picture: the last cell of a side may be smaller than the others
+  const within = (edge: number, limit: number): number => Math.min(Math.max(edge / factor, 0), limit);
+  const { left, top } = part;
+  const window: [number, number, number, number] = [
+    within(left, soft.width),
+    within(top, soft.height),
+    within(left + part.width, soft.width),
+    within(top + part.height, soft.height),
+  ];
+  return opaque(resized(soft, part.width, part.height, "bicubic", window).data);
 }
 
-/** Mean colours of what is not subject, times its share, and that share: float32 [high, wide, 4]. Of all where all is subject. */
-function reduced(rgb: Bytes, alpha: Bytes, width: number, height: number, wide: number, high: number): Float32Array {
-  const whole = alpha.every((value) => value >= TOUCHED);
-  const sums = new Float32Array(wide * high * 4);
-  const counts = new Float32Array(wide * high);
-  for (let y = 0, from = 0; y < height; y++) {
-    const row = Math.floor((y * high) / height) * wide;
-    for (let x = 0; x < width; x++, from++) {
-      const to = row + Math.floor((x * wide) / width);
-      counts[to]!++;
-      if (alpha[from]! >= TOUCHED && !whole) continue;
-      for (let c = 0; c < 3; c++) sums[to * 4 + c]! += rgb[from * 3 + c]!;
-      sums[to * 4 + 3]!++;
-    }
-  }
-  return sums.map((sum, i) => sum / counts[i >> 2]!);
+function opaque(rgb: Bytes): Uint8ClampedArray<ArrayBuffer> {
+  const rgba = new Uint8ClampedArray((rgb.length / 3) * 4).fill(255);
+  for (let i = 0, to = 0; i < rgb.length; i += 3, to += 4) for (let c = 0; c < 3; c++) rgba[to + c] = rgb[i + c]!;
+  return rgba;
 }
 
-/** Three box blurs in a row, which are a Gaussian to the eye. */
-function blurred(plane: Float32Array, wide: number, high: number, sigma: number): Float32Array {
-  const radius = Math.max(1, Math.round((Math.sqrt(4 * sigma * sigma + 1) - 1) / 2));
-  let soft = plane;
-  for (let pass = 0; pass < 3; pass++) {
-    soft = boxed(soft, wide, high, 4, 4 * wide, radius);
-    soft = boxed(soft, high, wide, 4 * wide, 4, radius);
-  }
-  return soft;
+/** The photo reduced by `factor`, its subject painted over. */
+function withoutSubject(photo: Levels, alpha: Bytes, factor: number): Levels {
+  const coarse = Math.max(factor, FILL_FACTOR);
+  const { width, height } = photo;
+  const rest = Float32Array.from(alpha, (level) => (level < TOUCHED ? 1 : 0));
+  const share = reduced({ data: rest, width, height, channels: 1 }, coarse);
+  const known = eroded(share.data.map((value) => (value > WHOLE ? 1 : 0)), share.width, share.height);
+  if (!known.includes(1)) return reduced(photo, factor); // the subject is everywhere: there is only its own blur to show
+  const shown = Float32Array.from(photo.data, (level, i) => level * rest[Math.floor(i / 3)]!);
+  const painted = filled(reduced({ ...photo, data: shown }, coarse), known);
+  const levels: Levels = { ...painted, data: Uint8Array.from(painted.data, rounded) };
+  return coarse === factor ? levels : composed(levels, known, reduced(photo, factor));
 }
 
-/** Means along one axis; the edge goes on beyond itself. */
-function boxed(plane: Float32Array, length: number, lines: number, step: number, line: number, radius: number): Float32Array {
-  const out = new Float32Array(plane.length);
-  const last = length - 1;
-  const size = 2 * radius + 1;
-  for (let n = 0; n < lines; n++) {
-    for (let c = 0; c < 4; c++) {
-      const start = n * line + c;
-      let sum = 0;
-      for (let i = -radius; i <= radius; i++) sum += plane[start + Math.min(last, Math.max(0, i)) * step]!;
-      for (let i = 0; i < length; i++) {
-        out[start + i * step] = sum / size;
-        sum += plane[start + Math.min(last, i + radius + 1) * step]! - plane[start + Math.max(0, i - radius) * step]!;
-      }
+/** Half to even, as numpy rounds. */
+function rounded(value: number): number {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
+}
+
+/** The photo where `known` says that it is no subject, else what was painted. */
+function composed(painted: Levels, known: Float32Array, photo: Levels): Levels {
+  const { width, height } = photo;
+  const large = resized(painted, width, height, "bilinear").data;
+  const data = new Uint8Array(photo.data.length);
+  for (let y = 0, i = 0; y < height; y++) {
+    const row = nearest(y, height, painted.height) * painted.width;
+    for (let x = 0; x < width; x++) {
+      const from = known[row + nearest(x, width, painted.width)] ? photo.data : large;
+      for (let c = 0; c < 3; c++, i++) data[i] = from[i]!;
     }
   }
-  return out;
+  return { ...photo, data };
 }
 
-function enlarged(
-  rgba: Uint8ClampedArray<ArrayBuffer>,
-  wide: number,
-  high: number,
-  width: number,
-  height: number,
-  part: Part,
-): Uint8ClampedArray<ArrayBuffer> {
-  const small = new OffscreenCanvas(wide, high);
-  small.getContext("2d")!.putImageData(new ImageData(rgba, wide, high), 0, 0);
-  const context = new OffscreenCanvas(part.width, part.height).getContext("2d", { willReadFrequently: true })!;
-  context.imageSmoothingQuality = "high";
-  context.drawImage(small, -part.left, -part.top, width, height);
-  return context.getImageData(0, 0, part.width, part.height).data as Uint8ClampedArray<ArrayBuffer>;
+function nearest(at: number, of: number, size: number): number {
+  return Math.min(size - 1, Math.floor((at + 0.5) * (size / of)));
+}
+
+/** Colours where `mask` says that they are known, elsewhere what their surroundings suggest. */
+function filled(colours: Real, mask: Float32Array<ArrayBuffer>): Real {
+  const known: Real = { ...colours, data: mask, channels: 1 };
+  let sums: Real = { ...colours, data: colours.data.map((value, i) => value * mask[Math.floor(i / 3)]!) };
+  let weights = known;
+  const pyramid = [{ sums, weights }];
+  while (Math.max(weights.width, weights.height) > 1) {
+    const share = reduced(weights, 2);
+    const full = share.data.map((value) => Math.min(value * 4, 1)); // one known pixel of four is as good as four
+    const means = reduced(sums, 2);
+    sums = { ...means, data: means.data.map((value, i) => (value / Math.max(share.data[Math.floor(i / 3)]!, LEAST)) * full[Math.floor(i / 3)]!) };
+    weights = { ...share, data: full };
+    pyramid.push({ sums, weights });
+  }
+  const top = pyramid.pop()!;
+  let guess: Real = { ...top.sums, data: top.sums.data.map((value, i) => value / Math.max(top.weights.data[Math.floor(i / 3)]!, LEAST)) };
+  for (const { sums, weights } of pyramid.reverse()) {
+    const grown = resized(guess, sums.width, sums.height, "bilinear").data;
+    guess = { ...sums, data: sums.data.map((value, i) => value + grown[i]! * (1 - weights.data[Math.floor(i / 3)]!)) };
+  }
+  return { ...guess, data: guess.data.map((value) => Math.min(255, Math.max(0, value))) };
+}
+
+/** The mask without its outermost ring, unless that is all of it: cells there hold pixels that the subject coloured. */
+function eroded(mask: Float32Array<ArrayBuffer>, width: number, height: number): Float32Array<ArrayBuffer> {
+  const at = (x: number, y: number): number => mask[Math.min(height - 1, Math.max(0, y)) * width + Math.min(width - 1, Math.max(0, x))]!;
+  const inner = mask.map((_, i) => {
+    const [x, y] = [i % width, Math.floor(i / width)];
+    for (let dy = -1; dy <= 1; dy++) for (let dx = -1; dx <= 1; dx++) if (!at(x + dx, y + dy)) return 0;
+    return 1;
+  });
+  return inner.includes(1) ? inner : mask;
 }

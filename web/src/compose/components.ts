@@ -18,14 +18,13 @@ export interface Component {
 
 /** Components of the pixels of uint8 [height, width] that are `level` or more. */
 export function components(plane: Uint8Array, width: number, height: number, level: number): Component[] {
-  const { rows, starts, ends } = runsOf(plane, width, height, level);
-  const roots = joined(rows, starts, ends, height);
+  const { rows, starts, ends, labels } = runsOf((at) => plane[at]! >= level, width, height);
   const parts = new Map<number, Component>();
   for (let run = 0; run < rows.length; run++) {
-    const [root, row, start, end] = [rootOf(roots, run), rows[run]!, starts[run]!, ends[run]!];
-    const part = parts.get(root);
+    const [label, row, start, end] = [labels[run]!, rows[run]!, starts[run]!, ends[run]!];
+    const part = parts.get(label);
     if (!part) {
-      parts.set(root, { area: end - start, left: start, top: row, right: end, bottom: row + 1 });
+      parts.set(label, { area: end - start, left: start, top: row, right: end, bottom: row + 1 });
       continue;
     }
     part.area += end - start;
@@ -36,42 +35,44 @@ export function components(plane: Uint8Array, width: number, height: number, lev
   return [...parts.values()];
 }
 
-interface Runs {
+/** Runs of set pixels, row by row. */
+export interface Runs {
   rows: Int32Array;
   starts: Int32Array;
   /** Column after the last one of each run. */
   ends: Int32Array;
+  /** Of each run's component: its first run. */
+  labels: Int32Array;
 }
 
-function runsOf(plane: Uint8Array, width: number, height: number, level: number): Runs {
-  let count = 0;
+/** isSet: of a pixel by its place, row by row. diagonal: whether pixels that meet at a corner belong together. */
+export function runsOf(isSet: (at: number) => boolean, width: number, height: number, diagonal = true): Runs {
+  const found: { rows: number[]; starts: number[]; ends: number[] } = { rows: [], starts: [], ends: [] };
   for (let y = 0, at = 0; y < height; y++) {
     let inside = false;
     for (let x = 0; x < width; x++, at++) {
-      const set = plane[at]! >= level;
-      if (set && !inside) count++;
-      inside = set;
-    }
-  }
-  const runs = { rows: new Int32Array(count), starts: new Int32Array(count), ends: new Int32Array(count) };
-  let run = -1;
-  for (let y = 0, at = 0; y < height; y++) {
-    let inside = false;
-    for (let x = 0; x < width; x++, at++) {
-      const set = plane[at]! >= level;
+      const set = isSet(at);
       if (set && !inside) {
-        runs.rows[++run] = y;
-        runs.starts[run] = x;
-      }
-      if (set) runs.ends[run] = x + 1;
+        found.rows.push(y);
+        found.starts.push(x);
+      } else if (!set && inside) found.ends.push(x);
       inside = set;
     }
+    if (inside) found.ends.push(width);
   }
-  return runs;
+  const runs = { rows: Int32Array.from(found.rows), starts: Int32Array.from(found.starts), ends: Int32Array.from(found.ends) };
+  return { ...runs, labels: labelsOf(runs, height, diagonal ? 0 : 1) };
 }
 
-/** For each run, another of its component, or itself: roots of a forest. */
-function joined(rows: Int32Array, starts: Int32Array, ends: Int32Array, height: number): Int32Array {
+/** Set the pixels of some runs of a plane. */
+export function paintRuns(plane: Uint8Array, width: number, { rows, starts, ends }: Runs, chosen: (run: number) => boolean, level: number): void {
+  for (let run = 0; run < rows.length; run++) {
+    if (chosen(run)) plane.fill(level, rows[run]! * width + starts[run]!, rows[run]! * width + ends[run]!);
+  }
+}
+
+/** apart: columns by which runs of neighbouring rows must overlap. */
+function labelsOf({ rows, starts, ends }: Omit<Runs, "labels">, height: number, apart: number): Int32Array {
   const roots = Int32Array.from(rows.keys());
   let [above, below] = [0, 0];
   for (let row = 0; row < height; row++) {
@@ -79,12 +80,12 @@ function joined(rows: Int32Array, starts: Int32Array, ends: Int32Array, height: 
     while (below < rows.length && rows[below] === row) below++;
     let upper = above;
     for (let lower = first; lower < below; lower++) {
-      while (upper < first && ends[upper]! < starts[lower]!) upper++;
-      for (let other = upper; other < first && starts[other]! <= ends[lower]!; other++) join(roots, other, lower);
+      while (upper < first && ends[upper]! - apart < starts[lower]!) upper++;
+      for (let other = upper; other < first && starts[other]! + apart <= ends[lower]!; other++) join(roots, other, lower);
     }
     above = first;
   }
-  return roots;
+  return roots.map((_, run) => rootOf(roots, run));
 }
 
 function join(roots: Int32Array, one: number, other: number): void {

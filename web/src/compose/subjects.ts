@@ -1,7 +1,8 @@
 /** Where the subject of an alpha is; the same rules as in `liftout.compose.subjects`. */
-import { components } from "./components.js";
+import { components, paintRuns, runsOf } from "./components.js";
 
 const SEEN = 16; // alpha from which a pixel counts as visible: fainter haze does not widen a box
+const SOLID = 128; // alpha from which a pixel is more subject than not
 const SPECK = 16; // pixels
 const SPECK_SHARE = 2000;
 const SPECK_MOST = 16;
@@ -44,4 +45,23 @@ export function cropWindow(box: Box | null, width: number, height: number, margi
     right: Math.min(width, box.right + margin),
     bottom: Math.min(height, box.bottom + margin),
   };
+}
+
+/** Alpha of the largest subject alone, uint8 [height, width], soft edges included; zero elsewhere. */
+export function largestSubject(alpha: Uint8Array<ArrayBuffer>, width: number, height: number): Uint8Array<ArrayBuffer> {
+  const cores = runsOf((at) => alpha[at]! >= SOLID, width, height);
+  if (!cores.rows.length) return alpha;
+  const areas = new Map<number, number>();
+  cores.labels.forEach((label, run) => areas.set(label, (areas.get(label) ?? 0) + cores.ends[run]! - cores.starts[run]!));
+  let largest = cores.labels[0]!;
+  for (const [label, area] of areas) if (area > areas.get(largest)!) largest = label;
+  const apart = alpha.slice();
+  paintRuns(apart, width, cores, (run) => cores.labels[run] !== largest, 0);
+  const soft = runsOf((at) => apart[at]! > 0, width, height);
+  const inside = soft.rows.findIndex((row, run) => {
+    const [x, y] = [cores.starts[largest]!, cores.rows[largest]!];
+    return row === y && soft.starts[run]! <= x && x < soft.ends[run]!;
+  });
+  paintRuns(apart, width, soft, (run) => soft.labels[run] !== soft.labels[inside], 0);
+  return apart;
 }

@@ -19,6 +19,7 @@ export type PhotoInput = { kind: "file"; file: Blob; name: string } | { kind: "p
 const HIDDEN = 128; // grey level for the network where the photo itself is transparent
 const SAME = 2; // a profile that moves no colour by more than this many levels is sRGB under another name
 const READABLE = "JPEG, PNG, WebP, AVIF, GIF or BMP";
+const HEIC = /^....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)/s;
 const READ_PIXELS = 2_000_000; // at once: a canvas of a whole large photo is refused on some phones
 
 /** Decode a photo. maxPixels: more are refused. Throws ImageUnreadable, ImageAnimated, ImageTooLarge; each names the file. */
@@ -36,6 +37,9 @@ export async function readPhoto(input: PhotoInput, maxPixels: number): Promise<P
     return withNetworkRgb(pixels, converted);
   }
   const type = typeOf(bytes);
+  if (HEIC.test(head(bytes)) && !(await isReadable(file))) {
+    refuse(name, "is a HEIC photo, which this browser cannot read; save it as JPEG, or open this page in Safari");
+  }
   await refuseAnimated(bytes, type, name);
   const profile = profileOf(bytes);
   const icc = profile && isRgbProfile(profile);
@@ -45,10 +49,22 @@ export async function readPhoto(input: PhotoInput, maxPixels: number): Promise<P
 
 /** Type of the formats that hold alpha or several frames, by their first bytes: names and headers of files may lie. */
 function typeOf(bytes: Bytes): string {
-  const head = String.fromCharCode(...bytes.subarray(0, 12));
-  if (head.startsWith("GIF8")) return "image/gif";
-  if (head.startsWith("RIFF") && head.endsWith("WEBP")) return "image/webp";
-  return /^....ftypavi[fs]/s.test(head) ? "image/avif" : "";
+  const first = head(bytes);
+  if (first.startsWith("GIF8")) return "image/gif";
+  if (first.startsWith("RIFF") && first.endsWith("WEBP")) return "image/webp";
+  return /^....ftypavi[fs]/s.test(first) ? "image/avif" : "";
+}
+
+function head(bytes: Bytes): string {
+  return String.fromCharCode(...bytes.subarray(0, 12));
+}
+
+/** Some browsers know formats that others do not. */
+async function isReadable(file: Blob): Promise<boolean> {
+  return createImageBitmap(file).then(
+    (bitmap) => (bitmap.close(), true),
+    () => false,
+  );
 }
 
 function refuse(name: string, why: string): never {

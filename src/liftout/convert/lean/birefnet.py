@@ -1,8 +1,7 @@
 """BiRefNet as a lean graph.
 
-Beside what `swin` and `pyramid` do:
+Beside what `swin`, `pyramid` and `parts` do:
 
-* A convolution of a concatenation is the sum of convolutions of its parts, so the parts are never joined.
 * A 1x1 convolution commutes with bilinear enlargement, whose weights sum to one. The half-size maps are as large as the
   next coarser level, and both are enlarged alike: their share of the lateral convolution is added there, before.
 * The last 1x1 convolution comes before the enlargement to the photo's size, where it folds into the decoder block's last
@@ -21,7 +20,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liftout.convert.graph import Float32Array, Graph, Value, pieces
+from liftout.convert.graph import Graph, Value, pieces
+from liftout.convert.lean.parts import conv_of_parts
 from liftout.convert.lean.pyramid import pyramid
 from liftout.convert.lean.swin import SwinWeights, swin
 from liftout.convert.weights import Weights, single
@@ -67,25 +67,13 @@ def _block_inside(graph: Graph, parts: Sequence[Value], weights: Weights, name: 
     """The decoder block called `name` but for its last convolution; `parts` are the input's channels, in order."""
     weight, bias = weights.conv_norm(f"{name}.conv_in", f"{name}.bn_in")
     with graph.scope(f"{name}.conv_in"):
-        x = graph.relu(_conv_of_parts(graph, parts, weight, bias))
+        x = graph.relu(conv_of_parts(graph, parts, weight, bias))
     return pyramid(graph, x, weights, f"{name}.dec_att")
 
 
 def _block_end(graph: Graph, x: Value, weights: Weights, name: str) -> Value:
     with graph.scope(f"{name}.conv_out"):
         return graph.conv(x, *weights.conv_norm(f"{name}.conv_out", f"{name}.bn_out"), padding=1)
-
-
-def _conv_of_parts(graph: Graph, parts: Sequence[Value], weight: Float32Array, bias: Float32Array) -> Value:
-    """3x3 convolution of the concatenation of `parts`."""
-    shares: list[Value] = []
-    stop = weight.shape[1]
-    for part in reversed(parts):
-        start = stop - part.shape[1]
-        share = np.ascontiguousarray(weight[:, start:stop])
-        shares.append(graph.conv(part, share, None if shares else bias, padding=1))
-        stop = start
-    return graph.total(shares)
 
 
 def _photo_branch(

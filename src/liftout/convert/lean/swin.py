@@ -27,16 +27,29 @@ def swin(graph: Graph, photo: Value, weights: SwinWeights) -> list[Value]:
 
     photo: [N, 3, h, w], h and w multiples of 4. It may be put through again at another size: weights are stored once.
     """
+    return _stages(graph, _embedding(graph, photo, weights), weights)
+
+
+def swin_with_embedding(graph: Graph, photo: Value, weights: SwinWeights) -> list[Value]:
+    """Five maps, of `liftout.networks.swin.SwinTransformer.with_embedding`."""
     x = _embedding(graph, photo, weights)
+    n, height, width, channels = x.shape
+    with graph.scope(f"{weights.name}.embedded"):
+        flat = graph.transpose(graph.reshape(x, (n, height * width, channels)), (0, 2, 1))
+        embedded = graph.reshape(flat, (n, channels, height, width))
+    return [embedded, *_stages(graph, x, weights)]
+
+
+def _stages(graph: Graph, x: Value, weights: SwinWeights) -> list[Value]:
     maps = []
     for i, stage in enumerate(weights.stages):
         for j, block in enumerate(stage.blocks):
-            with graph.scope(f"bb.layers.{i}.blocks.{j}"):
+            with graph.scope(f"{weights.name}.layers.{i}.blocks.{j}"):
                 x = _block(graph, x, block, weights.window, weights.masks if j % 2 else None)
-        with graph.scope(f"bb.norm{i}"):
+        with graph.scope(f"{weights.name}.norm{i}"):
             maps.append(_channels_first(graph, x, stage.norm))
         if stage.merging:
-            with graph.scope(f"bb.layers.{i}.downsample"):
+            with graph.scope(f"{weights.name}.layers.{i}.downsample"):
                 x = _merged(graph, x, stage.merging)
     return maps
 
@@ -79,20 +92,21 @@ class StageWeights:
 
 
 class SwinWeights:
-    """The backbone's weights under `bb.`, taken and folded."""
+    """The backbone's weights, taken and folded. name: what those in the checkpoint begin with."""
 
-    def __init__(self, weights: Weights, size: SwinSize) -> None:
+    def __init__(self, weights: Weights, size: SwinSize, name: str = "bb") -> None:
+        self.name = name
         self.window = size.window
-        self.embedding = weights.affine("bb.patch_embed.proj")
-        self.embedding_norm = weights.affine("bb.patch_embed.norm")
+        self.embedding = weights.affine(f"{name}.patch_embed.proj")
+        self.embedding_norm = weights.affine(f"{name}.patch_embed.norm")
         self.stages = tuple(
             StageWeights(
                 blocks=tuple(
-                    _block_weights(weights, f"bb.layers.{i}.blocks.{j}", size.heads[i], size.window)
+                    _block_weights(weights, f"{name}.layers.{i}.blocks.{j}", size.heads[i], size.window)
                     for j in range(size.depths[i])
                 ),
-                norm=weights.affine(f"bb.norm{i}"),
-                merging=_merging_weights(weights, f"bb.layers.{i}.downsample") if i < 3 else None,
+                norm=weights.affine(f"{name}.norm{i}"),
+                merging=_merging_weights(weights, f"{name}.layers.{i}.downsample") if i < 3 else None,
             )
             for i in range(4)
         )
@@ -167,7 +181,7 @@ def _embedding(graph: Graph, photo: Value, weights: SwinWeights) -> Value:
     outputs, _, kernel, _ = weights.embedding[0].shape
     n, _, height, width = photo.shape
     strips = []
-    with graph.scope("bb.patch_embed"):
+    with graph.scope(f"{weights.name}.patch_embed"):
         for top, bottom in pieces(height // kernel, 4 * n * (width // kernel) * outputs):
             strip = graph.conv(graph.slice(photo, 2, top * kernel, bottom * kernel), *weights.embedding, stride=kernel)
             n, channels, rows, columns = strip.shape

@@ -50,7 +50,8 @@ _ENOUGH = 0.5
 """Share of the bar that the photos here must keep to, for other photos' sake."""
 
 _UNCLEAR = 0.1
-"""Share of the photos that are left out of account, the worst: where it is not clear what the subject is, any change is large."""
+"""Share of the photos, the worst, that need only keep to the bar itself, on the average with the others: where it is not clear
+what the subject is, any change is large."""
 
 _MOST_IN_FLOAT = 0.2
 """Share of the weights that may stay in float: with more, float16 is smaller and better."""
@@ -119,8 +120,9 @@ class _Choice:
         in_float: list[str] = []
         count = 0
         while True:
-            difference, iou = _typical(self._simulated(in_float, reference))
-            if _close(difference, iou):
+            agreement = self._simulated(in_float, reference)
+            difference, iou = _typical(agreement)
+            if _close(difference, iou) and agreement.meets(BARS["int8"]):
                 return in_float
             trials.append((_octave(difference, 4), in_float))
             ranked = ranked or self._ranked()

@@ -2,7 +2,7 @@
 
     image    uint8 [H, W, 3], the whole photo
     alpha    uint8 [H, W]
- -> colours  float32 [h, w, 6] in [0, 1]: three of the subject, three of the background; h = w = 1 where alpha is never soft
+ -> colours  float32 [6, h, w] in levels: three of the subject, three of the background; h = w = 1 where alpha is never soft
 
 A pixel of a photo is I = a F + (1 - a) B. That is one equation for two colours; the second is smoothness: F and B resemble
 their neighbours' wherever alpha does not change. From a copy of one pixel to one of LONGEST pixels, doubling each time, F and
@@ -31,12 +31,10 @@ TIE = 1e-4
 """How much neighbours count where alpha does not change, against a change of 1."""
 SMOOTH = 0.1
 """How much the neighbours count against the pixel itself (Germer's gradient_weight is 1: smoother, further from the photo)."""
-BOTH = [float(row % 3 == column % 3) for row in range(6) for column in range(6)]
-"""Adds the subject's and the background's part of each colour."""
 
 
 @script(default_opset=op)
-def coarse(image: UINT8["H", "W", 3], alpha: UINT8["H", "W"]) -> FLOAT["h", "w", 6]:
+def coarse(image: UINT8["H", "W", 3], alpha: UINT8["H", "W"]) -> FLOAT[6, "h", "w"]:
     zero = op.Constant(value_ints=[0])
     one = op.Constant(value_ints=[1])
     two = op.Constant(value_ints=[2])
@@ -45,6 +43,9 @@ def coarse(image: UINT8["H", "W", 3], alpha: UINT8["H", "W"]) -> FLOAT["h", "w",
     unit = op.Constant(value_float=1.0)
     whole = op.Constant(value_float=255.0)
     tie = op.Constant(value_float=TIE)
+    six = op.Constant(value_ints=[6])
+    six_rows = op.Constant(value_ints=[6, 1])
+    six_planes = op.Constant(value_ints=[6, -1])
 
     size = op.Shape(alpha)
     height = op.Slice(size, zero, one)
@@ -57,15 +58,15 @@ def coarse(image: UINT8["H", "W", 3], alpha: UINT8["H", "W"]) -> FLOAT["h", "w",
     by = op.Constant(value_int=1)
     kept_rows = (two * op.Range(start, op.Squeeze(small_height), by) + one) * height / (two * small_height)
     kept_columns = (two * op.Range(start, op.Squeeze(small_width), by) + one) * width / (two * small_width)
-    small_alpha = op.Gather(op.Gather(alpha, kept_rows), kept_columns, axis=1)
+    small_size = op.Concat(small_height, small_width, axis=0)
+    small_alpha = op.GatherElements(op.Gather(alpha, kept_rows), op.Expand(kept_columns, small_size), axis=1)
     opacity = op.Cast(small_alpha, to=1) / whole
     is_soft = op.And(opacity > nothing, opacity < unit)
     any_soft = op.ReduceMax(op.Cast(is_soft, to=6), keepdims=0)
 
     if op.Cast(any_soft, to=9):
-        small_image = op.Gather(op.Gather(image, kept_rows), kept_columns, axis=1)
-        found = op.Expand(op.Constant(value_floats=[0.5]), op.Constant(value_ints=[1, 1, 6]))
-        both = op.Reshape(op.Constant(value_floats=BOTH), op.Constant(value_ints=[6, 6]))
+        pixels = op.Reshape(image, op.Constant(value_ints=[-1, 3]))
+        found = op.Expand(op.Constant(value_floats=[127.5]), op.Constant(value_ints=[6, 1]))
         doublings = op.Log(op.Cast(op.Max(small_height, small_width), to=1)) / op.Constant(value_float=0.6931471)
         levels = op.Squeeze(op.Cast(op.Ceil(doublings), to=7))
         for level in range(levels + 1):
@@ -76,69 +77,78 @@ def coarse(image: UINT8["H", "W", 3], alpha: UINT8["H", "W"]) -> FLOAT["h", "w",
             column = op.Range(start, op.Squeeze(columns), by)
             from_rows = (two * row + one) * small_height / (two * rows)
             from_columns = (two * column + one) * small_width / (two * columns)
-            a = op.Gather(op.Gather(opacity, from_rows), from_columns, axis=1)
-            seen = op.Gather(op.Gather(small_image, from_rows), from_columns, axis=1)
-            below_rows = row * op.Shape(found, start=0, end=1) / rows
-            below_columns = column * op.Shape(found, start=1, end=2) / columns
-            grown = op.Gather(op.Gather(found, below_columns, axis=1), below_rows)
+            whole_rows = op.Gather(opacity, from_rows)
+            a = op.GatherElements(whole_rows, op.Expand(from_columns, op.Concat(rows, columns, axis=0)), axis=1)
+            coarser_rows = (small_height + two * shrink - one) / (two * shrink)
+            below_rows = row * coarser_rows / rows
+            below_columns = column * op.Shape(found, start=1, end=2) / coarser_rows / columns
+            below = op.Reshape(found, op.Concat(six * coarser_rows, op.Constant(value_ints=[-1]), axis=0))
+            wide = op.Concat(six * coarser_rows, columns, axis=0)
+            grown = op.GatherElements(below, op.Expand(op.Cast(below_columns, to=6), wide), axis=1)
+            grown = op.Reshape(grown, op.Concat(six, coarser_rows, columns, axis=0))
+            grown = op.Reshape(op.Gather(grown, below_rows, axis=1), six_planes)
 
-            plane = op.Unsqueeze(op.Unsqueeze(a, zero), zero)
-            higher = op.MaxPool(plane, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-            lower = op.MaxPool(op.Neg(plane), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-            changes = op.Squeeze(higher + lower, op.Constant(value_ints=[0, 1])) > nothing
             tiny = op.Max(rows, columns) <= op.Constant(value_ints=[BLOCK])
             early = op.Max(rows, columns) <= op.Constant(value_ints=[EARLY])
-            active = op.Or(op.Or(op.And(changes, early), op.And(a > nothing, a < unit)), tiny)
+            soft = op.And(a > nothing, a < unit)
+            if op.Squeeze(early):
+                plane = op.Unsqueeze(a, op.Constant(value_ints=[0, 1]))
+                higher = op.MaxPool(plane, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+                lower = op.MaxPool(op.Neg(plane), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+                changes = op.Squeeze(higher + lower, op.Constant(value_ints=[0, 1])) > nothing
+                active = op.Or(op.Or(changes, soft), tiny)
+            else:
+                active = op.Identity(soft)
             spot = op.NonZero(active)
             y = op.Gather(spot, op.Constant(value_int=0))
             x = op.Gather(spot, op.Constant(value_int=1))
             at = y * columns + x
             count = op.Shape(at)
-            nth = op.Range(start, op.Squeeze(count), by)
-            # a pixel beside that is not active itself counts as the pixel again
-            outside = op.Expand(op.Constant(value_ints=[-1]), rows * columns)
-            place = op.ScatterElements(outside, at, nth, axis=0)
-            north = op.Gather(place, op.Max(y - one, zero) * columns + x)
-            north = op.Where(north < zero, nth, north)
-            south = op.Gather(place, op.Min(y + one, rows - one) * columns + x)
-            south = op.Where(south < zero, nth, south)
-            west = op.Gather(place, y * columns + op.Max(x - one, zero))
-            west = op.Where(west < zero, nth, west)
-            east = op.Gather(place, y * columns + op.Min(x + one, columns - one))
-            east = op.Where(east < zero, nth, east)
+            nth = op.Cast(op.Range(start, op.Squeeze(count), by), to=6)
 
-            here_a = op.Gather(op.Reshape(a, op.Constant(value_ints=[-1])), at)
-            w_north = op.Abs(op.Gather(here_a, north) - here_a) + tie
-            w_south = op.Abs(op.Gather(here_a, south) - here_a) + tie
-            w_west = op.Abs(op.Gather(here_a, west) - here_a) + tie
-            w_east = op.Abs(op.Gather(here_a, east) - here_a) + tie
-            w_sum = w_north + w_south + w_west + w_east
+            # the four beside each pixel, all norths first; one that is not active itself counts as the pixel again
+            north = op.Max(y - one, zero) * columns + x
+            south = op.Min(y + one, rows - one) * columns + x
+            west = y * columns + op.Max(x - one, zero)
+            east = y * columns + op.Min(x + one, columns - one)
+            outside = op.Expand(op.Cast(op.Constant(value_ints=[-1]), to=6), rows * columns)
+            place = op.ScatterElements(outside, at, nth, axis=0)
+            beside = op.GatherElements(place, op.Concat(north, south, west, east, axis=0), axis=0)
+            beside = op.Where(beside < op.Cast(start, to=6), op.Concat(nth, nth, nth, nth, axis=0), beside)
+
+            here_a = op.GatherElements(op.Reshape(a, op.Constant(value_ints=[-1])), at, axis=0)
+            change = op.GatherElements(here_a, beside, axis=0) - op.Concat(here_a, here_a, here_a, here_a, axis=0)
+            weight = op.Abs(change) + tie
+            from_north, from_south, from_west, from_east = op.Split(weight, axis=0, num_outputs=4)
+            w_sum = from_north + from_south + from_west + from_east
+            weight = weight / op.Concat(w_sum, w_sum, w_sum, w_sum, axis=0)
             other_a = unit - here_a
             share = here_a * here_a + other_a * other_a + w_sum * op.Constant(value_float=SMOOTH)
-            wide = op.Concat(count, op.Constant(value_ints=[6]), axis=0)
-            n6 = op.Expand(op.Unsqueeze(w_north / w_sum, one), wide)
-            s6 = op.Expand(op.Unsqueeze(w_south / w_sum, one), wide)
-            w6 = op.Expand(op.Unsqueeze(w_west / w_sum, one), wide)
-            e6 = op.Expand(op.Unsqueeze(w_east / w_sum, one), wide)
-            trio = op.Concat(count, three, axis=0)
-            front = op.Expand(op.Unsqueeze(here_a, one), trio)
-            back = op.Expand(op.Unsqueeze(other_a, one), trio)
-            a6 = op.Concat(front, back, axis=1)
-            k6 = a6 / op.Expand(op.Unsqueeze(share, one), wide)
-            colour = op.Gather(op.Reshape(seen, op.Constant(value_ints=[-1, 3])), at)
-            colour = op.Cast(colour, to=1) / whole
-            seen6 = op.Concat(colour, colour, axis=1)
+            trio = op.Concat(three, count, axis=0)
+            a6 = op.Concat(op.Expand(here_a, trio), op.Expand(other_a, trio), axis=0)
+            k6 = a6 / share
+            seen_rows = op.Gather(kept_rows, from_rows) * width
+            seen_at = op.Gather(seen_rows, y) + op.Gather(op.Gather(kept_columns, from_columns), x)
+            seen = op.Cast(op.Transpose(op.Gather(pixels, seen_at), perm=[1, 0]), to=1)
 
-            state = op.Gather(op.Reshape(grown, op.Constant(value_ints=[-1, 6])), at)
+            at6 = op.Expand(op.Unsqueeze(at, zero), six_rows)
+            north6, south6, west6, east6 = op.Split(
+                op.Expand(op.Unsqueeze(beside, zero), six_rows), axis=1, num_outputs=4
+            )
+            w_north, w_south, w_west, w_east = op.Split(weight, axis=0, num_outputs=4)
+            state = op.GatherElements(grown, at6, axis=1)
             late = op.Where(op.Squeeze(early), op.Constant(value_int=ROUNDS), op.Constant(value_int=LATE_ROUNDS))
             rounds = op.Where(op.Squeeze(tiny), op.Constant(value_int=SMALL_ROUNDS), late)
             for _turn in range(rounds):
-                mean = op.Gather(state, north) * n6 + op.Gather(state, south) * s6
-                mean = mean + op.Gather(state, west) * w6 + op.Gather(state, east) * e6
-                state = op.Clip(mean + (seen6 - op.MatMul(mean * a6, both)) * k6, nothing, unit)
-            improved = op.ScatterND(op.Reshape(grown, op.Constant(value_ints=[-1, 6])), op.Unsqueeze(at, one), state)
-            found = op.Reshape(improved, op.Concat(rows, columns, op.Constant(value_ints=[6]), axis=0))
-        colours = op.Identity(found)
+                mean = op.GatherElements(state, north6, axis=1) * w_north
+                mean = mean + op.GatherElements(state, south6, axis=1) * w_south
+                mean = mean + op.GatherElements(state, west6, axis=1) * w_west
+                mean = mean + op.GatherElements(state, east6, axis=1) * w_east
+                by_front, by_back = op.Split(mean * a6, axis=0, num_outputs=2)
+                miss = seen - (by_front + by_back)
+                state = op.Clip(mean + op.Concat(miss, miss, axis=0) * k6, nothing, whole)
+            found = op.ScatterElements(grown, at6, state, axis=1)
+        colours = op.Reshape(found, op.Concat(six, small_size, axis=0))
     else:
-        colours = op.Expand(nothing, op.Constant(value_ints=[1, 1, 6]))
+        colours = op.Expand(nothing, op.Constant(value_ints=[6, 1, 1]))
     return colours

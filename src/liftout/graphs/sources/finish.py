@@ -6,7 +6,8 @@
     rows        int64 [2], first row and one past the last row of the strip to make
     activation  int64 scalar: 0 none, 1 sigmoid, 2 argmax over channels
     classes     int64 [K], channels that are subject under argmax
-    resample    int64 scalar: 0 F.interpolate bilinear, 1 Pillow bilinear, 2 Pillow bicubic (a = -0.5)
+    resample    int64 scalar: 0 F.interpolate bilinear, 1 Pillow bilinear, 2 Pillow bicubic (a = -0.5),
+                3 F.interpolate bilinear with align_corners
     rescale     int64 scalar: 0 none, 1 min-max of the prediction before resizing, 2 by `span`
     span        float32 [2], lowest and highest value of the whole resized prediction, used under rescale 2
     truncate    bool: cut to whole levels; else round
@@ -15,8 +16,8 @@
 
 A prediction whose range is below 0.05 has no subject: its alpha is empty, never stretched.
 
-The width is resized at once by ONNX `Resize`. Rows of an enlarged photo are weighted sums of two (bilinear) or four
-(bicubic) rows, gathered for the strip alone, so that memory follows the strip; a photo that is not higher than the
+The width is resized by ONNX `Resize`. Rows of an enlarged photo are weighted sums of two (bilinear) or four (bicubic) rows;
+only the prediction's rows that the strip reads are resized, so that time and memory follow the strip; a photo that is not higher than the
 prediction is resized whole and sliced.
 """
 
@@ -78,72 +79,91 @@ def finish(
     source_height = op.Slice(extent, zero, one)
     first = op.Slice(rows, zero, one)
     last = op.Slice(rows, one, two)
-    wide_sizes = op.Concat(one, one, source_height, width, axis=0)
+    # the rows of the prediction that the strip reads: all of them where the photo is not higher
+    end = source_height - one
+    ratio = op.Cast(source_height, to=1) / op.Cast(height, to=1)
+    row = op.Range(op.Squeeze(op.Cast(first, to=1)), op.Squeeze(op.Cast(last, to=1)), step)
+    corners = op.Equal(resample, op.Constant(value_int=3))
+    gaps = op.Cast(end, to=1) / op.Cast(height - one, to=1)
+    centre = op.Where(corners, row * gaps, (row + half) * ratio - half)
+    above = op.Floor(centre)
+    nearest = op.Cast(above, to=7)
+    taller = height > source_height
+    begin = op.Where(taller, op.Max(op.ReduceMin(nearest) - one, zero), zero)
+    until = op.Where(taller, op.Min(op.ReduceMax(nearest) + two, end), end) + one
+    begin = op.Reshape(begin, one)
+    until = op.Reshape(until, one)
+    small = op.Slice(small, begin, until, two)
+    wide_sizes = op.Concat(one, one, until - begin, width, axis=0)
     if resample == op.Constant(value_int=0):
         wide = op.Resize(small, None, None, wide_sizes, coordinate_transformation_mode="half_pixel", mode="linear")
     else:
-        if resample == op.Constant(value_int=1):
+        if resample == op.Constant(value_int=3):
             wide = op.Resize(
-                small,
-                None,
-                None,
-                wide_sizes,
-                antialias=1,
-                coordinate_transformation_mode="half_pixel",
-                exclude_outside=1,
-                mode="linear",
+                small, None, None, wide_sizes, coordinate_transformation_mode="align_corners", mode="linear"
             )
-        else:
-            wide = op.Resize(
-                small,
-                None,
-                None,
-                wide_sizes,
-                antialias=1,
-                coordinate_transformation_mode="half_pixel",
-                exclude_outside=1,
-                mode="cubic",
-                cubic_coeff_a=-0.5,
-            )
-
-    if op.Squeeze(height) <= op.Squeeze(source_height):
-        sizes = op.Concat(one, one, size, axis=0)
-        if resample == op.Constant(value_int=0):
-            whole = op.Resize(wide, None, None, sizes, coordinate_transformation_mode="half_pixel", mode="linear")
         else:
             if resample == op.Constant(value_int=1):
-                whole = op.Resize(
-                    wide,
+                wide = op.Resize(
+                    small,
                     None,
                     None,
-                    sizes,
+                    wide_sizes,
                     antialias=1,
                     coordinate_transformation_mode="half_pixel",
                     exclude_outside=1,
                     mode="linear",
                 )
             else:
-                whole = op.Resize(
-                    wide,
+                wide = op.Resize(
+                    small,
                     None,
                     None,
-                    sizes,
+                    wide_sizes,
                     antialias=1,
                     coordinate_transformation_mode="half_pixel",
                     exclude_outside=1,
                     mode="cubic",
                     cubic_coeff_a=-0.5,
                 )
+
+    if op.Squeeze(height) <= op.Squeeze(source_height):
+        sizes = op.Concat(one, one, size, axis=0)
+        if resample == op.Constant(value_int=0):
+            whole = op.Resize(wide, None, None, sizes, coordinate_transformation_mode="half_pixel", mode="linear")
+        else:
+            if resample == op.Constant(value_int=3):
+                whole = op.Resize(
+                    wide, None, None, sizes, coordinate_transformation_mode="align_corners", mode="linear"
+                )
+            else:
+                if resample == op.Constant(value_int=1):
+                    whole = op.Resize(
+                        wide,
+                        None,
+                        None,
+                        sizes,
+                        antialias=1,
+                        coordinate_transformation_mode="half_pixel",
+                        exclude_outside=1,
+                        mode="linear",
+                    )
+                else:
+                    whole = op.Resize(
+                        wide,
+                        None,
+                        None,
+                        sizes,
+                        antialias=1,
+                        coordinate_transformation_mode="half_pixel",
+                        exclude_outside=1,
+                        mode="cubic",
+                        cubic_coeff_a=-0.5,
+                    )
         strip = op.Squeeze(op.Slice(whole, first, last, two), op.Constant(value_ints=[0, 1]))
     else:
         plane = op.Squeeze(wide, op.Constant(value_ints=[0, 1]))
-        ratio = op.Cast(source_height, to=1) / op.Cast(height, to=1)
-        row = op.Range(op.Squeeze(op.Cast(first, to=1)), op.Squeeze(op.Cast(last, to=1)), step)
-        centre = (row + half) * ratio - half
-        above = op.Floor(centre)
         down = centre - above
-        nearest = op.Cast(above, to=7)
-        end = source_height - one
         if resample == op.Constant(value_int=2):
             # Keys' cubic with a = -0.5 at distances 1 + t, t, 1 - t, 2 - t; taps outside the map count nothing
             up = step - down
@@ -156,15 +176,15 @@ def finish(
             w2 = op.Where(nearest + one > end, nothing, w2)
             w3 = op.Where(nearest + two > end, nothing, w3)
             total = w0 + w1 + w2 + w3
-            tap0 = op.Gather(plane, op.Clip(nearest - one, op.Squeeze(zero), op.Squeeze(end)), axis=0)
-            tap1 = op.Gather(plane, op.Clip(nearest, op.Squeeze(zero), op.Squeeze(end)), axis=0)
-            tap2 = op.Gather(plane, op.Clip(nearest + one, op.Squeeze(zero), op.Squeeze(end)), axis=0)
-            tap3 = op.Gather(plane, op.Clip(nearest + two, op.Squeeze(zero), op.Squeeze(end)), axis=0)
+            tap0 = op.Gather(plane, op.Clip(nearest - one, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
+            tap1 = op.Gather(plane, op.Clip(nearest, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
+            tap2 = op.Gather(plane, op.Clip(nearest + one, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
+            tap3 = op.Gather(plane, op.Clip(nearest + two, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
             outer = op.Unsqueeze(w0 / total, one) * tap0 + op.Unsqueeze(w3 / total, one) * tap3
             strip = op.Unsqueeze(w1 / total, one) * tap1 + op.Unsqueeze(w2 / total, one) * tap2 + outer
         else:
-            tap1 = op.Gather(plane, op.Clip(nearest, op.Squeeze(zero), op.Squeeze(end)), axis=0)
-            tap2 = op.Gather(plane, op.Clip(nearest + one, op.Squeeze(zero), op.Squeeze(end)), axis=0)
+            tap1 = op.Gather(plane, op.Clip(nearest, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
+            tap2 = op.Gather(plane, op.Clip(nearest + one, op.Squeeze(zero), op.Squeeze(end)) - begin, axis=0)
             strip = tap1 + op.Unsqueeze(down, one) * (tap2 - tap1)
 
     reached_low = op.ReduceMin(strip, keepdims=0)

@@ -6,7 +6,7 @@
     activation  int64 scalar: 0 none, 1 sigmoid, 2 argmax over channels
     classes     int64 [K], channels that are subject under argmax
     rescale     bool: min-max of the prediction
- -> model       float32 [h, w, 4] of the photo's part of the prediction: three slopes (alpha per colour in [0, 1]) and an offset
+ -> model       float32 [4, h, w] of the photo's part of the prediction: three slopes (alpha per colour in [0, 1]) and an offset
     soft        bool [h, w], cells that `refine` computes; the others are flat
 
 A guided filter (He, Sun and Tang 2013, doi:10.1109/TPAMI.2012.213) in its fast form (He and Sun 2015, arXiv:1505.00996): in
@@ -41,13 +41,16 @@ def guide(
     activation: INT64,
     classes: INT64["K"],
     rescale: BOOL,
-) -> tuple[FLOAT["p", "q", 4], BOOL["p", "q"]]:
+) -> tuple[FLOAT[4, "p", "q"], BOOL["p", "q"]]:
     zero = op.Constant(value_ints=[0])
     one = op.Constant(value_ints=[1])
     two = op.Constant(value_ints=[2])
     three = op.Constant(value_ints=[3])
     four = op.Constant(value_ints=[4])
     flat = op.Constant(value_ints=[-1])
+    three_planes = op.Constant(value_ints=[3, 1])
+    none = op.Constant(value_int=0)
+    by = op.Constant(value_int=1)
     first_plane = op.Constant(value_int=0)
     middle = op.Constant(value_int=1)
     last_plane = op.Constant(value_int=2)
@@ -117,29 +120,35 @@ def guide(
     first_x = op.Floor(centre_x - reach_across)
     taps_down = op.Squeeze(op.Cast(op.Ceil(two_steps * reach_down / stride_down) + step, to=7))
     taps_across = op.Squeeze(op.Cast(op.Ceil(two_steps * reach_across / stride_across) + step, to=7))
-    seen = op.Expand(nothing, op.Concat(four, op.Shape(used_at), axis=0))
+    # what each row and each column of taps reads of each cell, and how much it counts
+    tap_y = op.Unsqueeze(op.Cast(op.Range(none, taps_down, by), to=1), one) * stride_down + first_y
+    tap_x = op.Unsqueeze(op.Cast(op.Range(none, taps_across, by), to=1), one) * stride_across + first_x
+    near_y = op.Min(op.Max(tap_y, nothing), op.Cast(photo_height - one, to=1))
+    near_x = op.Min(op.Max(tap_x, nothing), op.Cast(photo_width - one, to=1))
+    share_y = op.Max(step - op.Abs(tap_y - centre_y) / reach_down, nothing)
+    share_x = op.Max(step - op.Abs(tap_x - centre_x) / reach_across, nothing)
+    share_y = op.Where(op.Equal(tap_y, near_y), share_y, nothing)
+    share_x = op.Where(op.Equal(tap_x, near_x), share_x, nothing)
+    line = op.Cast(near_y, to=7) * photo_width
+    place = op.Cast(near_x, to=7)
+    trio = op.Concat(three, op.Shape(used_at), axis=0)
+    seen = op.Expand(nothing, trio)
     for k in range(taps_down * taps_across):
-        tap_y = first_y + op.Cast(k / taps_across, to=1) * stride_down
-        tap_x = first_x + op.Cast(k - k / taps_across * taps_across, to=1) * stride_across
-        near_y = op.Min(op.Max(tap_y, nothing), op.Cast(photo_height - one, to=1))
-        near_x = op.Min(op.Max(tap_x, nothing), op.Cast(photo_width - one, to=1))
-        share_y = op.Max(step - op.Abs(tap_y - centre_y) / reach_down, nothing)
-        share_x = op.Max(step - op.Abs(tap_x - centre_x) / reach_across, nothing)
-        there = op.And(op.Equal(tap_y, near_y), op.Equal(tap_x, near_x))
-        weight = op.Where(there, share_y * share_x, nothing)
-        tap_at = op.Cast(near_y, to=7) * photo_width + op.Cast(near_x, to=7)
-        tap = op.Cast(op.Transpose(op.Gather(pixels, tap_at), perm=[1, 0]), to=1)
-        seen = seen + op.Concat(tap * weight, op.Unsqueeze(weight, zero), axis=0)
-    weighted, weights = op.Split(seen, op.Constant(value_ints=[3, 1]), axis=0)
-    colour = weighted / (weights * op.Constant(value_float=255.0))
-    cells = op.Concat(three, op.Shape(level), axis=0)
-    blank = op.Expand(nothing, cells)
-    spots = op.Unsqueeze(used_at, one)
-    guides = op.Transpose(op.ScatterND(op.Transpose(blank, perm=[1, 0]), spots, op.Transpose(colour, perm=[1, 0])))
+        down = k / taps_across
+        across = k - down * taps_across
+        tap = op.Gather(pixels, op.Gather(line, down) + op.Gather(place, across))
+        weight = op.Gather(share_y, down) * op.Gather(share_x, across)
+        seen = seen + op.Cast(op.Transpose(tap, perm=[1, 0]), to=1) * weight
+    weights = op.ReduceSum(share_y, zero, keepdims=0) * op.ReduceSum(share_x, zero, keepdims=0)
+    colour = seen / (weights * op.Constant(value_float=255.0))
+    blank = op.Expand(nothing, op.Concat(three, op.Shape(level), axis=0))
+    spots = op.Expand(op.Unsqueeze(used_at, zero), three_planes)
+    guides = op.ScatterElements(blank, spots, colour, axis=1)
 
     # moments about the centre cell: small numbers, so that float32 keeps their digits
-    here = op.Gather(guides, fitted_at, axis=1)
-    here_level = op.Gather(level, fitted_at)
+    fits = op.Expand(op.Unsqueeze(fitted_at, zero), three_planes)
+    here = op.GatherElements(guides, fits, axis=1)
+    here_level = op.GatherElements(level, fitted_at, axis=0)
     # (onnxscript 0.7 mixes up the variables of a loop that carries several: one tensor carries them all)
     turn = op.Constant(value_ints=[1, 2, 0])
     sums = op.Expand(nothing, op.Concat(op.Constant(value_ints=[13]), op.Shape(fitted_at), axis=0))
@@ -147,8 +156,8 @@ def guide(
         n_y = op.Clip(fitted_y + j / 3 - 1, op.Squeeze(zero), op.Squeeze(height - one))
         n_x = op.Clip(fitted_x + (j - j / 3 * 3) - 1, op.Squeeze(zero), op.Squeeze(width - one))
         n_at = n_y * width + n_x
-        away = op.Gather(guides, n_at, axis=1) - here
-        away_level = op.Unsqueeze(op.Gather(level, n_at) - here_level, zero)
+        away = op.GatherElements(guides, op.Expand(op.Unsqueeze(n_at, zero), three_planes), axis=1) - here
+        away_level = op.Unsqueeze(op.GatherElements(level, n_at, axis=0) - here_level, zero)
         shared = away * op.Gather(tent, j)
         products = op.Concat(shared * away, shared * op.Gather(away, turn), shared * away_level, axis=0)
         sums = sums + op.Concat(shared, away_level * op.Gather(tent, j), products, axis=0)
@@ -177,18 +186,19 @@ def guide(
     slope_b = e_b / pivot_b
     slope_g = e_g / pivot_g - l_bg * slope_b
     slope_r = r / rr - l_g * slope_g - l_b * slope_b
-    slope = op.Concat(op.Unsqueeze(slope_r, one), op.Unsqueeze(slope_g, one), op.Unsqueeze(slope_b, one), axis=1)
-    slopes = op.Transpose(op.ScatterND(op.Transpose(blank, perm=[1, 0]), op.Unsqueeze(fitted_at, one), slope))
+    slope = op.Concat(op.Unsqueeze(slope_r, zero), op.Unsqueeze(slope_g, zero), op.Unsqueeze(slope_b, zero), axis=0)
+    slopes = op.ScatterElements(blank, fits, slope, axis=1)
 
     average = colour * nothing
     for j in range(9):
         m_y = op.Clip(used_y + j / 3 - 1, op.Squeeze(zero), op.Squeeze(height - one))
         m_x = op.Clip(used_x + (j - j / 3 * 3) - 1, op.Squeeze(zero), op.Squeeze(width - one))
-        average = average + op.Gather(slopes, m_y * width + m_x, axis=1) * op.Gather(tent, j)
+        m_at = op.Expand(op.Unsqueeze(m_y * width + m_x, zero), three_planes)
+        average = average + op.GatherElements(slopes, m_at, axis=1) * op.Gather(tent, j)
     explained = average * colour
     explained = op.Gather(explained, first_plane) + op.Gather(explained, middle) + op.Gather(explained, last_plane)
-    offset = op.ScatterElements(level, used_at, op.Gather(level, used_at) - explained, axis=0)
-    averages = op.ScatterND(op.Transpose(blank, perm=[1, 0]), spots, op.Transpose(average, perm=[1, 0]))
-    table = op.Concat(averages, op.Unsqueeze(offset, one), axis=1)
-    model = op.Reshape(table, op.Concat(extent, four, axis=0))
+    offset = op.ScatterElements(level, used_at, op.GatherElements(level, used_at, axis=0) - explained, axis=0)
+    averages = op.ScatterElements(blank, spots, average, axis=1)
+    table = op.Concat(averages, op.Unsqueeze(offset, zero), axis=0)
+    model = op.Reshape(table, op.Concat(four, extent, axis=0))
     return model, soft

@@ -7,13 +7,14 @@ from typing import Any
 from liftout.images import FORMATS
 from liftout.options import ResultOptions, RunOptions
 from liftout.server import fields
+from liftout.server.openapi.cutouts import IMAGE
 
 _TEXT = {"type": "string"}
 _INTEGER = {"type": "integer"}
 _PHOTO = {
     "type": "object",
-    "required": ["number", "url", "status"],
-    "properties": {"number": _INTEGER, "url": _TEXT, "status": _TEXT, "result": _TEXT, "error": _TEXT},
+    "required": ["number", "status"],
+    "properties": {"number": _INTEGER, "url": _TEXT, "name": _TEXT, "status": _TEXT, "result": _TEXT, "error": _TEXT},
 }
 _COUNTS = {"type": "object", "properties": dict.fromkeys(("queued", "running", "done", "failed"), _INTEGER)}
 JOB: dict[str, Any] = {
@@ -43,7 +44,7 @@ PICTURE: dict[str, Any] = {
 def request_body() -> dict[str, Any]:
     """The body of a new job."""
     options = fields.properties(ResultOptions, RunOptions, leave_out=fields.OPERATORS)
-    schema = {
+    schema: dict[str, Any] = {
         "type": "object",
         "required": ["urls"],
         "additionalProperties": False,
@@ -53,4 +54,15 @@ def request_body() -> dict[str, Any]:
             "webhook": {"type": "string", "format": "uri", "description": "Called when all photos are finished."},
         },
     }
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+    webhook = schema["properties"]["webhook"]
+    photos = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+    form = {
+        "type": "object",
+        "required": [IMAGE],
+        "additionalProperties": False,
+        "properties": {IMAGE: photos, "webhook": webhook, **options},
+    }
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}},
+    }
