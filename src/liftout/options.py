@@ -160,14 +160,12 @@ def kind(options: type[Any], name: str) -> Any:
     return hint
 
 
-def canvas_size(text: str) -> tuple[int, int]:
-    """(width, height) of a canvas, from `WIDTHxHEIGHT`. Raises UsageError."""
+def canvas_size(text: str, field: str = "canvas") -> tuple[int, int]:
+    """(width, height) of a canvas, from `WIDTHxHEIGHT`. field: the option. Raises UsageError."""
     width, _, height = text.lower().partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise UsageError(
-            f"`{text}` is not a size", field="canvas", remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200"
-        )
-    check_canvas(int(width), int(height))
+        raise UsageError(f"`{text}` is not a size", field=field, remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200")
+    check_canvas(int(width), int(height), field)
     return int(width), int(height)
 
 

@@ -36,11 +36,12 @@ def write_film(
     sound: str | None = None,
     rotation: int = 0,
     sound_seconds: float = 1.0,
+    rate: int = 25,
 ) -> Path:
     """A film of these pictures at `times` (by default 0, 1, 2, ...), nearly without loss. sound: codec of a 440 Hz tone."""
     with av.open(str(path), "w") as container:
         options = {"libx264": {"crf": "4", "g": "4"}, "libvpx-vp9": {"crf": "4", "b": "0"}}.get(codec, {})
-        film: Any = container.add_stream(codec, rate=25, options=options)
+        film: Any = container.add_stream(codec, rate=rate, options=options)
         film.height, film.width, film.pix_fmt = pictures[0].shape[0], pictures[0].shape[1], pixel_format
         film.codec_context.time_base = time_base
         if rotation:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,12 @@ from liftout.cli.progress import photo_progress
 from liftout.cli.terminal import Printer, encodable
 from liftout.cli.terms import COMMANDS, error_line
 from liftout.errors import InputError, OutputError, UsageError
-from liftout.options import ResultOptions, RunOptions, VideoOptions
+from liftout.options import ResultOptions, RunOptions, VideoOptions, canvas_size
 
 if TYPE_CHECKING:
+    from liftout.remover import Remover
     from liftout.video.clip import Clip
+    from liftout.video.raw import PixelFormat
     from liftout.video.write import Written
 
 STREAM = "-"
@@ -26,17 +30,25 @@ LEFT_OUT = ("crop", "margin", "canvas", "position", "enlarge", "shadow", "format
 
 
 @click.command()
-@click.argument("source", metavar="CLIP")
+@click.argument("source", metavar="CLIP|-")
 @click.option(
     "--output",
     "-o",
-    metavar="FILE|DIR",
-    help="File, or a folder for PNG files. [default: <name>-cutout.webm beside the clip]",
+    metavar="FILE|DIR|-",
+    help="File, folder for PNG files, or - for raw frames on standard output. [default: <name>-cutout.webm beside the clip]",
 )
 @params.options_of(VideoOptions)
 @params.options_of(ResultOptions, leave_out=LEFT_OUT)
 @params.options_of(RunOptions)
 @fetching.accept_license_option
+@click.option("--raw", metavar="WIDTHxHEIGHT", help="Read raw frames of this size from standard input.")
+@click.option(
+    "--pixel",
+    type=click.Choice(["rgb24", "bgr24", "rgba", "bgra", "gray"]),
+    default="rgb24",
+    show_default=True,
+    help="What the pixels of raw frames are made of, in FFmpeg's words.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -45,6 +57,8 @@ def video(
     source: str,
     output: str | None,
     accept_license: tuple[str, ...],
+    raw: str | None,
+    pixel: PixelFormat,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -63,20 +77,23 @@ def video(
     result: ResultOptions = params.read(ResultOptions, values)
     run: RunOptions = params.read(RunOptions, values)
     require()
-    path = Path(source)
-    target, folder = _target(path, output, result, options)
+    if (source == STREAM) != (raw is not None):
+        raise UsageError("raw frames come from standard input", field="raw", remedy="give - and --raw WIDTHxHEIGHT")
+    output = STREAM if output is None and source == STREAM else output
+    if output == STREAM and (as_json or sys.stdout.isatty()):
+        raise UsageError("raw frames would go to standard output", remedy="give -o FILE, or redirect it")
+    target, folder = _target(Path(source), output, result, options)
     from liftout.remover import Remover
-    from liftout.video.clip import open_clip
     from liftout.video.write import check_absent
 
     try:
-        _check_target(path, target, result)
-        check_absent(target, overwrite=overwrite)
+        if output != STREAM:
+            _check_target(Path(source), target, result)
+            check_absent(target, overwrite=overwrite)
         run = fetching.settled(run, accept_license=accept_license, quiet=quiet or as_json)
-        with (
-            Remover.from_options(run) as remover,
-            open_clip(path, remover, options, edges=run.edges, max_pixels=run.max_pixels) as clip,
-        ):
+        with Remover.from_options(run) as remover, _open(source, remover, options, run, raw, pixel) as clip:
+            if output == STREAM:
+                return _write_raw(clip, result, quiet=quiet)
             return _write(clip, target, result, run, folder=folder, overwrite=overwrite, as_json=as_json, quiet=quiet)
     except (InputError, OutputError) as error:
         if debug:
@@ -85,6 +102,32 @@ def video(
             click.echo(encodable(json.dumps({"input": source, "error": error.line(COMMANDS)}, ensure_ascii=False)))
         click.echo(error_line(error), err=True)
         return 1
+
+
+def _open(
+    source: str, remover: Remover, options: VideoOptions, run: RunOptions, raw: str | None, pixel: PixelFormat
+) -> Clip:
+    from liftout.video.clip import Clip, open_clip
+    from liftout.video.raw import RawSource
+
+    if raw is None:
+        return open_clip(source, remover, options, edges=run.edges, max_pixels=run.max_pixels)
+    if options.size is not None:
+        raise UsageError("raw frames are not scaled", field="size", remedy="scale them before")
+    width, height = canvas_size(raw, "raw")
+    rate = Fraction(str(options.fps)) if options.fps else Fraction(25)
+    frames = RawSource(sys.stdin.buffer, (height, width), pixel, rate, max_pixels=run.max_pixels)
+    return Clip(frames, remover, options, edges=run.edges)
+
+
+def _write_raw(clip: Clip, result: ResultOptions, *, quiet: bool) -> int:
+    from liftout.video.write import write_raw
+
+    with photo_progress(total=clip.frames, quiet=quiet) as printer:
+        write_raw(clip, sys.stdout.buffer, result, advance=lambda: printer.advance(total=clip.frames))
+        if clip.damage:
+            printer.err(f"liftout: {clip.name}: {clip.damage}")
+    return 1 if clip.damage else 0
 
 
 def _target(source: Path, output: str | None, result: ResultOptions, options: VideoOptions) -> tuple[Path, bool]:
@@ -146,7 +189,7 @@ def _write(
 
 
 def _report(clip: Clip, written: Written, printer: Printer, took: float, *, as_json: bool, quiet: bool) -> None:
-    source = str(clip.source.path)
+    source = clip.name
     if as_json:
         height, width = clip.facts.size
         facts: dict[str, Any] = {

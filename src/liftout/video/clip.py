@@ -33,11 +33,11 @@ UInt8 = npt.NDArray[np.uint8]
 class CutFrame:
     """One frame, cut out.
 
-    pixels: uint8 [H, W, 3], the frame. alpha: uint8 [H, W], 255 is subject. time: seconds since the beginning of the clip, or of the
-    part of it that is cut.
+    photo: the frame. alpha: uint8 [H, W], 255 is subject. time: seconds since the beginning of the clip, or of the part of it that
+    is cut.
     """
 
-    pixels: UInt8
+    photo: Photo
     alpha: UInt8
     time: float
     make_rgba: Callable[[UInt8, UInt8], UInt8]
@@ -45,9 +45,7 @@ class CutFrame:
     @cached_property
     def cutout(self) -> Cutout:
         """The frame as the result that a photo gives: with colours, backgrounds, files."""
-        return Cutout(
-            Photo(pixels=self.pixels, name=f"frame at {self.time:.3f} s"), self.alpha, make_rgba=self.make_rgba
-        )
+        return Cutout(self.photo, self.alpha, make_rgba=self.make_rgba)
 
     @property
     def rgba(self) -> UInt8:
@@ -66,6 +64,11 @@ class Clip:
         if self.end is not None and self.end <= self.start:
             raise UsageError(f"{options.end} is not after the start", field="end", remedy="give a later time")
         self.fps = Fraction(str(options.fps)) if options.fps is not None else None
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return "standard input" if self.source.path is None else str(self.source.path)
 
     @property
     def facts(self) -> Facts:
@@ -106,7 +109,9 @@ class Clip:
         make_rgba = graphs.plain if self.edges == "plain" else graphs.cutout
         with self.matted() as frames:
             for one in frames:
-                yield CutFrame(one.frame.pixels, one.alpha, float(one.frame.time), make_rgba)
+                time = float(one.frame.time)
+                photo = Photo(pixels=one.frame.pixels, alpha=one.frame.alpha, name=f"frame at {time:.3f} s")
+                yield CutFrame(photo, one.alpha, time, make_rgba)
 
     @contextmanager
     def matted(self, after: Fraction | None = None) -> Iterator[Iterator[Matted]]:

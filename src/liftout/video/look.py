@@ -92,7 +92,7 @@ class Look:
 
     def pixels(self, matted: Matted) -> UInt8:
         """A frame as it is written, see `Composed`."""
-        photo = Photo(pixels=matted.frame.pixels, name="frame")
+        photo = Photo(pixels=matted.frame.pixels, alpha=matted.frame.alpha, name="frame")
         cutout = compose(Cutout(photo, matted.alpha, make_rgba=self._make_rgba), self._result)
         if self._result.mask:
             return cutout.alpha

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
+
+import numpy as np
 
 from liftout.errors import ClipUnreadable, OutputError, OutputExists, UsageError
 from liftout.files import give_name
@@ -93,15 +95,31 @@ def write(
         end = parts.end
         if end is None:
             reason = clip.damage or "has no frame in this range"
-            raise ClipUnreadable(
-                reason, subject=clip.source.path or "standard input", remedy="give other times or another file"
-            )
+            raise ClipUnreadable(reason, subject=clip.name, remedy="give other times or another file")
         _finish(clip, parts, settings, path, end, sound=not result.mask, overwrite=overwrite)
         parts.remove()
     note = ""
     if not holds_alpha and result.background is None and not (result.mask or clip.options.fill):
         note = f"{path.suffix[1:]} has no transparency: placed over white; a background option chooses another"
     return Written(path=path, frames=end.frames, resumed=before.frames if before else 0, damage=clip.damage, note=note)
+
+
+def write_raw(clip: Clip, stream: IO[bytes], result: ResultOptions, *, advance: Advance = lambda: None) -> int:
+    """Write frames as rows of pixels: RGBA, RGB over a background and with `fill`, grey with `mask`. Returns how many.
+
+    Raises ClipUnreadable, UsageError.
+    """
+    count = 0
+    with (
+        Look(result, fill=clip.options.fill, edges=clip.edges, size=clip.facts.size, alpha=True) as look,
+        _composed(clip, look, None) as frames,
+    ):
+        for composed in frames:
+            stream.write(np.ascontiguousarray(composed.pixels).data)
+            stream.flush()
+            advance()
+            count += 1
+    return count
 
 
 def check_absent(path: Path, *, overwrite: bool) -> None:
