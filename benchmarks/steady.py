@@ -62,7 +62,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="training, photos")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--clips", type=int, default=14)
     parser.add_argument("--model")
     parser.add_argument("--look", type=Path)
@@ -89,7 +89,7 @@ def main() -> int:
         if kind == "photos":
             kept = bool(after[1] <= 0.6 * before[1] and after[0] <= before[0] and after[2] <= before[2])
             if asked.write:
-                write_part(asked.write, "steady", "\n".join(lines))
+                write_part(asked.write, "steady", lines)
     return 0 if kept else 1
 
 

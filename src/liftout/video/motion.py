@@ -31,12 +31,17 @@ def small_copy(pixels: UInt8, size: tuple[int, int]) -> UInt8:
     return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
+_FINEST = 1
+"""Scale of the pyramid at which the search ends: half the small copy. One coarser, motion bleeds over the subject's edge."""
+
+
 class Motion:
     """Finds flow between grey frames, uint8 [h, w]. Not safe for use from several threads."""
 
     def __init__(self) -> None:
         opencv: Any = cv2  # whose annotations lack the search
         self._dis = opencv.DISOpticalFlow_create(opencv.DISOPTICAL_FLOW_PRESET_FAST)
+        self._dis.setFinestScale(_FINEST)
 
     def between(self, frame: UInt8, other: UInt8) -> Float32:
         """Flow, float32 [h, w, 2]: the pixel (x, y) of `frame` is at (x, y) + flow[y, x] in `other`."""

@@ -29,10 +29,12 @@ from liftout.video.alphas import Matted
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 
-REACH = 4
+REACH = 6
 """Frames on each side that a frame is corrected by."""
-_LIKENESS = 12.0
-"""Grey levels of difference at which a place counts for 1/e."""
+_LIKENESS = 16.0
+"""Levels of difference, in the channel that differs most, at which a place counts for 1/e."""
+_NOISE_BLUR = 0.8
+"""Standard deviation in pixels of the blur that takes noise out of the comparison."""
 _DRIFT = 1.0
 """Pixels of the small copy by which the way there and back may miss, at which a place counts for 1/e."""
 _CUT_SHARE = 0.35
@@ -41,10 +43,11 @@ _CUT_SHARE = 0.35
 
 @dataclass(eq=False)
 class _Small:
-    """What is needed of a frame: small grey copy and alpha, and the flow to its neighbours, once it is known."""
+    """What is needed of a frame: small copies, and the flow to its neighbours, once it is known."""
 
     matted: Matted
     grey: UInt8
+    colours: Float32
     alpha: Float32
     to_next: Float32 | None = None
     to_previous: Float32 | None = None
@@ -80,8 +83,10 @@ def steadied(frames: Iterable[Matted], strength: float) -> Iterator[Matted]:
 
 def _small(matted: Matted) -> _Small:
     size = motion.small_size(matted.alpha.shape[:2])
-    grey = cv2.cvtColor(motion.small_copy(matted.frame.pixels, size), cv2.COLOR_RGB2GRAY)
-    return _Small(matted, np.asarray(grey, np.uint8), motion.small_copy(matted.alpha, size).astype(np.float32))
+    small = motion.small_copy(matted.frame.pixels, size)
+    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    colours = cv2.GaussianBlur(small, (0, 0), _NOISE_BLUR).astype(np.float32)
+    return _Small(matted, grey, colours, motion.small_copy(matted.alpha, size).astype(np.float32))
 
 
 def _link(finder: motion.Motion, one: _Small, other: _Small) -> None:
@@ -93,18 +98,18 @@ def _link(finder: motion.Motion, one: _Small, other: _Small) -> None:
     one.to_next = finder.between(one.grey, other.grey)
     other.to_previous = finder.between(other.grey, one.grey)
     places = motion.grid(one.grey.shape)
-    one.trust_next = _trust(one.grey, other.grey, places, one.to_next, other.to_previous)
-    other.trust_previous = _trust(other.grey, one.grey, places, other.to_previous, one.to_next)
+    one.trust_next = _trust(one.colours, other.colours, places, one.to_next, other.to_previous)
+    other.trust_previous = _trust(other.colours, one.colours, places, other.to_previous, one.to_next)
     one.cut_after = float(one.trust_next.mean()) < _CUT_SHARE
 
 
-def _trust(frame: UInt8, other: UInt8, places: Float32, there: Float32, back: Float32) -> Float32:
+def _trust(frame: Float32, other: Float32, places: Float32, there: Float32, back: Float32) -> Float32:
     """How far each place of `frame` is found again in `other`, 0..1: it looks alike, and the way back ends where it began."""
     goal = places + there
     missed = there + motion.sampled(back, goal)
-    difference = frame.astype(np.float32) - motion.sampled(other, goal)
-    difference = cv2.GaussianBlur(np.abs(difference), (0, 0), 1.0)
-    height, width = frame.shape
+    difference = np.abs(frame - motion.sampled(other, goal)).max(axis=2)
+    difference = cv2.GaussianBlur(difference, (0, 0), _NOISE_BLUR)
+    height, width = frame.shape[:2]
     inside = (goal[..., 0] >= 0) & (goal[..., 0] <= width - 1) & (goal[..., 1] >= 0) & (goal[..., 1] <= height - 1)
     drift = np.einsum("hwc,hwc->hw", missed, missed) / np.float32(_DRIFT**2)
     return np.asarray(np.exp(-((difference / np.float32(_LIKENESS)) ** 2) - drift) * inside, np.float32)
