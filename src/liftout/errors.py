@@ -7,7 +7,8 @@
     ├── InputError               one photo cannot be used; the others can
     │   ├── ImageUnreadable      not an image, empty, truncated
     │   ├── ImageAnimated        more than one frame
-    │   └── ImageTooLarge        above the limits on pixels, sides or their ratio
+    │   ├── ImageTooLarge        above the limits on pixels, sides or their ratio
+    │   └── ClipUnreadable       not a film or an animated picture, or no frame of it can be decoded
     ├── OutputError              a result cannot be written
     │   └── OutputExists         it already exists, and overwriting was not requested
     ├── CatalogError             an entry of the catalogue is malformed
@@ -95,6 +96,10 @@ class ImageAnimated(InputError):
 
 class ImageTooLarge(InputError):
     """The picture has more pixels, a longer side or a more extreme shape than the limits allow."""
+
+
+class ClipUnreadable(InputError):
+    """The file is not a film or an animated picture, or no frame of it can be decoded."""
 
 
 class OutputError(LiftoutError):

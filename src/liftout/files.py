@@ -29,6 +29,21 @@ def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
         with partial.open("xb") as stream:
             stream.write(content)
             stream.flush()
+        give_name(partial, target, overwrite=overwrite)
+    except FileNotFoundError:
+        raise OutputError(
+            f"the folder {target.parent} does not exist", subject=target, remedy="make it first"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", subject=target) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def give_name(partial: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a finished file of the same file system its name. Raises OutputExists, OSError."""
+    try:
+        with partial.open("rb+") as stream:
             os.fsync(stream.fileno())
         if overwrite:
             partial.replace(target)
@@ -39,14 +54,6 @@ def write_whole(target: Path, content: bytes, *, overwrite: bool) -> None:
         raise OutputExists(
             "already exists", subject=target, remedy=(UseOption("overwrite", True), "choose another output")
         ) from None
-    except FileNotFoundError:
-        raise OutputError(
-            f"the folder {target.parent} does not exist", subject=target, remedy="make it first"
-        ) from None
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", subject=target) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_to_stream(stream: IO[bytes], content: bytes) -> None:

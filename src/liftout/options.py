@@ -1,6 +1,6 @@
 """What a caller may ask for, once: the command line, HTTP and the page are made from these fields.
 
-`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs. Each field carries its help text
+`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs; `VideoOptions` are for clips. Each field carries its help text
 and limits as metadata (`about`), so that adding an option is adding a field here and its effect in `liftout.render`.
 """
 
@@ -38,8 +38,8 @@ class About:
 
     help: str
     metavar: str = ""
-    low: int | None = None
-    high: int | None = None
+    low: float | None = None
+    high: float | None = None
     short: str = ""
     """One-letter form on the command line."""
 
@@ -48,7 +48,7 @@ _T = TypeVar("_T")
 
 
 def _option(
-    default: _T, text: str, *, metavar: str = "", low: int | None = None, high: int | None = None, short: str = ""
+    default: _T, text: str, *, metavar: str = "", low: float | None = None, high: float | None = None, short: str = ""
 ) -> _T:
     about = About(help=text, metavar=metavar, low=low, high=high, short=short)
     return dataclasses.field(default=default, metadata={"about": about})
@@ -111,6 +111,36 @@ class RunOptions:
         check(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """Which part of a clip is cut out, how steadily, and how it is written; beside the options of results and runs."""
+
+    steady: float = _option(
+        1.0,
+        "How far alphas are corrected by those of the frames around, 0 (not at all) to 1.",
+        metavar="0..1",
+        low=0.0,
+        high=1.0,
+    )
+    fill: bool = _option(
+        False, "Write the subject's own colours without alpha; with a second film of --mask, what editors ask for."
+    )
+    start: str | None = _option(None, "Begin at this time: seconds or H:MM:SS.", metavar="TIME")
+    end: str | None = _option(None, "End before this time.", metavar="TIME")
+    fps: float | None = _option(
+        None, "Frames a second; by default every frame at its own time.", metavar="N", low=0.01, high=1000.0
+    )
+    size: str | None = _option(
+        None, "Scale frames; a side that is left out follows from the other, as in 1280x.", metavar="WIDTHxHEIGHT"
+    )
+    bitrate: str | None = _option(
+        None, "Bits a second of the film, as in 4M or 800k, in place of a quality.", metavar="N"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 def about(field: dataclasses.Field[Any]) -> About:
     """The description of an option's field."""
     return cast("About", field.metadata["about"])
@@ -130,32 +160,30 @@ def kind(options: type[Any], name: str) -> Any:
     return hint
 
 
-def canvas_size(text: str) -> tuple[int, int]:
-    """(width, height) of a canvas, from `WIDTHxHEIGHT`. Raises UsageError."""
+def canvas_size(text: str, field: str = "canvas") -> tuple[int, int]:
+    """(width, height) of a canvas, from `WIDTHxHEIGHT`. field: the option. Raises UsageError."""
     width, _, height = text.lower().partition("x")
     if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise UsageError(
-            f"`{text}` is not a size", field="canvas", remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200"
-        )
-    check_canvas(int(width), int(height))
+        raise UsageError(f"`{text}` is not a size", field=field, remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200")
+    check_canvas(int(width), int(height), field)
     return int(width), int(height)
 
 
-def check_canvas(width: int, height: int) -> None:
-    """Raise UsageError where a canvas is larger than any format, or this machine's memory, should hold."""
+def check_canvas(width: int, height: int, field: str = "canvas") -> None:
+    """Raise UsageError where a canvas is larger than any format, or this machine's memory, should hold. field: the option."""
     if not (1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE):
         raise UsageError(
-            f"is {width}x{height}", field="canvas", remedy=f"each side must be from 1 to {LONGEST_SIDE} pixels"
+            f"is {width}x{height}", field=field, remedy=f"each side must be from 1 to {LONGEST_SIDE} pixels"
         )
     if width * height > DEFAULT_MAX_PIXELS:
         raise UsageError(
             f"is {width}x{height}",
-            field="canvas",
+            field=field,
             remedy=f"it may have up to {DEFAULT_MAX_PIXELS // 1_000_000} megapixels",
         )
 
 
-def check(options: ResultOptions | RunOptions) -> None:
+def check(options: ResultOptions | RunOptions | VideoOptions) -> None:
     """Raise UsageError where a value is outside its limits or of the wrong type."""
     for field in dataclasses.fields(options):
         value, described = getattr(options, field.name), about(field)
@@ -165,7 +193,9 @@ def check(options: ResultOptions | RunOptions) -> None:
         if allowed is not None:
             if value not in allowed:
                 raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be one of {', '.join(allowed)}")
-        elif not isinstance(value, expected_type) or (expected_type is int and isinstance(value, bool)):
+        elif not isinstance(value, (int, float) if expected_type is float else expected_type) or (
+            expected_type in (int, float) and isinstance(value, bool)
+        ):
             raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be of type {expected_type.__name__}")
         low, high = described.low, described.high
         if (low is not None and value < low) or (high is not None and value > high):

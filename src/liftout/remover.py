@@ -119,6 +119,11 @@ class Remover:
         """What the network computes in, or the reduced form that its pack has."""
         return self._network.precision
 
+    @property
+    def edges(self) -> Edges:
+        """How edges are made, as it was asked for."""
+        return self._options.edges
+
     def __call__(self, image: ImageInput, *, name: str | None = None) -> Cutout:
         """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
 

@@ -26,6 +26,7 @@ from liftout.home import home
 
 COMMANDS = {
     "cut": "Cut the subject out of photos.",
+    "video": "Cut the subject out of films and animated pictures.",
     "convert": "Convert a model's checkpoint to a fast network, or make a network smaller.",
     "batch": "Cut out folders and buckets of photos, on this machine or a cluster.",
     "models": "List, compare, choose, download, remove and add models.",

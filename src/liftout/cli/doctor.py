@@ -25,6 +25,7 @@ EXTRAS = {
     "batch": "fsspec",
     "ray": "ray",
     "heif": "pillow-heif",
+    "video": "av",
 }
 """A package of each extra, whose presence shows that the extra is installed."""
 

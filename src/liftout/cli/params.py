@@ -55,7 +55,10 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
     if allowed is not None:
         settings["type"] = click.Choice(list(allowed))
     elif value_type is int:
-        settings["type"] = click.IntRange(description.low, description.high)
+        low, high = (None if limit is None else int(limit) for limit in (description.low, description.high))
+        settings["type"] = click.IntRange(low, high)
+    elif value_type is float:
+        settings["type"] = click.FloatRange(description.low, description.high)
     else:
         settings["type"] = value_type
     if description.metavar:

@@ -44,9 +44,14 @@ class EstimatedForeground(Foreground):
 
     def __init__(self, photo: Photo, alpha: UInt8, estimate: Callable[[UInt8, UInt8], UInt8]) -> None:
         """estimate: pixels uint8 [H, W, 3] and alpha uint8 [H, W] to straight-alpha RGBA, uint8 [H, W, 4]."""
-        super().__init__(lambda: self.rgba[..., :3], alpha)
         self._photo = photo
+        self._alpha = alpha
         self._estimate = estimate
+
+    @cached_property
+    def colours(self) -> Levels:
+        """As of every foreground."""
+        return self.rgba[..., :3]  # no closure over itself: a cycle would hold the photo until the garbage is collected
 
     @cached_property
     def rgba(self) -> Levels:

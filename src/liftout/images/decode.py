@@ -132,7 +132,7 @@ def _lenient() -> Iterator[None]:
 def _from_pillow(image: Image.Image, max_pixels: int, label: str, content: bytes | None = None) -> Photo:
     """content: the file that holds the image, where all its bits can be read from it."""
     width, height = image.size
-    _check_size(height, width, max_pixels, label)
+    check_size(height, width, max_pixels, label)
     try:
         with _lenient():
             frames = _frames(image)
@@ -201,7 +201,7 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int, label: str) -> Photo:
         raise InputError(
             f"shape {list(array.shape)} is not a photo", subject=label, remedy="give [H, W], [H, W, 3] or [H, W, 4]"
         )
-    _check_size(planes.shape[0], planes.shape[1], max_pixels, label)
+    check_size(planes.shape[0], planes.shape[1], max_pixels, label)
     if planes.dtype in (np.float32, np.float64):
         if not (np.isfinite(planes).all() and planes.min() >= 0 and planes.max() <= 1):
             raise InputError("float arrays must lie in [0, 1]", subject=label, remedy="divide by 255, or give uint8")
@@ -214,7 +214,8 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int, label: str) -> Photo:
     return Photo(pixels=channels.pixels, alpha=channels.alpha, pixels16=channels.pixels16, name=label)
 
 
-def _check_size(height: int, width: int, max_pixels: int, label: str) -> None:
+def check_size(height: int, width: int, max_pixels: int, label: str) -> None:
+    """Raise ImageUnreadable or ImageTooLarge where a picture of this size is refused. label: its name, for messages."""
     if height < 1 or width < 1:
         raise ImageUnreadable(f"is {width} x {height} pixels; there is nothing to cut out", subject=label)
     if max(height, width) > LONGEST_SIDE:

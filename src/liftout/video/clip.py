@@ -1,0 +1,169 @@
+"""A clip that is open, from its frames to its cutouts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from liftout import graphs
+from liftout.cutout import Cutout
+from liftout.errors import UsageError
+from liftout.images import Photo
+from liftout.options import Edges, VideoOptions, check_canvas
+from liftout.remover import Remover
+from liftout.video.ahead import ahead
+from liftout.video.alphas import Matted, matted
+from liftout.video.pace import paced, seconds
+from liftout.video.source import Facts, Source, open_source
+from liftout.video.steady import REACH, steadied
+
+UInt8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class CutFrame:
+    """One frame, cut out.
+
+    photo: the frame. alpha: uint8 [H, W], 255 is subject. time: seconds since the beginning of the clip, or of the part of it that
+    is cut.
+    """
+
+    photo: Photo
+    alpha: UInt8
+    time: float
+    make_rgba: Callable[[UInt8, UInt8], UInt8]
+
+    @cached_property
+    def cutout(self) -> Cutout:
+        """The frame as the result that a photo gives: with colours, backgrounds, files."""
+        return Cutout(self.photo, self.alpha, make_rgba=self.make_rgba)
+
+    @property
+    def rgba(self) -> UInt8:
+        """uint8 [H, W, 4]: straight alpha over the subject's own colours."""
+        return self.cutout.rgba
+
+
+class Clip:
+    """A film, an animated picture or raw frames, and the model that cuts them out. See `liftout.video.open`."""
+
+    def __init__(self, source: Source, remover: Remover, options: VideoOptions, *, edges: Edges = "auto") -> None:
+        """source: closed with the clip; remover: is not. Raises UsageError."""
+        self.source, self.remover, self.options, self.edges = source, remover, options, edges
+        self.start = seconds(options.start, "start") if options.start is not None else Fraction(0)
+        self.end = seconds(options.end, "end") if options.end is not None else None
+        if self.end is not None and self.end <= self.start:
+            raise UsageError(f"{options.end} is not after the start", field="end", remedy="give a later time")
+        self.fps = Fraction(str(options.fps)) if options.fps is not None else None
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return "standard input" if self.source.path is None else str(self.source.path)
+
+    @property
+    def facts(self) -> Facts:
+        """Size, rate and length of the source."""
+        return self.source.facts
+
+    @property
+    def damage(self) -> str:
+        """What of the file could not be read, after its frames were asked for; empty where all could."""
+        return self.source.damage
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds of which the times of what is written are multiples."""
+        return 1 / self.fps if self.fps else self.facts.time_base
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second of what is written, on average."""
+        return self.fps or self.facts.rate
+
+    @property
+    def frames(self) -> int | None:
+        """How many frames will be written, nearly; None where that is not known."""
+        if self.facts.frames is None:
+            return None
+        length = Fraction(self.facts.frames) / self.facts.rate
+        end = length if self.end is None else min(length, self.end)
+        return max(0, round((end - self.start) * self.rate))
+
+    @property
+    def reach(self) -> int:
+        """Frames before another one that its alpha depends on."""
+        return REACH if self.options.steady > 0 else 0
+
+    def cut(self) -> Iterator[CutFrame]:
+        """Every frame with its alpha, in order. Memory holds a few frames at a time."""
+        make_rgba = graphs.plain if self.edges == "plain" else graphs.cutout
+        with self.matted() as frames:
+            for one in frames:
+                time = float(one.frame.time)
+                photo = Photo(pixels=one.frame.pixels, alpha=one.frame.alpha, name=f"frame at {time:.3f} s")
+                yield CutFrame(photo, one.alpha, time, make_rgba)
+
+    @contextmanager
+    def matted(self, after: Fraction | None = None) -> Iterator[Iterator[Matted]]:
+        """Frames and their alphas; decoding, the network and the correction each run in threads of their own.
+
+        after: an `origin` from which on frames are needed.
+        """
+        with ExitStack() as stack:
+            wanted = paced(self.source, start=self.start, end=self.end, fps=self.fps, after=after)
+            decoded = stack.enter_context(ahead(wanted))
+            alphas = steadied(matted(self.remover, decoded), self.options.steady)
+            yield stack.enter_context(ahead(alphas))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_clip(
+    path: str | os.PathLike[str], remover: Remover, options: VideoOptions, *, edges: Edges = "auto", max_pixels: int
+) -> Clip:
+    """Open a file as a clip. Raises ClipUnreadable, ImageTooLarge, UsageError."""
+    source = open_source(Path(path), max_pixels=max_pixels)
+    if options.size is not None:
+        size = parse_size(options.size, source.facts.size)
+        source.close()
+        source = open_source(Path(path), size=size, max_pixels=max_pixels)
+    try:
+        return Clip(source, remover, options, edges=edges)
+    except BaseException:
+        source.close()
+        raise
+
+
+def parse_size(text: str, size: tuple[int, int]) -> tuple[int, int]:
+    """[height, width] from `1280x720`, `1280x` or `x720`. size: [height, width] of the source. Raises UsageError."""
+    width, cross, height = text.lower().strip().partition("x")
+    if (
+        not cross
+        or not (width or height)
+        or not all(side == "" or (side.isascii() and side.isdigit()) for side in (width, height))
+    ):
+        raise UsageError(
+            f"`{text}` is not a size", field="size", remedy="give WIDTHxHEIGHT, or one of both as in 1280x"
+        )
+    across = int(width) if width else max(1, round(int(height) * size[1] / size[0]))
+    down = int(height) if height else max(1, round(int(width) * size[0] / size[1]))
+    check_canvas(across, down, "size")
+    return down, across

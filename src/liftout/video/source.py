@@ -1,0 +1,70 @@
+"""Clips to read: films, animated pictures, raw frames. All give upright frames in the order of their times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from liftout.errors import ClipUnreadable
+from liftout.options import DEFAULT_MAX_PIXELS
+from liftout.video.colour import Colours
+from liftout.video.frame import Frame
+
+ANIMATED_PICTURES = (".gif", ".webp", ".png", ".apng")
+"""Suffixes of pictures that may move; Pillow reads them."""
+
+
+@dataclass
+class Facts:
+    """What is known of a clip before its frames are read."""
+
+    size: tuple[int, int]
+    """[height, width], upright."""
+    time_base: Fraction
+    """Seconds of which every frame's time is a multiple."""
+    rate: Fraction
+    """Frames a second, on average."""
+    frames: int | None
+    """How many there are; None where that is not known, else an estimate."""
+    colours: Colours = field(default_factory=Colours)
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel by its height."""
+
+
+class Source(Protocol):
+    """A clip that is open."""
+
+    path: Path | None
+    """None for a stream."""
+    facts: Facts
+    damage: str
+    """What could not be read, known once all frames were asked for; empty where all could."""
+
+    def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
+        """Frames from `start` seconds on; their `time` is their `origin`. Ends where a damaged file ends."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+def open_source(path: Path, *, size: tuple[int, int] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS) -> Source:
+    """Open a film or an animated picture. size: [height, width] that frames are scaled to.
+
+    Raises ClipUnreadable, ImageTooLarge, ExtraMissing.
+    """
+    if not path.exists():
+        raise ClipUnreadable("no such file", subject=path)
+    if path.is_dir():
+        raise ClipUnreadable("is a folder", subject=path, remedy="give the file of a film")
+    if path.suffix.lower() in ANIMATED_PICTURES:
+        from liftout.video.pictures import PictureSource
+
+        return PictureSource(path, size=size, max_pixels=max_pixels)
+    from liftout.video.film import FilmSource
+
+    return FilmSource(path, size=size, max_pixels=max_pixels)
