@@ -30,6 +30,7 @@ from tests.command import liftout as command
 from tests.terminal import on_terminal
 from tests.video.clips import RED, packets, read_rgba, scene, write_film
 
+LENGTH = 240
 posix = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 
@@ -52,9 +53,9 @@ def wait_for_parts(folder: Path, count: int, process: subprocess.Popen[bytes]) -
 
 @pytest.fixture
 def long_clip(tmp_path: Path) -> Path:
-    """40 seconds of a frame a second, in eight parts."""
+    """A frame a second, in parts of five seconds; long enough that a signal still meets the run."""
     (tmp_path / "clips").mkdir()
-    pictures = [noisy(index) for index in range(40)]
+    pictures = [noisy(index) for index in range(LENGTH)]
     return write_film(tmp_path / "clips/clip.mkv", pictures, time_base=Fraction(1), rate=1)
 
 
@@ -77,7 +78,7 @@ def test_a_killed_run_goes_on_where_it_was_and_loses_nothing(red: str, long_clip
         check=True,
     )
     report = json.loads(again.stdout)
-    assert report["frames"] == 40 and report["resumed"] >= 15
+    assert report["frames"] == LENGTH and report["resumed"] >= 15
     if name == "frames":
         assert [path.name for path in sorted(out.iterdir())] == [path.name for path in sorted(whole.iterdir())]
         assert all(path.read_bytes() == (whole / path.name).read_bytes() for path in out.iterdir())
@@ -98,7 +99,7 @@ def test_ctrl_c_leaves_no_half_file_and_other_options_begin_anew(red: str, long_
     assert b"run the same command again" in said and b"Traceback" not in said
     assert not out.exists()
     assert command("video", long_clip, "-o", out, "-m", red, "--mask", "--quiet") == 0
-    assert len(read_rgba(out)) == 40
+    assert len(read_rgba(out)) == LENGTH
     assert not list(long_clip.parent.glob(".*"))
 
 
