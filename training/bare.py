@@ -21,7 +21,7 @@ _LETTERS = "eeeeaaaooittnnssrrhlldcumfpgwybv"
 
 def bare_box(alpha: UInt8Array) -> tuple[int, int, int, int] | None:
     """left, top, right, bottom of the largest part of `alpha`, uint8 [h, w], in which there is nothing, else None. Looked at are
-    the four corners and the middle, at three sizes."""
+    the corners, the middles of the sides and the middle of the photo, at three sizes."""
     height, width = alpha.shape
     for share in SIDES:
         h, w = round(share * height), round(share * width)

@@ -63,13 +63,6 @@ class Unit(nn.Module):
             bias.requires_grad_(False)
         self.norm = norm.eval()
 
-    def fold(self) -> None:
-        """Put the norm back into the convolution."""
-        weight, bias = self.folded()
-        self.conv.weight.copy_(weight)
-        self.conv.bias.copy_(bias)  # type: ignore[union-attr]
-        self.norm = nn.Identity()
-
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of one convolution that computes the same without the norm."""
         weight, bias, norm = self.conv.weight.detach(), self.conv.bias, self.norm
@@ -298,7 +291,10 @@ def folded(network: PocketNetwork) -> PocketNetwork:
     with torch.no_grad():
         for unit in copied.modules():
             if isinstance(unit, Unit):
-                unit.fold()
+                weight, bias = unit.folded()
+                unit.conv.weight.copy_(weight)
+                unit.conv.bias.copy_(bias)  # type: ignore[union-attr]
+                unit.norm = nn.Identity()
     return copied.requires_grad_(False)
 
 
@@ -309,6 +305,4 @@ def halve(x: Tensor) -> Tensor:
 
 def enlarge(x: Tensor, other: Tensor) -> Tensor:
     """`x` at the height and width of `other`, bilinear, pixel centres at halves."""
-    if x.shape[2:] == other.shape[2:]:
-        return x
     return functional.interpolate(x, size=other.shape[2:], mode="bilinear", align_corners=False)

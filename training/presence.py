@@ -19,12 +19,12 @@ from torch.nn import functional
 from training.network import PocketNetwork, Presence, halve
 from training.photos import RUNS
 from training.targets import PAGE, PAGES, Targets, open_targets
-from training.train import Batch, View, between, take
+from training.train import View, between, take
 
 COUNTS = {"labelled": 1600, "small teacher": 500, "true": 145, "empty": 1000, "bare": 400, "page": 700}
 """Photos of each kind that are looked at; of few, some twice, in another part and light."""
-ABSENT = ("empty", "bare", "page")
 TOUCHED = 0.005
+"""Share of the photos with a subject on which it may act."""
 STRENGTH = 16.0
 """Logits; the network's own, a sum of two, seldom pass 16."""
 SMALLEST_SUBJECT = 0.02
@@ -46,7 +46,7 @@ def look(network: PocketNetwork, targets: Targets, names: list[str], views: list
     means, absent = [], []
     for start in range(0, len(names), 8):
         some = names[start : start + 8]
-        batch: Batch = take(targets, some, views[start : start + 8] if views else None)
+        batch = take(targets, some, views[start : start + 8] if views else None)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             means.append(network.depth(halve(network.encoder(batch.photos)))[2].float())
         absent += [not bool(alpha.any()) for alpha in batch.alphas]
@@ -117,9 +117,10 @@ def main() -> None:
     targets = open_targets()
     network = between(options.runs / options.run, options.share).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     presence = learn(look(network, targets, *to_learn(targets), options.precision))
-    choosing = [name for name in targets.choosing if targets.kinds[name] != "small teacher"]
     choosing = [
-        name for name in choosing if targets.kinds[name] == "empty" or targets.alpha(name).mean() > SMALLEST_SUBJECT
+        name
+        for name in targets.judging
+        if targets.kinds[name] == "empty" or targets.alpha(name).mean() > SMALLEST_SUBJECT
     ]
     pages = [f"{PAGE}{number}" for number in range(PAGES, PAGES + PAGES_TO_CHOOSE)]
     settle(presence, look(network, targets, [*choosing, *pages], None, options.precision))

@@ -46,6 +46,11 @@ class Targets:
         """Names to choose by."""
         return [name for name in self.kinds if serves_for_choosing(name)]
 
+    @property
+    def judging(self) -> list[str]:
+        """Those of them on which more is known than what U2NetP answers."""
+        return [name for name in self.choosing if self.kinds[name] != "small teacher"]
+
     def pixels(self, name: str) -> UInt8Array:
         """What is seen: uint8 [320, 320, 3], sRGB."""
         if name.startswith(PAGE):

@@ -40,11 +40,7 @@ from training.network import (
 from training.photos import RUNS, U2NETP
 from training.targets import KINDS, Targets, open_targets
 
-PARTS = {
-    "depth": ("depth",),
-    "decoder": ("depth", "fine"),
-    "whole": ("encoder", "depth", "fine"),
-}
+PARTS = {"depth": ("depth",), "decoder": ("depth", "fine"), "whole": ("encoder", "depth", "fine")}
 SHARES = {"labelled": 0.87, "true": 0.05, "empty": 0.08}
 MOST_CHOOSING = 200
 """Photos to choose by, about; a score should cost no more than a minute or two."""
@@ -60,9 +56,9 @@ class Recipe:
     """part: what is learnt: "depth" (stages 3 and deeper), "decoder" (those and stage 2d), or "whole". photos: how many to draw, in
     batches of `batch`. rate: highest learning rate; it rises over `warm_up` steps and falls along a cosine. start: run to start from,
     else U2NetP. averaging: how much of the averaged weights each step keeps. widths: channels in the middle of stages 3 to 6, where
-    the run starts from U2NetP. shares: how often each kind of photo is drawn. crops: how often only a part of a photo is shown. overlap: weight of the
-    intersection over union in the loss.
-    score_every: photos between two scores. precision: f32, or bf16 where the processor computes in it, at half the time."""
+    the run starts from U2NetP. shares: how often each kind of photo is drawn. crops: how often only a part of a photo is shown.
+    overlap: weight of the intersection over union in the loss. score_every: photos between two scores. precision: f32, or bf16 where
+    the processor computes in it, at half the time."""
 
     part: str
     photos: int
@@ -149,7 +145,7 @@ class Examples:
         if not listed.exists():
             listed.write_text(json.dumps({kind: targets.training(kind) for kind in KINDS}))
         self.names: dict[str, list[str]] = json.loads(listed.read_text())
-        known = [name for name in targets.choosing if targets.kinds[name] != "small teacher"]
+        known = targets.judging
         self.choosing = known[:: max(1, len(known) // MOST_CHOOSING)]
 
     def draw(self, step: int, count: int | None = None) -> Batch:
@@ -259,11 +255,9 @@ class Run:
             else:
                 fine, coarse = self.network.logits(batch.photos)
         loss = self._depth_loss({number: logits.float() for number, logits in coarse.items()}, batch.alphas)
-        return (
-            loss
-            if self.recipe.part == "depth"
-            else loss + mask_loss(fine.float() / 2, batch.alphas, self.recipe.overlap)
-        )
+        if self.recipe.part == "depth":
+            return loss
+        return loss + mask_loss(fine.float() / 2, batch.alphas, self.recipe.overlap)
 
     def _depth_loss(self, logits: dict[int, Tensor], alphas: Tensor) -> Tensor:
         finest = min(logits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 from torch.nn import functional
 
 from liftout.networks.u2net import SMALL_WIDTHS, U2Net, nested_u
-from training.export import sharpen, store_as_bytes, to_onnx, write
+from training.export import SHIPPED, sharpen, store_as_bytes, to_onnx, write
 from training.network import WIDTHS, PocketNetwork, add_norms, enlarge, from_u2netp
+from training.photos import ROOT as TRAINING
 from training.photos import U2NETP
+from training.train import between
 
 OPERATORS = {"Conv", "Relu", "Add", "Resize", "Sigmoid", "Cast", "Mul", "Concat", "MaxPool", "GlobalAveragePool"}
 SIDE = 96
@@ -129,6 +133,23 @@ def test_stored_as_bytes_it_is_a_quarter_of_the_size_and_computes_nearly_the_sam
     difference = np.abs(_run(stored, photos[:1].numpy()) - _run(whole, photos[:1].numpy()))
     assert difference.mean() < 0.01
     assert difference.any()  # weights are rounded
+
+
+def test_what_ships_comes_out_of_the_checkpoints_that_are_kept(network: PocketNetwork, tmp_path: Path) -> None:
+    for kept, name in (("decoder.pt", "checkpoint.pt"), ("presence.pt", "presence.pt")):
+        shutil.copy(TRAINING / "checkpoints" / kept, tmp_path / name)
+    made = store_as_bytes(to_onnx(between(tmp_path, 0.5)))
+    ships = onnx.load(SHIPPED)
+    assert [node.op_type for node in made.graph.node] == [node.op_type for node in ships.graph.node]
+    ours, theirs = ({item.name: numpy_helper.to_array(item) for item in one.graph.initializer} for one in (made, ships))
+    assert ours.keys() == theirs.keys()
+    levels = [name for name in ours if name.endswith(".int8")]
+    # a weight that falls between two levels may be rounded up on one processor and down on another
+    differences = np.concatenate([np.abs(ours[name].astype(int) - theirs[name]).ravel() for name in levels])
+    assert differences.max() <= 1
+    assert differences.mean() < 1e-4
+    for name in ours.keys() - set(levels):
+        assert np.allclose(ours[name], theirs[name], atol=1e-4, rtol=1e-4), name
 
 
 def test_the_same_weights_give_the_same_bytes(network: PocketNetwork, tmp_path: Path) -> None:
