@@ -18,7 +18,7 @@ from liftout import graphs
 from liftout.cutout import Cutout
 from liftout.errors import UsageError
 from liftout.images import Photo
-from liftout.options import Edges, VideoOptions, check_canvas
+from liftout.options import Edges, VideoOptions
 from liftout.remover import Remover
 from liftout.video.ahead import ahead
 from liftout.video.alphas import Matted, matted
@@ -140,30 +140,9 @@ def open_clip(
     path: str | os.PathLike[str], remover: Remover, options: VideoOptions, *, edges: Edges = "auto", max_pixels: int
 ) -> Clip:
     """Open a file as a clip. Raises ClipUnreadable, ImageTooLarge, UsageError."""
-    source = open_source(Path(path), max_pixels=max_pixels)
-    if options.size is not None:
-        size = parse_size(options.size, source.facts.size)
-        source.close()
-        source = open_source(Path(path), size=size, max_pixels=max_pixels)
+    source = open_source(Path(path), size=options.size, max_pixels=max_pixels)
     try:
         return Clip(source, remover, options, edges=edges)
     except BaseException:
         source.close()
         raise
-
-
-def parse_size(text: str, size: tuple[int, int]) -> tuple[int, int]:
-    """[height, width] from `1280x720`, `1280x` or `x720`. size: [height, width] of the source. Raises UsageError."""
-    width, cross, height = text.lower().strip().partition("x")
-    if (
-        not cross
-        or not (width or height)
-        or not all(side == "" or (side.isascii() and side.isdigit()) for side in (width, height))
-    ):
-        raise UsageError(
-            f"`{text}` is not a size", field="size", remedy="give WIDTHxHEIGHT, or one of both as in 1280x"
-        )
-    across = int(width) if width else max(1, round(int(height) * size[1] / size[0]))
-    down = int(height) if height else max(1, round(int(width) * size[0] / size[1]))
-    check_canvas(across, down, "size")
-    return down, across

@@ -15,7 +15,7 @@ from liftout.images.decode import check_size
 from liftout.options import DEFAULT_MAX_PIXELS
 from liftout.video.colour import UInt8, colours_of, to_rgb
 from liftout.video.frame import Frame
-from liftout.video.source import Facts
+from liftout.video.source import Facts, parse_size
 
 _EARLY = Fraction(1, 2)
 """A film that ends so many seconds before the end that its header states is cut short; streams may differ by less."""
@@ -27,20 +27,18 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 class FilmSource:
     """See `liftout.video.source.Source`. Frames can be asked for several times, one after the other."""
 
-    def __init__(
-        self, path: Path, *, size: tuple[int, int] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
-    ) -> None:
-        """size: [height, width] that frames are scaled to. Raises ClipUnreadable, ImageTooLarge."""
+    def __init__(self, path: Path, *, size: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+        """size: what frames are scaled to, see `parse_size`. Raises ClipUnreadable, ImageTooLarge, UsageError."""
         self.path: Path | None = path
         self._file = path
         self.damage = ""
+        self._scaled = size is not None
         self._container = _open(path)
         try:
             self._stream = _best_stream(self._container, path)
             first = self._first_frame()
             check_size(first.height, first.width, max_pixels, str(path))
-            self._size = size
-            self.facts = self._facts(first)
+            self.facts = self._facts(first, size)
         except BaseException:
             self._container.close()
             raise
@@ -135,7 +133,7 @@ class FilmSource:
 
     def _frame(self, picture: av.VideoFrame, time: Fraction) -> Frame:
         turns = _turns(picture)
-        size = self.facts.size if self._size or (picture.height, picture.width) != self._coded else None
+        size = self.facts.size if self._scaled or (picture.height, picture.width) != self._coded else None
         if size is not None and turns % 2:
             size = size[1], size[0]
         pixels, alpha = to_rgb(picture, size)
@@ -157,21 +155,21 @@ class FilmSource:
                 return pictures[0]  # type: ignore[no-any-return]
         raise ClipUnreadable("no frame of it can be decoded", subject=self._file, remedy="give another file")
 
-    def _facts(self, first: av.VideoFrame) -> Facts:
+    def _facts(self, first: av.VideoFrame, size: str | None) -> Facts:
         stream = self._stream
-        height, width = self._coded if _turns(first) % 2 == 0 else self._coded[::-1]
+        upright = self._coded if _turns(first) % 2 == 0 else self._coded[::-1]
         rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
         frames = stream.frames or None
         if not frames and self._container.duration:
             frames = max(1, round(Fraction(self._container.duration, 1_000_000) * rate))
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         return Facts(
-            size=self._size or (height, width),
+            size=upright if size is None else parse_size(size, upright),
             time_base=Fraction(stream.time_base or Fraction(1, 1_000)),
             rate=Fraction(rate),
             frames=frames,
             colours=colours_of(first),
-            pixel_aspect=Fraction(1) if self._size else 1 / aspect if _turns(first) % 2 else aspect,
+            pixel_aspect=Fraction(1) if self._scaled else 1 / aspect if _turns(first) % 2 else aspect,
         )
 
     def _damage(self, damaged: int, ended: Fraction) -> str:

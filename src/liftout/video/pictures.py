@@ -14,7 +14,7 @@ from liftout.images.decode import check_size
 from liftout.options import DEFAULT_MAX_PIXELS
 from liftout.video.colour import matrix_for, usual_colours
 from liftout.video.frame import Frame
-from liftout.video.source import Facts
+from liftout.video.source import Facts, parse_size
 
 _MILLISECOND = Fraction(1, 1000)
 _NO_DURATION = Fraction(1, 10)
@@ -25,20 +25,24 @@ _SHORTEST = Fraction(2, 100)
 class PictureSource:
     """See `liftout.video.source.Source`."""
 
-    def __init__(
-        self, path: Path, *, size: tuple[int, int] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
-    ) -> None:
-        """size: [height, width] that frames are scaled to. Raises ClipUnreadable, ImageTooLarge."""
+    def __init__(self, path: Path, *, size: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+        """size: what frames are scaled to, see `parse_size`. Raises ClipUnreadable, ImageTooLarge, UsageError."""
         self.path: Path | None = path
         self.damage = ""
-        self._size = size
+        self._scaled = size is not None
         try:
             self._image = Image.open(path, formats=("GIF", "WEBP", "PNG"))
         except (UnidentifiedImageError, OSError) as error:
             raise ClipUnreadable(f"not a picture that can be read ({one_line(error, 100)})", subject=path) from None
-        check_size(self._image.height, self._image.width, max_pixels, str(path))
+        try:
+            height, width = self._image.height, self._image.width
+            check_size(height, width, max_pixels, str(path))
+            if size is not None:
+                height, width = parse_size(size, (height, width))
+        except BaseException:
+            self._image.close()
+            raise
         count = int(getattr(self._image, "n_frames", 1))
-        height, width = size or (self._image.height, self._image.width)
         durations = [_duration(self._image)]
         self.facts = Facts(
             size=(height, width),
@@ -68,8 +72,8 @@ class PictureSource:
         self._image.close()
 
     def _frame(self, picture: Image.Image, time: Fraction, duration: Fraction) -> Frame:
-        if self._size is not None:
-            picture = picture.resize(self._size[::-1], Image.Resampling.BICUBIC)
+        if self._scaled:
+            picture = picture.resize(self.facts.size[::-1], Image.Resampling.BICUBIC)
         levels = np.asarray(picture)
         alpha = np.ascontiguousarray(levels[..., 3])
         opaque = bool((alpha == 255).all())

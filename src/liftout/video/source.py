@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from liftout.errors import ClipUnreadable
-from liftout.options import DEFAULT_MAX_PIXELS
+from liftout.errors import ClipUnreadable, UsageError
+from liftout.options import DEFAULT_MAX_PIXELS, check_canvas
 from liftout.video.colour import Colours
 from liftout.video.frame import Frame
 
@@ -52,10 +52,27 @@ class Source(Protocol):
         ...
 
 
-def open_source(path: Path, *, size: tuple[int, int] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS) -> Source:
-    """Open a film or an animated picture. size: [height, width] that frames are scaled to.
+def parse_size(text: str, size: tuple[int, int]) -> tuple[int, int]:
+    """[height, width] from `1280x720`, `1280x` or `x720`. size: [height, width] of the source. Raises UsageError."""
+    width, cross, height = text.lower().strip().partition("x")
+    if (
+        not cross
+        or not (width or height)
+        or not all(side == "" or (side.isascii() and side.isdigit()) for side in (width, height))
+    ):
+        raise UsageError(
+            f"`{text}` is not a size", field="size", remedy="give WIDTHxHEIGHT, or one of both as in 1280x"
+        )
+    across = int(width) if width else max(1, round(int(height) * size[1] / size[0]))
+    down = int(height) if height else max(1, round(int(width) * size[0] / size[1]))
+    check_canvas(across, down, "size")
+    return down, across
 
-    Raises ClipUnreadable, ImageTooLarge, ExtraMissing.
+
+def open_source(path: Path, *, size: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS) -> Source:
+    """Open a film or an animated picture. size: what frames are scaled to, see `parse_size`.
+
+    Raises ClipUnreadable, ImageTooLarge, UsageError, ExtraMissing.
     """
     if not path.exists():
         raise ClipUnreadable("no such file", subject=path)
