@@ -31,8 +31,15 @@ def inspyrenet(graph: Graph, photo: Value, weights: Weights, size: SwinSize, bas
     detail = None
     for stage, skip in ((2, [x2]), (1, [x1]), (0, [])):
         part = 2**stage
-        region = _Region((height // part, width // part), (base[0] // part, base[1] // part))
-        strips = _refined(graph, [*skip, features], saliency, detail, weights, f"attention{stage}", region)
+        refinement = _Refinement(
+            name=f"attention{stage}",
+            parts=[*skip, features],
+            saliency=saliency,
+            detail=detail,
+            size=(height // part, width // part),
+            base=(base[0] // part, base[1] // part),
+        )
+        strips = _refined(graph, refinement, weights)
         if stage:
             features = graph.concat([strip for strip, _ in strips], axis=2)
         detail = graph.concat([strip for _, strip in strips], axis=2)
@@ -41,10 +48,16 @@ def inspyrenet(graph: Graph, photo: Value, weights: Weights, size: SwinSize, bas
     return saliency
 
 
-@dataclass(frozen=True)
-class _Region:
-    """What one refinement covers."""
+@dataclass(frozen=True, kw_only=True)
+class _Refinement:
+    """One refinement: what goes in, and at which size."""
 
+    name: str
+    """Of its layers."""
+    parts: list[Value]
+    """The channels of the input, of this size or half of it."""
+    saliency: Value
+    detail: Value | None
     size: tuple[int, int]
     base: tuple[int, int]
     """The size at which sums over the map are taken."""
@@ -118,18 +131,10 @@ def _lists(graph: Graph, x: Value, axis: int) -> Value:
     return graph.reshape(x, (n, channels * height * width // length, length))
 
 
-def _refined(
-    graph: Graph,
-    parts: list[Value],
-    saliency: Value,
-    detail: Value | None,
-    weights: Weights,
-    name: str,
-    region: _Region,
-) -> list[tuple[Value, Value]]:
-    """Features and detail of each strip. parts: the channels of the input, of this size or half of it."""
-    height, width = region.size
-    key, value = _sums(graph, parts, saliency, detail, weights, name, region)
+def _refined(graph: Graph, refinement: _Refinement, weights: Weights) -> list[tuple[Value, Value]]:
+    """Features and detail of each strip."""
+    name, (height, width) = refinement.name, refinement.size
+    key, value = _sums(graph, refinement, weights)
     query = [_folded(weights, f"{name}.conv_query.{layer}") for layer in (0, 1)]
     outs = [_folded(weights, f"{name}.conv_out{layer}") for layer in (1, 2, 3)]
     last = _folded(weights, f"{name}.conv_out4")
@@ -140,9 +145,9 @@ def _refined(
         return _Strip(y, strip.top + 1 - above)
 
     strips = []
-    for top, bottom in pieces(height, 2 * saliency.shape[0] * width * DEPTH):
+    for top, bottom in pieces(height, 2 * refinement.saliency.shape[0] * width * DEPTH):
         with graph.scope(name):
-            x = _Strip(*_rows(graph, parts, region.size, max(0, top - 5), min(height, bottom + 5)))
+            x = _Strip(*_rows(graph, refinement.parts, refinement.size, max(0, top - 5), min(height, bottom + 5)))
             asking = conv(conv(x, query[0]), query[1])
             context = conv(_Strip(_attended(graph, asking.value, key, value), asking.top), outs[0])
             joined = graph.concat([x.rows(graph, context.top, context.bottom), context.value], axis=1)
@@ -151,30 +156,23 @@ def _refined(
     return strips
 
 
-def _sums(
-    graph: Graph,
-    parts: list[Value],
-    saliency: Value,
-    detail: Value | None,
-    weights: Weights,
-    name: str,
-    region: _Region,
-) -> tuple[Value, Value]:
+def _sums(graph: Graph, refinement: _Refinement, weights: Weights) -> tuple[Value, Value]:
     """Keys [N, 64, s] and values [N, 64, s] of the s kinds of pixels, those of keys times the scale of the scores."""
-    n = saliency.shape[0]
-    pixels = region.base[0] * region.base[1]
+    name, parts, size, base = refinement.name, refinement.parts, refinement.size, refinement.base
+    n = refinement.saliency.shape[0]
+    pixels = base[0] * base[1]
     channels = sum(part.shape[1] for part in parts)
     with graph.scope(f"{name}.kinds"):
-        kinds = [_sure(graph, saliency, weights.take(f"{name}.threshold"), region.size, unsure=True)]
-        if detail is not None:
-            kinds.append(_sure(graph, detail, weights.take(f"{name}.lthreshold"), region.size, unsure=False))
-        shares = graph.resize(graph.concat(kinds, axis=1), region.base, align_corners=False)
+        kinds = [_sure(graph, refinement.saliency, weights.take(f"{name}.threshold"), size, unsure=True)]
+        if refinement.detail is not None:
+            kinds.append(_sure(graph, refinement.detail, weights.take(f"{name}.lthreshold"), size, unsure=False))
+        shares = graph.resize(graph.concat(kinds, axis=1), base, align_corners=False)
         shares = graph.reshape(shares, (n, shares.shape[1], pixels))
         terms, first = [], 0
         for part in parts:
             for start, stop in pieces(part.shape[1], 4 * n * pixels):
-                few = graph.resize(graph.slice(part, 1, start, stop), region.size, align_corners=False)
-                few = graph.resize(few, region.base, align_corners=False)
+                few = graph.resize(graph.slice(part, 1, start, stop), size, align_corners=False)
+                few = graph.resize(few, base, align_corners=False)
                 edges = [(first + edge) * pixels // channels for edge in (start, stop)]
                 # The network reads the memory of [channels, pixels] as [pixels, channels].
                 few = graph.reshape(few, (n, edges[1] - edges[0], channels))
