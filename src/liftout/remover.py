@@ -120,9 +120,9 @@ class Remover:
         return self._network.precision
 
     @property
-    def edges(self) -> Edges:
-        """How edges are made, as it was asked for."""
-        return self._options.edges
+    def make_rgba(self) -> Callable[[graphs.UInt8, graphs.UInt8], graphs.UInt8]:
+        """What gives a photo, uint8 [H, W, 3], and its alpha, uint8 [H, W], the colours of the result: uint8 [H, W, 4]."""
+        return graphs.plain if self._options.edges == "plain" else graphs.cutout
 
     def __call__(self, image: ImageInput, *, name: str | None = None) -> Cutout:
         """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
@@ -215,8 +215,7 @@ class Remover:
         prepared, prediction = predicted
         with stage("edges"):
             alpha = self._alpha(prepared, prediction)
-        make_rgba = graphs.plain if self._options.edges == "plain" else graphs.cutout
-        return Cutout(prepared.photo, alpha, make_rgba=make_rgba)
+        return Cutout(prepared.photo, alpha, make_rgba=self.make_rgba)
 
     def _alpha(self, prepared: _Prepared, prediction: graphs.Float32) -> graphs.UInt8:
         """Alpha of the photo's size, uint8 [H, W]."""

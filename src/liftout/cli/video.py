@@ -111,13 +111,13 @@ def _open(
     from liftout.video.raw import RawSource
 
     if raw is None:
-        return open_clip(source, remover, options, edges=run.edges, max_pixels=run.max_pixels)
+        return open_clip(source, remover, options, max_pixels=run.max_pixels)
     if options.size is not None:
         raise UsageError("raw frames are not scaled", field="size", remedy="scale them before")
     width, height = canvas_size(raw, "raw")
     rate = Fraction(str(options.fps)) if options.fps else Fraction(25)
     frames = RawSource(sys.stdin.buffer, (height, width), pixel, rate, max_pixels=run.max_pixels)
-    return Clip(frames, remover, options, edges=run.edges)
+    return Clip(frames, remover, options)
 
 
 def _write_raw(clip: Clip, result: ResultOptions, *, quiet: bool) -> int:

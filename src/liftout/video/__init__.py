@@ -69,7 +69,7 @@ def open(  # noqa: A001 - as in gzip.open
 
     options = VideoOptions(steady=steady, start=_time(start), end=_time(end), fps=fps, size=size)
     if isinstance(model, Remover):
-        with open_clip(path, model, options, edges=model.edges, max_pixels=max_pixels) as clip:
+        with open_clip(path, model, options, max_pixels=max_pixels) as clip:
             yield clip
         return
     with (
@@ -83,7 +83,7 @@ def open(  # noqa: A001 - as in gzip.open
             max_pixels=max_pixels,
             accept_license=accept_license,
         ) as remover,
-        open_clip(path, remover, options, edges=edges, max_pixels=max_pixels) as clip,
+        open_clip(path, remover, options, max_pixels=max_pixels) as clip,
     ):
         yield clip
 

@@ -14,11 +14,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from liftout import graphs
 from liftout.cutout import Cutout
 from liftout.errors import UsageError
 from liftout.images import Photo
-from liftout.options import Edges, VideoOptions
+from liftout.options import VideoOptions
 from liftout.remover import Remover
 from liftout.video.ahead import ahead
 from liftout.video.alphas import Matted, matted
@@ -56,9 +55,9 @@ class CutFrame:
 class Clip:
     """A film, an animated picture or raw frames, and the model that cuts them out. See `liftout.video.open`."""
 
-    def __init__(self, source: Source, remover: Remover, options: VideoOptions, *, edges: Edges = "auto") -> None:
+    def __init__(self, source: Source, remover: Remover, options: VideoOptions) -> None:
         """source: closed with the clip; remover: is not. Raises UsageError."""
-        self.source, self.remover, self.options, self.edges = source, remover, options, edges
+        self.source, self.remover, self.options = source, remover, options
         self.start = seconds(options.start, "start") if options.start is not None else Fraction(0)
         self.end = seconds(options.end, "end") if options.end is not None else None
         if self.end is not None and self.end <= self.start:
@@ -106,12 +105,11 @@ class Clip:
 
     def cut(self) -> Iterator[CutFrame]:
         """Every frame with its alpha, in order. Memory holds a few frames at a time."""
-        make_rgba = graphs.plain if self.edges == "plain" else graphs.cutout
         with self.matted() as frames:
             for one in frames:
                 time = float(one.frame.time)
                 photo = Photo(pixels=one.frame.pixels, alpha=one.frame.alpha, name=f"frame at {time:.3f} s")
-                yield CutFrame(photo, one.alpha, time, make_rgba)
+                yield CutFrame(photo, one.alpha, time, self.remover.make_rgba)
 
     @contextmanager
     def matted(self, after: Fraction | None = None) -> Iterator[Iterator[Matted]]:
@@ -136,13 +134,11 @@ class Clip:
         self.close()
 
 
-def open_clip(
-    path: str | os.PathLike[str], remover: Remover, options: VideoOptions, *, edges: Edges = "auto", max_pixels: int
-) -> Clip:
+def open_clip(path: str | os.PathLike[str], remover: Remover, options: VideoOptions, *, max_pixels: int) -> Clip:
     """Open a file as a clip. Raises ClipUnreadable, ImageTooLarge, UsageError."""
     source = open_source(Path(path), size=options.size, max_pixels=max_pixels)
     try:
-        return Clip(source, remover, options, edges=edges)
+        return Clip(source, remover, options)
     except BaseException:
         source.close()
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,13 +11,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from liftout import graphs
 from liftout.compose.background import covering
 from liftout.compose.background import opaque as over_white
 from liftout.cutout import Background, Cutout
 from liftout.errors import ClipUnreadable, InputError, UsageError
 from liftout.images import Photo, decode
-from liftout.options import Edges, ResultOptions
+from liftout.options import ResultOptions
 from liftout.render import compose
 from liftout.video.alphas import Matted
 from liftout.video.frame import Frame
@@ -54,15 +53,23 @@ class Composed:
 class Look:
     """What `--mask`, `--fill`, `--background` and the edits of alpha make of a frame."""
 
-    def __init__(self, result: ResultOptions, *, fill: bool, edges: Edges, size: tuple[int, int], alpha: bool) -> None:
-        """size: [height, width] of the frames. alpha: whether what is written can be transparent.
+    def __init__(
+        self,
+        result: ResultOptions,
+        *,
+        fill: bool,
+        make_rgba: Callable[[UInt8, UInt8], UInt8],
+        size: tuple[int, int],
+        alpha: bool,
+    ) -> None:
+        """make_rgba: of the `Remover`. size: [height, width] of the frames. alpha: whether what is written can be transparent.
 
         Raises UsageError for options that exclude each other, InputError for a background that cannot be read.
         """
         if result.mask and fill:
             raise UsageError("asks for another film than the mask", field="fill", remedy="write one after the other")
         self._result, self._fill, self._size = result, fill, size
-        self._make_rgba = graphs.plain if edges == "plain" else graphs.cutout
+        self._make_rgba = make_rgba
         self._film: _FilmBehind | None = None
         self._behind: Background | None = None
         if not (result.mask or fill):

@@ -80,7 +80,9 @@ def write(
     target = None if folder else target_of(path)
     holds_alpha = target is None or target.with_alpha is not None
     with (
-        Look(result, fill=clip.options.fill, edges=clip.edges, size=clip.facts.size, alpha=holds_alpha) as look,
+        Look(
+            result, fill=clip.options.fill, make_rgba=clip.remover.make_rgba, size=clip.facts.size, alpha=holds_alpha
+        ) as look,
         Parts(path, identity) as parts,
     ):
         settings = None if target is None else _settings(clip, target, result, transparent=look.transparent)
@@ -111,7 +113,9 @@ def write_raw(clip: Clip, stream: IO[bytes], result: ResultOptions, *, advance: 
     """
     count = 0
     with (
-        Look(result, fill=clip.options.fill, edges=clip.edges, size=clip.facts.size, alpha=True) as look,
+        Look(
+            result, fill=clip.options.fill, make_rgba=clip.remover.make_rgba, size=clip.facts.size, alpha=True
+        ) as look,
         _composed(clip, look, None) as frames,
     ):
         for composed in frames:
