@@ -77,7 +77,7 @@ def test_int8_pack_is_smaller_agrees_and_says_so(pocket_int8: Path) -> None:
     pack = packs.read(pocket_int8)
     assert pocket_int8.name == "pocket-int8"
     assert pack.manifest.precision == "int8"
-    assert pack.bytes < 0.4 * 4 * _values(packs.built_in(POCKET).network)
+    assert pack.bytes < 0.45 * 4 * _values(packs.built_in(POCKET).network)
     told = pack.manifest.agreement
     assert told["mean_difference"] <= BARS["int8"].mean
     assert told["iou_at_128"] >= BARS["int8"].iou

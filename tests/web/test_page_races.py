@@ -88,12 +88,12 @@ def test_files_hold_the_last_stroke(page: Page, examples: Path, tmp_path: Path) 
 
 
 def test_a_stroke_waits_for_its_brush(slow_page: Callable[[int], Page], examples: Path, tmp_path: Path) -> None:
-    page = slow_page(2000)
+    page = slow_page(6000)
     page.cut(examples / "coffee.jpg")
-    page.page.wait_for_timeout(3000)  # the stage has drawn its cutout
+    page.page.wait_for_timeout(7000)  # the stage has drawn its cutout
     before = page.at(0.5, 0.5)
     page.pick("tool", "erase")
-    page.page.locator("#preparing").wait_for(timeout=1000)
+    page.page.locator("#preparing").wait_for(timeout=5000)
     quick_stroke(page, "erase", (0.4, 0.5), (0.6, 0.5))
     assert page.at(0.5, 0.5) == before, "the picture must not move under the brush"
     page.page.locator("#preparing").wait_for(state="hidden")

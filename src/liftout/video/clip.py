@@ -121,7 +121,9 @@ class Clip:
             wanted = paced(self.source, start=self.start, end=self.end, fps=self.fps, after=after)
             decoded = stack.enter_context(ahead(wanted))
             alphas = steadied(matted(self.remover, decoded), self.options.steady)
-            yield stack.enter_context(ahead(alphas))
+            running = stack.enter_context(ahead(alphas))
+            stack.callback(self.source.stop)
+            yield running
 
     def close(self) -> None:
         """Close the file."""

@@ -80,6 +80,9 @@ class FilmSource:
                 yield frame
         self.damage = self._damage(damaged, ended)
 
+    def stop(self) -> None:
+        """See `Source.stop`; a file never lets its reader wait."""
+
     def close(self) -> None:
         """See `Source.close`."""
         self._container.close()

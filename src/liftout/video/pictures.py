@@ -67,6 +67,9 @@ class PictureSource:
                 yield self._frame(picture, time, duration)
             time += duration
 
+    def stop(self) -> None:
+        """See `Source.stop`; a file never lets its reader wait."""
+
     def close(self) -> None:
         """See `Source.close`."""
         self._image.close()

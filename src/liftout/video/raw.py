@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +21,9 @@ from liftout.video.source import Facts
 PixelFormat = Literal["rgb24", "bgr24", "rgba", "bgra", "gray"]
 PIXEL_FORMATS: tuple[PixelFormat, ...] = ("rgb24", "bgr24", "rgba", "bgra", "gray")
 _CHANNELS = {"rgb24": 3, "bgr24": 3, "rgba": 4, "bgra": 4, "gray": 1}
+
+_PATIENCE = 0.1
+"""Seconds after which a read that waits looks whether it is still wanted."""
 
 
 class RawSource:
@@ -38,6 +44,8 @@ class RawSource:
         self.path: Path | None = None
         self.damage = ""
         self._stream, self._pixel = stream, pixel
+        self._stopped = threading.Event()
+        self._pipe = _descriptor(stream)
         colours = usual_colours(matrix_for(width, height))
         self.facts = Facts(size=size, time_base=1 / rate, rate=rate, frames=None, colours=colours)
 
@@ -46,7 +54,7 @@ class RawSource:
         channels = _CHANNELS[self._pixel]
         height, width = self.facts.size
         step, count = self.facts.time_base, 0
-        while content := self._stream.read(height * width * channels):
+        while content := self._read(height * width * channels):
             if len(content) < height * width * channels:
                 self.damage = f"ends in the middle of frame {count + 1}"
                 return
@@ -55,8 +63,27 @@ class RawSource:
             if time >= start:
                 yield self._frame(levels, time)
 
+    def stop(self) -> None:
+        """See `Source.stop`."""
+        self._stopped.set()
+
     def close(self) -> None:
         """See `Source.close`; the stream stays open."""
+
+    def _read(self, count: int) -> bytes:
+        """So many bytes; fewer at the end of the stream, or where no more are needed."""
+        if self._pipe is None:
+            return self._stream.read(count)
+        parts: list[bytes] = []
+        while count:
+            while not self._stopped.is_set() and not select.select([self._pipe], [], [], _PATIENCE)[0]:
+                pass
+            part = b"" if self._stopped.is_set() else os.read(self._pipe, count)
+            if not part:
+                break
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
 
     def _frame(self, levels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], time: Fraction) -> Frame:
         colours = np.repeat(levels, 3, axis=2) if self._pixel == "gray" else levels[..., :3]
@@ -64,3 +91,11 @@ class RawSource:
             colours = colours[..., ::-1]
         alpha = np.ascontiguousarray(levels[..., 3]) if levels.shape[2] == 4 else None
         return Frame(np.ascontiguousarray(colours), alpha, time, time, self.facts.time_base)
+
+
+def _descriptor(stream: IO[bytes]) -> int | None:
+    """The number of a pipe that can be watched, with nothing of it in a buffer yet; None for other streams."""
+    try:
+        return None if os.name == "nt" else stream.fileno()
+    except (AttributeError, OSError):
+        return None

@@ -47,6 +47,10 @@ class Source(Protocol):
         """Frames from `start` seconds on; their `time` is their `origin`. Ends where a damaged file ends."""
         ...
 
+    def stop(self) -> None:
+        """No more frames are needed: `frames` ends soon, also where it waits for some. From any thread."""
+        ...
+
     def close(self) -> None:
         """Close the file."""
         ...

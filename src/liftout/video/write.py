@@ -206,7 +206,10 @@ def _write_parts(
 @contextmanager
 def _composed(clip: Clip, look: Look, after: Fraction | None) -> Iterator[Iterator[Composed]]:
     with clip.matted(after) as frames, ahead(look.composed(frames)) as composed:
-        yield composed
+        try:
+            yield composed
+        finally:
+            clip.source.stop()
 
 
 def _sink(partial: Path, settings: Settings | None, count: int) -> Sink:
