@@ -17,11 +17,11 @@ from filelock import FileLock
 from PIL import Image
 
 from liftout.batch import journal
-from liftout.batch.job import Item, Job, Outcome
+from liftout.batch.job import Item, Job, Outcome, further_output
 from liftout.batch.storage import Storage
 from liftout.errors import InputError, LiftoutError, OutputError, one_line
 from liftout.remover import Remover
-from liftout.render import render
+from liftout.render import render_each
 
 _T = TypeVar("_T")
 
@@ -45,6 +45,8 @@ class Picture:
 
     content: bytes
     outcome: Outcome
+    further: tuple[bytes, ...] = ()
+    """The results after the first, where each subject has its own."""
 
 
 class Cutter:
@@ -101,7 +103,7 @@ class Cutter:
         try:
             with self._alone_if_large(source.content):
                 cutout = self._remover(source.content, name=item.path)
-                rendered = render(cutout, self.job.result)
+                content, *further = (rendered.content for _, rendered in render_each(cutout, self.job.result))
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with one photo, the others go on
             return Picture(content=b"", outcome=_failure(outcome, error, "cannot be cut out"))
         height, width = cutout.size
@@ -110,10 +112,11 @@ class Cutter:
             width=width,
             height=height,
             subject=float(cutout.alpha.mean()) / 255,
-            bytes_out=len(rendered.content),
+            bytes_out=len(content) + sum(map(len, further)),
             cut_seconds=time.perf_counter() - started,
+            outputs=_outputs(item, 1 + len(further)),
         )
-        return Picture(content=rendered.content, outcome=outcome)
+        return Picture(content=content, outcome=outcome, further=tuple(further))
 
     def write(self, item: Item, picture: Picture) -> Outcome:
         """Write a result and its record into the target, with retries where the storage fails."""
@@ -121,7 +124,9 @@ class Cutter:
             return picture.outcome
         started = time.perf_counter()
         _, tries, error = self._with_retries(
-            lambda: journal.commit(self._target, item, picture.content, source=self._source.place)
+            lambda: journal.commit(
+                self._target, item, picture.content, source=self._source.place, further=picture.further
+            )
         )
         outcome = replace(
             picture.outcome, write_seconds=time.perf_counter() - started, tries=picture.outcome.tries + tries - 1
@@ -160,6 +165,13 @@ class Cutter:
         if self._lock is None or self._large_pixels is None or _pixels(content) <= self._large_pixels:
             return nullcontext()
         return self._lock
+
+
+def _outputs(item: Item, count: int) -> tuple[str, ...]:
+    """For `Outcome.outputs`."""
+    return (
+        (item.output, *(further_output(item.output, number) for number in range(2, count + 1))) if item.several else ()
+    )
 
 
 def _pixels(content: bytes) -> int:

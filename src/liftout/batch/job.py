@@ -59,6 +59,10 @@ class Item:
     """Records of the output that will be replaced."""
     old_bytes: int | None = None
     """Bytes of the output that will be replaced; None where there is none."""
+    several: bool = False
+    """Whether each subject has an output of its own, of which `output` is the first."""
+    old_further: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """Numbers and records of the outputs after the first that will be replaced or removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,8 @@ class Outcome:
     path: str
     output: str
     status: Status
+    outputs: tuple[str, ...] = ()
+    """All outputs, where each subject has its own."""
     failure: LiftoutError | None = None
     """Why it failed."""
     kind: str = ""
@@ -97,7 +103,13 @@ class Outcome:
         if self.failure is not None:
             fields |= {"error": self.failure.line(terms), "kind": self.kind or type(self.failure).__name__}
         rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in fields.items()}
-        return {key: value for key, value in rounded.items() if value not in ("", None)}
+        return {key: value for key, value in rounded.items() if value not in ("", None, ())}
+
+
+def further_output(first: str, number: int) -> str:
+    """The path of a subject's own output, `a/cat-2.png`. first: of the first one, `a/cat-1.png`. number: 2 or more."""
+    stem, _, suffix = first.rpartition("-1.")
+    return f"{stem}-{number}.{suffix}"
 
 
 def identity(job: Job) -> str:

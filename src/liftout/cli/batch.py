@@ -133,7 +133,8 @@ def _dry_run(planned: Batch, *, quiet: bool) -> int:
     for item in planned.plan():
         if isinstance(item, Item):
             to_do += 1
-            click.echo(printable(f"{item.path} -> {item.output}"))
+            more = ", ..." if item.several else ""
+            click.echo(printable(f"{item.path} -> {item.output}{more}"))
         else:
             failed += 1
             click.echo(_failure(item), err=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from liftout.options import DEFAULT_MODEL, about, choices, kind
+from liftout.options import DEFAULT_MODEL, about, any_of, choices, kind
 
 MODEL_HELP = (
     "Name of a model (`liftout models list` shows all), or what it is for: best, people, products, anime, hair, fast. "
@@ -38,6 +38,24 @@ def read(schema: type[Any], values: dict[str, Any]) -> Any:
     )
 
 
+class _WordOrNumber(click.ParamType):
+    """One of several words, or a whole number; its limits are those of the options schema."""
+
+    name = "word or number"
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word, or the number."""
+        if value in self._words or isinstance(value, int):
+            return value
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not {any_of(self._words, number=True)}.", param, ctx)
+
+
 def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], _F]:
     description, value_type, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
     names = [f"--{field.name.replace('_', '-')}", *([f"-{description.short}"] if description.short else [])]
@@ -52,7 +70,9 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
         }
     if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
-    if allowed is not None:
+    if allowed is not None and value_type is int:
+        settings["type"] = _WordOrNumber(allowed)
+    elif allowed is not None:
         settings["type"] = click.Choice(list(allowed))
     elif value_type is int:
         low, high = (None if limit is None else int(limit) for limit in (description.low, description.high))

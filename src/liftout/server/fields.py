@@ -109,10 +109,13 @@ boolean = _with_problem(parameters.boolean)
 whole = _with_problem(parameters.whole)
 text = _with_problem(parameters.text)
 one_of = _with_problem(parameters.one_of)
+word_or_whole = _with_problem(parameters.word_or_whole)
 
 
 def _value(schema: type[Any], field: dataclasses.Field[Any], name: str, value: Any) -> Any:
     allowed, type_ = choices(schema, field.name), kind(schema, field.name)
+    if allowed is not None and type_ is int:
+        return word_or_whole(name, value, allowed)
     if allowed is not None:
         return one_of(name, value, allowed)
     if type_ is bool:
@@ -162,6 +165,10 @@ def _number(name: str, value: Any) -> float:
 def _property(schema: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:
     option, type_, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
     document: dict[str, Any] = {"description": option.help}
+    if allowed is not None and type_ is int:
+        number = {"type": "integer", "minimum": option.low, "maximum": option.high}
+        number = {key: value for key, value in number.items() if value is not None}
+        return {**document, "anyOf": [{"type": "string", "enum": list(allowed)}, number], "default": field.default}
     if allowed is not None:
         document |= {"type": "string", "enum": list(allowed)}
     else:
