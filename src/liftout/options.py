@@ -1,7 +1,7 @@
 """What a caller may ask for, once: the command line, HTTP and the page are made from these fields.
 
-`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs; `VideoOptions` are for clips. Each field carries its help text
-and limits as metadata (`about`), so that adding an option is adding a field here and its effect in `liftout.render`.
+`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs; `PromptOptions` say what the subject is; `VideoOptions`
+are for clips. Each field carries its help text and limits as metadata (`about`), so that adding an option is adding a field here and its effect in `liftout.render`.
 """
 
 from __future__ import annotations
@@ -114,6 +114,23 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptOptions:
+    """What the subject of a photo is, as text; `liftout.prompts.Asked` reads it."""
+
+    keep: tuple[str, ...] = _option(
+        (),
+        "Cut out what is at this point, in pixels of the upright photo or in percent (40%,25%); may be repeated.",
+        metavar="X,Y",
+    )
+    drop: tuple[str, ...] = _option(
+        (), "Leave out what is at this point, in pixels or percent; may be repeated.", metavar="X,Y"
+    )
+    box: str | None = _option(
+        None, "Cut out what is in this box, in pixels or percent.", metavar="LEFT,TOP,RIGHT,BOTTOM"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

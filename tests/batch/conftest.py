@@ -1,4 +1,4 @@
-"""A real network that is small enough to run by the thousand, and photos."""
+"""A small real network, and photos."""
 
 from __future__ import annotations
 
@@ -14,29 +14,14 @@ from liftout import Remover
 from liftout.cli import main
 from liftout.engines import run_once
 from liftout.models.add import add_onnx
+from tests.bright import write_bright_network
 
 pytest.importorskip("fsspec", reason="needs fsspec (extra batch)")
 
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ONNX file whose prediction is the sigmoid of the tensor's mean over the channels: bright parts are the subject."""
-    onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [
-            helper.make_node("ReduceMean", ["input", "axes"], ["grey"], keepdims=1),
-            helper.make_node("Sigmoid", ["grey"], ["alpha"]),
-        ],
-        "bright",
-        [helper.make_tensor_value_info("input", kind, [1, 3, 320, 320])],
-        [helper.make_tensor_value_info("alpha", kind, [1, 1, 320, 320])],
-        [helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    path = tmp_path_factory.mktemp("network") / "bright.onnx"
-    onnx.save(model, path)
-    return path
+    return write_bright_network(tmp_path_factory.mktemp("network") / "bright.onnx")
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from PIL import Image
 from liftout.batch import journal
 from liftout.batch.job import Item, Job, Outcome, further_output
 from liftout.batch.storage import Storage
-from liftout.errors import InputError, LiftoutError, OutputError, one_line
+from liftout.cutout import Cutout
+from liftout.errors import InputError, LiftoutError, OutputError, UsageError, one_line
 from liftout.remover import Remover
 from liftout.render import render_each
 
@@ -102,7 +103,7 @@ class Cutter:
         started = time.perf_counter()
         try:
             with self._alone_if_large(source.content):
-                cutout = self._remover(source.content, name=item.path)
+                cutout = self._cutout(item, source.content)
                 content, *further = (rendered.content for _, rendered in render_each(cutout, self.job.result))
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with one photo, the others go on
             return Picture(content=b"", outcome=_failure(outcome, error, "cannot be cut out"))
@@ -146,6 +147,17 @@ class Cutter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _cutout(self, item: Item, content: bytes) -> Cutout:
+        asked = self.job.asked if item.asked is None else item.asked
+        try:
+            return self._remover(content, name=item.path, **vars(asked))
+        except UsageError as error:  # prompts that do not fit this photo
+            if item.asked is None:
+                raise InputError(error.problem, subject=item.path, field=error.field, remedy=error.remedy) from None
+            raise InputError(
+                f"{item.asked_in}: {error.field} {error.problem}", subject=item.path, remedy=error.remedy
+            ) from None
 
     def _with_retries(self, act: Callable[[], _T]) -> tuple[_T | None, int, Exception | None]:
         """Result, number of tries, and the last error where all failed."""

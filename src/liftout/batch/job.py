@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from liftout import pointing
 from liftout.compose.background import parse_blur, parse_colour
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError
 from liftout.images import FORMATS
+from liftout.models import packs
 from liftout.models.local import is_path
 from liftout.models.resolve import locate
 from liftout.options import ResultOptions, RunOptions
+from liftout.prompts import NOTHING, Asked
 from liftout.remedies import PYTHON, Terms
 
 Status = Literal["done", "failed"]
@@ -34,6 +38,8 @@ class Job:
     """A folder, or an fsspec URL of a store that can be written to."""
     result: ResultOptions = field(default_factory=ResultOptions)
     run: RunOptions = field(default_factory=RunOptions)
+    asked: Asked = NOTHING
+    """Prompts for every photo; those of `Batch(prompts=...)` for single photos go before them."""
     overwrite: bool = False
     """Replace files in the target that no batch made, and results that were made with other options or from another source."""
     retries: int = 2
@@ -63,6 +69,10 @@ class Item:
     """Whether each subject has an output of its own, of which `output` is the first."""
     old_further: tuple[tuple[int, tuple[str, ...]], ...] = ()
     """Numbers and records of the outputs after the first that will be replaced or removed."""
+    asked: Asked | None = None
+    """Prompts for this photo alone, in place of the job's."""
+    asked_in: str = ""
+    """The file and line that they are from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +142,20 @@ def identity(job: Job) -> str:
         "output": dataclasses.asdict(resolved.spec.output),
         "network": {path.name: _sha256(path) for path in _network_files(resolved.file.path)},
     }
+    if job.asked:
+        facts["asked"] = identity_of_prompts(job.asked)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def identity_of_prompts(asked: Asked) -> str:
+    """What an alpha depends on where prompts are given: they, and the network that reads them."""
+    return json.dumps([asked.described(), _pointing()], sort_keys=True)
+
+
+@functools.cache
+def _pointing() -> dict[str, str]:
+    pack = packs.built_in(pointing.NAME)
+    return {} if pack is None else {path.name: _sha256(path) for path in sorted(pack.folder.glob("*.onnx"))}
 
 
 def choices(job: Job) -> dict[str, Any]:
@@ -146,6 +169,7 @@ def choices(job: Job) -> dict[str, Any]:
             value = getattr(options, item.name)
             if item.name not in _NO_PIXELS and value != item.default:
                 chosen[item.name] = value
+    chosen |= job.asked.described()
     chosen["model"] = locate(job.run.model).spec.name if is_path(job.run.model) else job.run.model
     if (background := background_file(job.result)) is not None:
         chosen["background_sha256"] = _sha256(background)

@@ -14,7 +14,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from liftout.batch import journal
-from liftout.batch.job import Item, Job, Outcome, further_output
+from liftout.batch.job import Item, Job, Outcome, further_output, identity_of_prompts
+from liftout.batch.prompts import PhotoPrompts
 from liftout.batch.storage import Entry, Storage, inside
 from liftout.compose.subjects import MOST_SUBJECTS
 from liftout.errors import OutputExists
@@ -43,9 +44,16 @@ class Planner:
     """Compares source, target and journal."""
 
     def __init__(
-        self, job: Job, source: Storage, target: Storage, identity: str, patterns: tuple[str, ...] = ()
+        self,
+        job: Job,
+        source: Storage,
+        target: Storage,
+        identity: str,
+        patterns: tuple[str, ...] = (),
+        prompts: PhotoPrompts | None = None,
     ) -> None:
-        """identity: `job.identity`. patterns: which photos, as for `Batch`."""
+        """identity: `job.identity`. patterns: which photos, as for `Batch`. prompts: for single photos."""
+        self._prompts = prompts
         self._job = job
         self._source, self._target = source, target
         self._identity = identity
@@ -68,6 +76,13 @@ class Planner:
             subfolders = [_join(folder, name) for name in listing.folders if not name.startswith(".")]
             folders.extend(path for path in reversed(subfolders) if path != self._target_in_source)
         self.progress.complete = True
+
+    def named_in_vain(self) -> Iterator[Outcome]:
+        """Failures for the lines of the prompts' file that name no photo of the source, after `everything`."""
+        for path, error in self._prompts.unseen() if self._prompts else ():
+            if not self._patterns or self.wanted(path):
+                self.progress.pending += 1
+                yield Outcome(path=path, output="", status="failed", failure=error)
 
     def some(self, paths: Iterable[str]) -> Iterator[Item | Outcome]:
         """As `everything`, for these paths only. Paths that are gone or are not photos are left out."""
@@ -131,7 +146,11 @@ class Planner:
         path, output = _join(folder, entry.name), _join(folder, output_name)
         old_records = records.get(journal.output_key(output), [])
         old_bytes = present[output_name].size if output_name in present else None
-        input_key = journal.input_key(path, entry.signature, self._identity)
+        asked = self._prompts.of(path) if self._prompts else None
+        identity = self._identity
+        if asked is not None and asked.described() != self._job.asked.described():
+            identity += identity_of_prompts(asked)
+        input_key = journal.input_key(path, entry.signature, identity)
         further = _Further.found(folder, output_name, present, records) if several else _NONE
         if old_bytes is not None and any(
             record.input_key == input_key and record.bytes == old_bytes and further.are_complete(record)
@@ -162,6 +181,8 @@ class Planner:
             old_bytes=old_bytes,
             several=several,
             old_further=further.replaced,
+            asked=asked,
+            asked_in=self._prompts.place(path) if self._prompts and asked is not None else "",
         )
 
     def _other_source(self, records: list[journal.Record], size: int) -> str:

@@ -29,11 +29,12 @@ from liftout.errors import (
     UsageError,
 )
 from liftout.files import numbered
-from liftout.options import ResultOptions, RunOptions
+from liftout.options import PromptOptions, ResultOptions, RunOptions
 from liftout.remedies import UseOption
 
 if TYPE_CHECKING:
     from liftout.cutout import Cutout
+    from liftout.prompts import Asked
     from liftout.remover import Remover
 
 STREAM = "-"
@@ -61,6 +62,7 @@ class _Job:
 @click.option(
     "--output", "-o", metavar="FILE|DIR|-", help="File, folder, or - for standard output. [default: beside the photo]"
 )
+@params.options_of(PromptOptions)
 @params.options_of(ResultOptions)
 @params.options_of(RunOptions)
 @fetching.accept_license_option
@@ -86,6 +88,7 @@ def cut(
     """
     result: ResultOptions = params.read(ResultOptions, values)
     run: RunOptions = params.read(RunOptions, values)
+    asked = params.read_prompts(values)
     jobs = list(_plan(images, output, result))
     if as_json and any(job.target is None for job in jobs):
         raise UsageError("--json and the picture would both go to standard output", remedy="give -o FILE")
@@ -100,7 +103,7 @@ def cut(
         started = time.perf_counter()
         targets: dict[Path, str] = {}
         refusal = functools.partial(_refusal, result=result, targets=targets, overwrite=overwrite)
-        for job, cutout in _cutouts(remover, jobs, refusal):
+        for job, cutout in _cutouts(remover, jobs, asked, refusal):
             try:
                 if isinstance(cutout, LiftoutError):
                     raise cutout
@@ -180,7 +183,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _cutouts(
-    remover: Remover, jobs: list[_Job], refusal: Callable[[_Job], OutputError | None]
+    remover: Remover, jobs: list[_Job], asked: Asked, refusal: Callable[[_Job], OutputError | None]
 ) -> Iterator[tuple[_Job, Cutout | LiftoutError]]:
     """Each job, in order, with its cutout or its error. While one is written, the next photos are already being cut.
 
@@ -189,8 +192,8 @@ def _cutouts(
     waiting = deque(jobs)
     while waiting:
         job = waiting[0]
-        if (refused := refusal(job)) or job.source == STREAM or len(waiting) == 1:
-            yield waiting.popleft(), refused or _alone(remover, job)
+        if (refused := refusal(job)) or job.source == STREAM or len(waiting) == 1 or asked:
+            yield waiting.popleft(), refused or _alone(remover, job, asked)
             continue
         followers = itertools.takewhile(
             lambda job: job.source != STREAM and not job.shared and not refusal(job), itertools.islice(waiting, 1, None)
@@ -206,14 +209,16 @@ def _cutouts(
             yield waiting.popleft(), cutout
 
 
-def _alone(remover: Remover, job: _Job) -> Cutout | LiftoutError:
+def _alone(remover: Remover, job: _Job, asked: Asked) -> Cutout | LiftoutError:
     stream = job.source == STREAM
+    name = "standard input" if stream else job.source
     try:
-        return remover(
-            sys.stdin.buffer.read() if stream else job.source, name="standard input" if stream else job.source
-        )
+        photo = sys.stdin.buffer.read() if stream else job.source
+        return remover(photo, name=name, **vars(asked))
     except (InputError, EngineError, ExtraMissing) as error:
         return error
+    except UsageError as error:  # prompts that do not fit this photo, which says nothing about the others
+        return InputError(error.problem, subject=name, field=error.field, remedy=error.remedy)
 
 
 def _refusal(
