@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -138,16 +138,17 @@ class Cutout:
             raise UsageError(f"is {count}", field="count", remedy="it must be a number of subjects, 1 or more")
         return self._of(self._composition.with_alpha(largest_subjects(self.alpha, count)))
 
-    def subjects(self) -> Iterator[Cutout]:
+    def subjects(self, tell_apart: Callable[[UInt8], Iterable[UInt8]] = separate_subjects) -> Iterator[Cutout]:
         """Each subject that stands apart as a cutout of its own, the largest first; none without a subject.
 
             for number, subject in enumerate(cutout.subjects(), 1):
                 subject.crop().save(f"{number}.png")
 
         Together they are this cutout: small pieces belong to the subject that they hang together with, or to the nearest. A part counts as a
-        subject from a hundredth of the largest one's pixels up; there are at most 32.
+        subject from a hundredth of the largest one's pixels up; there are at most 32. `Remover.subjects` also knows those that touch.
+        tell_apart: from an alpha, uint8 [H, W], to those of its subjects.
         """
-        for alpha in separate_subjects(self.alpha):
+        for alpha in tell_apart(self.alpha):
             yield self._of(self._composition.with_alpha(alpha))
 
     def without_holes(self) -> Cutout:

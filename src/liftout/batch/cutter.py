@@ -104,7 +104,8 @@ class Cutter:
         try:
             with self._alone_if_large(source.content):
                 cutout = self._cutout(item, source.content)
-                content, *further = (rendered.content for _, rendered in render_each(cutout, self.job.result))
+                parts = render_each(cutout, self.job.result, subjects=self._remover.subjects(cutout))
+                content, *further = (rendered.content for _, rendered in parts)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with one photo, the others go on
             return Picture(content=b"", outcome=_failure(outcome, error, "cannot be cut out"))
         height, width = cutout.size

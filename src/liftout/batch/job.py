@@ -142,7 +142,7 @@ def identity(job: Job) -> str:
         "output": dataclasses.asdict(resolved.spec.output),
         "network": {path.name: _sha256(path) for path in _network_files(resolved.file.path)},
     }
-    if job.asked:
+    if job.asked or job.result.subjects == "each":  # subjects that touch are told apart by the same network
         facts["asked"] = identity_of_prompts(job.asked)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +107,7 @@ def cut(
             try:
                 if isinstance(cutout, LiftoutError):
                     raise cutout
-                report = _write(cutout, job, result, refusal, overwrite=overwrite)
+                report = _write(cutout, remover.subjects(cutout), job, result, refusal, overwrite=overwrite)
             except (InputError, OutputError, EngineError, ExtraMissing) as error:
                 if debug:
                     raise
@@ -254,7 +254,13 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _write(
-    cutout: Cutout, job: _Job, result: ResultOptions, refusal: Callable[..., OutputError | None], *, overwrite: bool
+    cutout: Cutout,
+    subjects: Iterable[Cutout],
+    job: _Job,
+    result: ResultOptions,
+    refusal: Callable[..., OutputError | None],
+    *,
+    overwrite: bool,
 ) -> dict[str, Any]:
     """Write one cutout to its output, or each subject to its own; returns the facts for --json. Raises OutputError.
 
@@ -263,7 +269,8 @@ def _write(
     from liftout.files import write_whole
     from liftout.render import render_each
 
-    rendered = list(render_each(cutout, result, format=job.target.name if job.target else None))
+    kind = job.target.name if job.target else None
+    rendered = list(render_each(cutout, result, format=kind, subjects=subjects))
     for number in range(2, len(rendered) + 1):
         if refused := refusal(job, number=number):
             raise refused

@@ -79,6 +79,24 @@ def separate_subjects(alpha: UInt8) -> Iterator[UInt8]:
         yield np.where(owners == subject, alpha, 0).astype(np.uint8)
 
 
+def nearest_seed(seeds: Int32, count: int) -> Int32:
+    """int32 [H, W]: the nearest of `count` seeds, by steps along rows and columns. seeds: their numbers where they are, -1 elsewhere.
+
+    Distance and number are one integer, distance * count + number, of which a running minimum down, up, right and left keeps the least.
+    """
+    height, width = seeds.shape
+    cost = np.where(seeds >= 0, seeds, (height + width) * count).astype(np.int32)
+    for axis, length in ((0, height), (1, width)):
+        steps = np.arange(length, dtype=np.int32) * np.int32(count)
+        ramp = steps[:, None] if axis == 0 else steps
+        before = np.minimum.accumulate(cost - ramp, axis=axis)
+        before += ramp
+        cost += ramp
+        behind = np.flip(np.minimum.accumulate(np.flip(cost, axis), axis=axis), axis) - ramp
+        cost = np.minimum(before, behind, out=before)
+    return cost % np.int32(count)
+
+
 def _by_size(parts: Components) -> Int64:
     """The components, the largest first."""
     return np.argsort(-parts.areas, kind="stable")
@@ -95,7 +113,7 @@ def _owners(alpha: UInt8, cores: Components, order: Int64) -> Int32:
     numbers = np.arange(len(order))
     of_cores = np.full(cores.count, -1, np.int64)
     of_cores[order] = numbers
-    nearest = _nearest(cores.spread(of_cores, elsewhere=-1), len(order))
+    nearest = nearest_seed(cores.spread(of_cores, elsewhere=-1), len(order))
     whole = components(alpha >= VISIBLE)
     holders = _holders(whole, cores, order)
     of_parts = np.full(whole.count, -1, np.int64)
@@ -103,21 +121,3 @@ def _owners(alpha: UInt8, cores: Components, order: Int64) -> Int32:
     of_parts[np.bincount(holders, minlength=whole.count) > 1] = -1
     hanging = whole.spread(of_parts, elsewhere=-1)
     return np.where(hanging < 0, nearest, hanging)
-
-
-def _nearest(seeds: Int32, count: int) -> Int32:
-    """int32 [H, W]: the nearest of `count` seeds, by steps along rows and columns. seeds: their numbers where they are, -1 elsewhere.
-
-    Distance and number are one integer, distance * count + number, of which a running minimum down, up, right and left keeps the least.
-    """
-    height, width = seeds.shape
-    cost = np.where(seeds >= 0, seeds, (height + width) * count).astype(np.int32)
-    for axis, length in ((0, height), (1, width)):
-        steps = np.arange(length, dtype=np.int32) * np.int32(count)
-        ramp = steps[:, None] if axis == 0 else steps
-        before = np.minimum.accumulate(cost - ramp, axis=axis)
-        before += ramp
-        cost += ramp
-        behind = np.flip(np.minimum.accumulate(np.flip(cost, axis), axis=axis), axis) - ramp
-        cost = np.minimum(before, behind, out=before)
-    return cost % np.int32(count)

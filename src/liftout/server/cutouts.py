@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -98,7 +99,7 @@ async def _answer(service: Service, request: Request, headers: dict[str, str]) -
                 request,
                 photo,
                 run,
-                lambda cutout: render_result(cutout, options, kind, background),
+                lambda cutout, subjects: render_result(cutout, subjects, options, kind, background),
                 field=field,
                 chosen_model=chosen_model,
                 asked=asked,
@@ -163,16 +164,21 @@ def _background_picture(service: Service, body: Body) -> BackgroundPicture | Non
 
 
 def render_result(
-    cutout: Cutout, options: ResultOptions, kind: str | None, background: BackgroundPicture | None
+    cutout: Cutout,
+    subjects: Iterable[Cutout],
+    options: ResultOptions,
+    kind: str | None,
+    background: BackgroundPicture | None,
 ) -> Result:
-    """The finished picture. kind: the format where the options name none."""
+    """The finished picture. subjects: of the cutout, where each is to have its own. kind: the format where the options name none."""
     height, width = cutout.size
     picture = background.decode() if background and not options.mask else None
     facts = {"width": width, "height": height, "box": cutout.box, "subject": _share(cutout)}
     if options.subjects != "each":
         return Result(rendered=render(cutout, options, format=kind, background=picture), **facts)
     layers, files = [], []
-    for number, (part, rendered) in enumerate(render_each(cutout, options, format=kind, background=picture), 1):
+    rendering = render_each(cutout, options, format=kind, background=picture, subjects=subjects)
+    for number, (part, rendered) in enumerate(rendering, 1):
         name = f"cutout-{number}{rendered.format.suffix}"
         layers.append(Layer(name=name, box=part.box, subject=_share(part)))
         files.append((name, rendered.content))

@@ -183,7 +183,7 @@ class JobRunner:
                     None,
                     photo,
                     run,
-                    lambda cutout: cutouts.render_result(cutout, options, None, None),
+                    lambda cutout, subjects: cutouts.render_result(cutout, subjects, options, None, None),
                     field=field,
                     chosen_model=chosen_model,
                     asked=asked,

@@ -88,7 +88,7 @@ async def _remove(service: Service, request: Request) -> Response:
                 request,
                 photo,
                 run,
-                lambda cutout: adapter.result(cutout, arguments).png(),
+                lambda cutout, _: adapter.result(cutout, arguments).png(),
                 field=source,
                 chosen_model=bool(arguments.model_name),
                 asked=adapter.asked(arguments.sam_prompt),

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +168,7 @@ class Service:
         request: Request | None,
         photo: bytes,
         choice: RunOptions,
-        finish: Callable[[Cutout], _T],
+        finish: Callable[[Cutout, Iterable[Cutout]], _T],
         *,
         field: str,
         chosen_model: bool,
@@ -176,7 +176,7 @@ class Service:
     ) -> tuple[_T, Timing]:
         """Cut out a photo on a worker.
 
-        request: the one that waits for it; None for a job. finish: turns the cutout into the result, on the same worker. field: of the request that held the photo. chosen_model:
+        request: the one that waits for it; None for a job. finish: turns the cutout into the result, on the same worker; its second argument gives the subjects one by one. field: of the request that held the photo. chosen_model:
         whether the request named the model. asked: prompts for the photo. Raises Problem, or ClientLeft if the client has disconnected.
         """
         choice = dataclasses.replace(choice, model=self.meant(choice.model))
@@ -194,7 +194,7 @@ class Service:
                     cutout = remover(photo, name=field, **vars(asked))
                 token.check()
                 with stage("encode"):
-                    return finish(cutout)
+                    return finish(cutout, remover.subjects(cutout))
 
         try:
             result = await self._unless_left(request, self.pool.run(work))
