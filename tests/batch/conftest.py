@@ -102,3 +102,40 @@ def liftout(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
         return ended.value.code, out, err
 
     return call
+
+
+class MemoryFolder:
+    """A folder in memory. Batches between two of them run in this process: for tests that run many."""
+
+    def __init__(self, name: str) -> None:
+        fsspec = pytest.importorskip("fsspec")
+        self.url = f"memory://{name}"
+        self._files = fsspec.filesystem("memory")
+        self._root = f"/{name}/"
+
+    def __setitem__(self, path: str, content: bytes) -> None:
+        self._files.pipe(self._root + path, content)
+
+    def __getitem__(self, path: str) -> bytes:
+        return self._files.cat(self._root + path)
+
+    def __delitem__(self, path: str) -> None:
+        self._files.rm(self._root + path)
+
+    def names(self, *, journal: bool = False) -> list[str]:
+        """Paths of all files, in their order; with the journal's or without."""
+        found = sorted(path.removeprefix(self._root) for path in self._files.find(self._root))
+        return [name for name in found if journal or not name.startswith(".liftout")]
+
+    def content(self) -> dict[str, bytes]:
+        """All files but the journal's."""
+        return {name: self[name] for name in self.names()}
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[tuple[MemoryFolder, MemoryFolder]]:
+    """An empty source and an empty target."""
+    name = "/".join(tmp_path.parts[-2:])
+    source, target = MemoryFolder(f"{name}/photos"), MemoryFolder(f"{name}/out")
+    yield source, target
+    source._files.rm("/", recursive=True)

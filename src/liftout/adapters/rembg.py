@@ -148,14 +148,9 @@ def asked(marks: Any) -> Asked:
         return Asked()
     if not isinstance(marks, Sequence) or isinstance(marks, str | bytes):
         raise UsageError(f"is {shown(marks)}", field=PROMPT, remedy=_MARKS)
-    keep, drop, boxes = [], [], []
-    for number, mark in enumerate(marks, 1):
-        kind, data, label = _mark(number, mark)
-        if kind == "rectangle":
-            left, top, right, bottom = data
-            boxes.append((min(left, right), min(top, bottom), max(left, right), max(top, bottom)))
-        else:
-            (keep if label else drop).append(data)
+    found = [_mark(number, mark) for number, mark in enumerate(marks, 1)]
+    keep, drop = ([data for kind, data in found if kind == name] for name in ("keep", "drop"))
+    boxes = [_corners(data) for kind, data in found if kind == "box"]
     if len(boxes) > 1:
         raise UsageError(f"has {len(boxes)} rectangles", field=PROMPT, remedy="give one, or points")
     with as_marks():
@@ -173,18 +168,26 @@ def as_marks() -> Iterator[None]:
         raise UsageError(error.problem, field=PROMPT, remedy=error.remedy) from None
 
 
-def _mark(number: int, mark: Any) -> tuple[str, Sequence[float], int]:
-    """(kind, data, label) of a mark. number: of the mark, from 1. Raises UsageError."""
-    kind, data, label = (
-        (mark.get(name) for name in ("type", "data", "label")) if isinstance(mark, Mapping) else [None] * 3
-    )
-    length = {"point": 2, "rectangle": 4}.get(kind) if isinstance(kind, str) else None
-    if hasattr(data, "tolist"):
-        data = data.tolist()
-    numbers = isinstance(data, Sequence) and all(_is_number(value) for value in data)
-    if length is None or not numbers or len(data) != length or (kind == "point" and label not in (0, 1)):
-        raise UsageError(f"has {shown(mark)} as mark {number}", field=PROMPT, remedy=_MARKS)
-    return kind, data, 0 if kind == "rectangle" else int(label)
+def _mark(number: int, mark: Any) -> tuple[str, list[float]]:
+    """(keep, drop or box, numbers) of a mark. number: of the mark, from 1. Raises UsageError."""
+    facts = mark if isinstance(mark, Mapping) else {}
+    data = facts.get("data")
+    values = data.tolist() if isinstance(data, np.ndarray) else data
+    if isinstance(values, Sequence) and all(_is_number(value) for value in values):
+        match facts.get("type"), len(values), facts.get("label"):
+            case "point", 2, 1:
+                return "keep", list(values)
+            case "point", 2, 0:
+                return "drop", list(values)
+            case "rectangle", 4, _:
+                return "box", list(values)
+    raise UsageError(f"has {shown(mark)} as mark {number}", field=PROMPT, remedy=_MARKS)
+
+
+def _corners(data: list[float]) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of a rectangle from any of its corners to the one across."""
+    x, y, other_x, other_y = data
+    return min(x, other_x), min(y, other_y), max(x, other_x), max(y, other_y)
 
 
 def _is_number(value: Any) -> bool:

@@ -135,7 +135,7 @@ def identity(job: Job) -> str:
     result = dataclasses.asdict(job.result)
     if background is not None:
         result["background"] = _sha256(background)  # its content counts, not where it lies
-    facts = {
+    facts: dict[str, Any] = {
         "result": result,
         "run": run,
         "input": dataclasses.asdict(resolved.spec.input),

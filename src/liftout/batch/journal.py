@@ -124,7 +124,7 @@ def commit(target: Storage, item: Item, content: bytes, *, source: str, further:
     source: the place (`Storage.place`) of the photo's source. Raises OSError, or what the target's store raises.
     item: what was planned. content: bytes of the output. further: of the outputs after it, where each subject has its own.
     """
-    facts = {"source": source, "input": item.path}
+    facts: dict[str, Any] = {"source": source, "input": item.path}
     for number, more in enumerate(further, 2):
         _commit_further(target, item, number, more, facts)
     record = f"{item.record}-{len(content)}" + (f"-{1 + len(further)}" if item.several else "")

@@ -77,10 +77,10 @@ class PhotoPrompts:
                 wrong += 1
                 first = first or (number, error)
         if first is not None:
-            number, error = first
+            number, cause = first
             more = f" (and {wrong - 1} more lines are wrong)" if wrong > 1 else ""
-            what = f"{error.field} {error.problem}" if error.field else error.problem
-            raise UsageError(f"line {number}: {what}{more}", subject=self._name, remedy=error.remedy)
+            what = f"{cause.field} {cause.problem}" if cause.field else cause.problem
+            raise UsageError(f"line {number}: {what}{more}", subject=self._name, remedy=cause.remedy)
 
     def _add(self, number: int, row: dict[str, Any] | UsageError) -> None:
         if isinstance(row, UsageError):

@@ -271,7 +271,7 @@ def _write(
 
     kind = job.target.name if job.target else None
     rendered = list(render_each(cutout, result, format=kind, subjects=subjects))
-    for number in range(2, len(rendered) + 1):
+    for number in range(1, len(rendered) + 1 if job.several else 1):
         if refused := refusal(job, number=number):
             raise refused
     outputs = []

@@ -66,7 +66,7 @@ def read_prompts(values: dict[str, Any]) -> Asked:
     return Asked.of(**{field.name: values.pop(field.name) for field in dataclasses.fields(PromptOptions)})
 
 
-class _WordOrNumber(click.ParamType):
+class _WordOrNumber(click.ParamType[Any]):
     """One of several words, or a whole number; its limits are those of the options schema."""
 
     name = "word or number"

@@ -173,7 +173,7 @@ def render_result(
     """The finished picture. subjects: of the cutout, where each is to have its own. kind: the format where the options name none."""
     height, width = cutout.size
     picture = background.decode() if background and not options.mask else None
-    facts = {"width": width, "height": height, "box": cutout.box, "subject": _share(cutout)}
+    facts: dict[str, Any] = {"width": width, "height": height, "box": cutout.box, "subject": _share(cutout)}
     if options.subjects != "each":
         return Result(rendered=render(cutout, options, format=kind, background=picture), **facts)
     layers, files = [], []
