@@ -125,7 +125,7 @@ class Remover:
         return graphs.plain if self._options.edges == "plain" else graphs.cutout
 
     def __call__(self, image: ImageInput, *, name: str | None = None) -> Cutout:
-        """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
+        """Cut out one photo: a path, bytes, a binary file, a Pillow image, an array or a tensor (`liftout.images.decode`).
 
         name: of the photo, for messages. Raises InputError (unreadable, animated, too large), EngineError.
         """
