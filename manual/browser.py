@@ -25,21 +25,26 @@ def exported() -> list[tuple[str, str]]:
     text = (SOURCE / "index.ts").read_text(encoding="utf-8")
     found = []
     for names, file in _EXPORT.findall(text):
-        for name in names.split(","):
-            if word := name.replace("type ", "").strip():
-                found.append((word, file))
+        words = [name.replace("type ", "").strip() for name in names.split(",")]
+        found += [(word, file) for word in words if word]
     return found
 
 
 def declaration(name: str, file: str) -> str:
     """A declaration without the bodies of its functions."""
     text = (SOURCE / f"{file}.ts").read_text(encoding="utf-8")
-    pattern = rf"(?:^/\*\*(?:(?!\*/).)*\*/\n)?^export (?:async |abstract )?(?:interface|type|class|function|const) {name}\b"
+    pattern = (
+        rf"(?:^/\*\*(?:(?!\*/).)*\*/\n)?^export (?:async |abstract )?(?:interface|type|class|function|const) {name}\b"
+    )
     start = re.search(pattern, text, re.MULTILINE | re.DOTALL)
     if start is None:
         raise LookupError(f"{file}.ts declares no {name}")
     whole = text[start.start() : _end(text, start.end())]
-    return _without_bodies(whole) if re.search(r"^export (?:async )?(?:class|function)", whole, re.MULTILINE) else whole.rstrip()
+    return (
+        _without_bodies(whole)
+        if re.search(r"^export (?:async )?(?:class|function)", whole, re.MULTILINE)
+        else whole.rstrip()
+    )
 
 
 def _end(text: str, position: int) -> int:

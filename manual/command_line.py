@@ -60,9 +60,8 @@ def _entry(path: str, command: click.Command) -> str:
 
 def _text(help_text: str) -> str:
     """Help text as Markdown; `\\b` keeps the lines of a block as they are."""
-    found = []
-    for paragraph in inspect.cleandoc(help_text).split("\n\n"):
-        found.append(f"```text\n{paragraph.removeprefix(chr(8)).strip(chr(10))}\n```" if paragraph.startswith("\b") else paragraph)
+    paragraphs = inspect.cleandoc(help_text).split("\n\n")
+    found = [f"```text\n{one[1:].strip(chr(10))}\n```" if one.startswith("\b") else one for one in paragraphs]
     return "\n\n".join(found)
 
 

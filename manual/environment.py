@@ -23,7 +23,9 @@ def page() -> str:
     ]
     for names, meaning in meanings():
         modules = sorted({module for name in names for module in used.get(name, ())})
-        lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {meaning} | {', '.join(f'`{one}`' for one in modules)} |")
+        lines.append(
+            f"| {', '.join(f'`{name}`' for name in names)} | {meaning} | {', '.join(f'`{one}`' for one in modules)} |"
+        )
     lines += [
         "",
         "Traces of the server are set up by the variables of OpenTelemetry, `OTEL_*`: [Server](../server.md). The drop-in for rembg looks "

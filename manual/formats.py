@@ -33,7 +33,7 @@ def catalogue_page() -> str:
         node = _class(tree, name)
         lines += [f"## {written}\n", f"{ast.get_docstring(node)}\n", *_rows(node), ""]
     lines += [
-        "`like = \"NAME\"` starts from another entry; keys of the entry go over its keys. `name` is the table's name, `family` by default that "
+        '`like = "NAME"` starts from another entry; keys of the entry go over its keys. `name` is the table\'s name, `family` by default that '
         "of the file.",
     ]
     return "\n".join(lines) + "\n"
@@ -71,7 +71,13 @@ def _rows(node: ast.ClassDef) -> list[str]:
         text = ""
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
             text = " ".join(str(below.value.value).split())
-        default = "required" if one.value is None else "" if isinstance(one.value, ast.Call) else f"`{ast.unparse(one.value)}`"
+        default = (
+            "required"
+            if one.value is None
+            else ""
+            if isinstance(one.value, ast.Call)
+            else f"`{ast.unparse(one.value)}`"
+        )
         cells = (f"`{ast.unparse(one.target)}`", f"`{ast.unparse(one.annotation)}`", default, text)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines

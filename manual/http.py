@@ -63,14 +63,19 @@ def _home(folder: str) -> Iterator[None]:
 
 
 def _entry(name: str, operation: dict[str, Any]) -> str:
-    text = " ".join(part for part in (_sentence(operation.get("summary", "")), operation.get("description", "")) if part)
+    text = " ".join(
+        part for part in (_sentence(operation.get("summary", "")), operation.get("description", "")) if part
+    )
     lines = [f"## {name}\n", f"{text}\n"]
     content = operation.get("requestBody", {}).get("content", {})
     if content:
         lines.append(f"Body: {', '.join(f'`{kind}`' for kind in content)}\n")
-    fields = next((kind["schema"]["properties"] for kind in content.values() if "properties" in kind.get("schema", {})), {})
+    fields = next(
+        (kind["schema"]["properties"] for kind in content.values() if "properties" in kind.get("schema", {})), {}
+    )
     fields = fields or {
-        item["name"]: {**item["schema"], "description": item.get("description", "")} for item in operation.get("parameters", ())
+        item["name"]: {**item["schema"], "description": item.get("description", "")}
+        for item in operation.get("parameters", ())
     }
     if fields:
         lines += ["| field | values | default | |", "|---|---|---|---|"]
@@ -82,7 +87,9 @@ def _entry(name: str, operation: dict[str, Any]) -> str:
 
 def _row(name: str, schema: dict[str, Any]) -> str:
     kinds = [_kind(kind) for kind in schema.get("anyOf", [schema])]
-    limits = " ".join(f"{word} {schema[key]}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema)
+    limits = " ".join(
+        f"{word} {schema[key]}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema
+    )
     default = f"`{json.dumps(schema['default'])}`" if schema.get("default") not in (None, "") else ""
     return f"| `{name}` | {_cell(' or '.join(kinds))} {limits} | {default} | {_cell(schema.get('description', ''))} |"
 

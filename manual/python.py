@@ -48,8 +48,7 @@ def page() -> str:
     ]
     for module, names in PUBLIC.items():
         tree = _tree(module)
-        for name in names:
-            parts.append(_entry(_definition(tree, name), IMPORTED.get(module, module)))
+        parts += [_entry(_definition(tree, name), IMPORTED.get(module, module)) for name in names]
     parts.append("## Types\n\n" + "\n".join(_types()) + "\n")
     parts.append(f"## Errors\n\n`liftout.errors`: {_errors()}")
     return "\n".join(parts)
@@ -89,7 +88,10 @@ def _definition(tree: ast.Module | ast.ClassDef, name: str) -> _Definition:
 
 
 def _entry(node: _Definition, module: str) -> str:
-    lines = [f"## {node.name} {{ #{module.replace('.', '-')}-{node.name.lower()} }}\n", f"`from {module} import {node.name}`\n"]
+    lines = [
+        f"## {node.name} {{ #{module.replace('.', '-')}-{node.name.lower()} }}\n",
+        f"`from {module} import {node.name}`\n",
+    ]
     if isinstance(node, ast.FunctionDef):
         lines += [_signature(node, node.name), prose(ast.get_docstring(node) or "")]
         return "\n".join(lines) + "\n"
@@ -178,9 +180,10 @@ def _types() -> list[str]:
         for node in _tree(module).body:
             target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
             value = getattr(node, "value", None)
-            if isinstance(target, ast.Name) and target.id[0].isupper() and isinstance(value, ast.Subscript | ast.BinOp):
-                if target.id not in ("UInt8", "Float32") and not target.id.isupper():
-                    lines.append(f"| `{target.id}` | `{ast.unparse(value).replace('|', chr(92) + '|')}` |")
+            if not isinstance(target, ast.Name) or not isinstance(value, ast.Subscript | ast.BinOp):
+                continue
+            if target.id[0].isupper() and not target.id.isupper() and target.id not in ("UInt8", "Float32"):
+                lines.append(f"| `{target.id}` | `{ast.unparse(value).replace('|', chr(92) + '|')}` |")
     return lines
 
 

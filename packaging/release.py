@@ -57,7 +57,9 @@ def versions() -> str:
         "src/liftout/__init__.py": re.findall(r'__version__ = "(.+)"', _text("src/liftout/__init__.py"))[0],
         "web/package.json": json.loads(_text("web/package.json"))["version"],
         "web/package-lock.json": json.loads(_text("web/package-lock.json"))["version"],
-        "integrations/comfyui/pyproject.toml": tomllib.loads(_text("integrations/comfyui/pyproject.toml"))["project"]["version"],
+        "integrations/comfyui/pyproject.toml": tomllib.loads(_text("integrations/comfyui/pyproject.toml"))["project"][
+            "version"
+        ],
     }
     if len(set(found.values())) != 1:
         raise SystemExit(f"the version differs: {found}")
@@ -83,11 +85,17 @@ def build(folder: Path) -> Path:
     _run([sys.executable, "-c", code], source, own)
     _run([_found("npm"), "pack", "--loglevel=error", "--pack-destination", str(made)], source / "web", env)
     step("manual")
-    _run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder / "manual")], source, own)
+    _run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder / "manual")],
+        source,
+        own,
+    )
     name = f"liftout-manual-{versions()}.tar.gz"
     (made / name).write_bytes(_packed(folder / "manual", int(epoch)))
     step("bill of materials")
-    bill = subprocess.run([sys.executable, "packaging/sbom.py"], cwd=source, env=env, capture_output=True, check=True).stdout
+    bill = subprocess.run(
+        [sys.executable, "packaging/sbom.py"], cwd=source, env=env, capture_output=True, check=True
+    ).stdout
     (made / f"liftout-{versions()}.cdx.json").write_bytes(bill)
     return made
 
@@ -103,7 +111,9 @@ def compare(first: Path, second: Path) -> None:
 
 def try_out(made: Path, folder: Path) -> list[str]:
     """Install what was built in fresh environments and use it. Returns a line for each. Raises SystemExit where something fails."""
-    (wheel,), (source,), (package,) = (list(made.glob(pattern)) for pattern in ("*.whl", "liftout-[0-9]*.tar.gz", "*.tgz"))
+    (wheel,), (source,), (package,) = (
+        list(made.glob(pattern)) for pattern in ("*.whl", "liftout-[0-9]*.tar.gz", "*.tgz")
+    )
     tried = [_try_metadata(folder, [wheel, source])]
     for version in PYTHONS:
         python = _python(version)
@@ -216,10 +226,18 @@ def _environment(python: Path, folder: Path, packages: list[str], env: dict[str,
 
 def _python(version: str) -> Path | None:
     """An interpreter of this version: on the PATH, or one that pyenv keeps."""
-    candidates = [shutil.which(f"python{version}"), *sorted(map(str, Path.home().glob(f".pyenv/versions/{version}*/bin/python")))]
+    candidates = [
+        shutil.which(f"python{version}"),
+        *sorted(map(str, Path.home().glob(f".pyenv/versions/{version}*/bin/python"))),
+    ]
     for one in candidates:
         if one:
-            ended = subprocess.run([one, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=False)
+            ended = subprocess.run(
+                [one, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if ended.stdout.strip() == version:
                 return Path(one)
     return None

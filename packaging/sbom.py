@@ -45,7 +45,9 @@ def bill() -> dict[str, Any]:
             }
         },
         "components": parts,
-        "dependencies": [{"ref": purl, "dependsOn": [part["bom-ref"] for part in parts if part["scope"] == "required"]}],
+        "dependencies": [
+            {"ref": purl, "dependsOn": [part["bom-ref"] for part in parts if part["scope"] == "required"]}
+        ],
     }
     serial = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(document, sort_keys=True))
     return {**document, "serialNumber": f"urn:uuid:{serial}"}
@@ -84,7 +86,9 @@ def _from_npm(name: str) -> dict[str, Any]:
 
 def _from_pypi(project: dict[str, Any]) -> list[dict[str, Any]]:
     pins = dict(
-        line.split("==") for line in (ROOT / "tests/constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line
+        line.split("==")
+        for line in (ROOT / "tests/constraints.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line
     )
     pins = {_canonical(name): version for name, version in pins.items()}
     extras: dict[str, list[str]] = project["optional-dependencies"]

@@ -100,7 +100,9 @@ def test_a_tensor_is_a_photo_wherever_its_channels_are() -> None:
     last = torch.from_numpy(pixels)
     for tensor in (last, last.permute(2, 0, 1), last.permute(2, 0, 1) / 255, (last / 255).requires_grad_()):
         np.testing.assert_array_equal(decode(tensor).pixels, pixels)
-    half = decode((last.double() / 255).to(torch.bfloat16)).pixels  # has eight bits, of which one is lost here and there
+    half = decode(
+        (last.double() / 255).to(torch.bfloat16)
+    ).pixels  # has eight bits, of which one is lost here and there
     assert np.abs(half.astype(int) - pixels).max() <= 1
     np.testing.assert_array_equal(decode(last[..., 0]).pixels[..., 1], pixels[..., 0])
 

@@ -1,7 +1,7 @@
 """A Django site in one file: a form, and the cutout of the photo that was chosen in it.
 
-    pip install liftout django
-    python django_app.py runserver
+pip install liftout django
+python django_app.py runserver
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A Gradio demo: a photo in, its cutout out.
 
-    pip install liftout gradio
-    python gradio_app.py
+pip install liftout gradio
+python gradio_app.py
 """
 
 from __future__ import annotations

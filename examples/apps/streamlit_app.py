@@ -1,7 +1,7 @@
 """A Streamlit page: choose a photo, see its cutout, download it.
 
-    pip install liftout streamlit
-    streamlit run streamlit_app.py
+pip install liftout streamlit
+streamlit run streamlit_app.py
 """
 
 from __future__ import annotations

@@ -34,7 +34,10 @@ def _edges_input() -> tuple[list[str], dict[str, Any]]:
 
 _LICENCE = (
     "BOOLEAN",
-    {"default": False, "tooltip": "Accept the licence of a model that is not free for commercial use. This is remembered."},
+    {
+        "default": False,
+        "tooltip": "Accept the licence of a model that is not free for commercial use. This is remembered.",
+    },
 )
 
 
@@ -53,7 +56,12 @@ class RemoveBackground:
         """What the node takes."""
         behind = {"default": TRANSPARENT, "tooltip": "transparent, blur, or a colour such as white or #1e90ff."}
         return {
-            "required": {"image": _IMAGE, "model": _model_input(), "edges": _edges_input(), "background": ("STRING", behind)},
+            "required": {
+                "image": _IMAGE,
+                "model": _model_input(),
+                "edges": _edges_input(),
+                "background": ("STRING", behind),
+            },
             "optional": {"accept_license": _LICENCE},
         }
 
@@ -90,7 +98,10 @@ class Matte:
                 "largest_only": ("BOOLEAN", {"default": False, "tooltip": "Keep the largest of several subjects."}),
                 "fill_holes": ("BOOLEAN", {"default": False, "tooltip": "Fill holes inside the subject."}),
                 "threshold": ("INT", hard),
-                "invert": ("BOOLEAN", {"default": False, "tooltip": "1 is background, as Join Image with Alpha has it."}),
+                "invert": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "1 is background, as Join Image with Alpha has it."},
+                ),
             },
             "optional": {"accept_license": _LICENCE},
         }
@@ -125,7 +136,9 @@ class RefineEdges:
     """Solves the edges of a mask again, and cleans the colours under them."""
 
     CATEGORY = CATEGORY
-    DESCRIPTION = "Better edges for a mask from any other node: hair and fur by matting, colours without the old background."
+    DESCRIPTION = (
+        "Better edges for a mask from any other node: hair and fur by matting, colours without the old background."
+    )
     FUNCTION = "run"
     RETURN_TYPES = ("IMAGE", "MASK")
     RETURN_NAMES = ("image", "mask")
@@ -134,14 +147,21 @@ class RefineEdges:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """What the node takes."""
-        width = {"default": 8, "min": 1, "max": 64, "tooltip": "How coarse the mask is, in pixels: the larger, the wider the band that is solved."}
+        width = {
+            "default": 8,
+            "min": 1,
+            "max": 64,
+            "tooltip": "How coarse the mask is, in pixels: the larger, the wider the band that is solved.",
+        }
         return {"required": {"image": _IMAGE, "mask": ("MASK", {"tooltip": "1 is subject."}), "width": ("INT", width)}}
 
     def run(self, image: torch.Tensor, mask: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """image: [B, H, W, C]. mask: [B or 1, H, W]. Returns [B, H, W, 4] and [B, H, W]."""
         matting.require()
         if mask.shape[-2:] != image.shape[1:3] or mask.shape[0] not in (1, image.shape[0]):
-            raise ValueError(f"the mask is {list(mask.shape)}, the image {list(image.shape)}; scale the mask to the image's size first")
+            raise ValueError(
+                f"the mask is {list(mask.shape)}, the image {list(image.shape)}; scale the mask to the image's size first"
+            )
         alphas = iter(_levels(mask.expand(image.shape[0], -1, -1), 255, np.uint8))
 
         def solve(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +182,9 @@ def _each(image: torch.Tensor, work: Callable[[np.ndarray], tuple[np.ndarray, ..
     results = []
     for photo in _levels(image, 65535, np.uint16):
         _stop_if_asked()
-        results.append([torch.from_numpy(np.divide(one, np.iinfo(one.dtype).max, dtype=np.float32)) for one in work(photo)])
+        results.append(
+            [torch.from_numpy(np.divide(one, np.iinfo(one.dtype).max, dtype=np.float32)) for one in work(photo)]
+        )
     return tuple(torch.stack(several) for several in zip(*results, strict=True))
 
 

@@ -35,7 +35,9 @@ class Liftout(Gimp.PlugIn):
         procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
         procedure.set_menu_label("Remove _Background")
         procedure.add_menu_path("<Image>/Filters")
-        procedure.set_documentation("Lift the subject out of a photo", "Adds the subject's alpha as a layer mask.", name)
+        procedure.set_documentation(
+            "Lift the subject out of a photo", "Adds the subject's alpha as a layer mask.", name
+        )
         procedure.set_attribution("The liftout authors", "The liftout authors", "2026")
         return procedure
 
@@ -64,7 +66,9 @@ def _mask(image, layer):
         Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, alone, Gio.File.new_for_path(photo), None)
         alone.delete()
         command = os.environ.get("LIFTOUT_COMMAND", "liftout")
-        subprocess.run([command, "cut", "--quiet", "--mask", photo, "-o", found], check=True, capture_output=True, text=True)
+        subprocess.run(
+            [command, "cut", "--quiet", "--mask", photo, "-o", found], check=True, capture_output=True, text=True
+        )
         loaded = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(found))
         mask = layer.create_mask(Gimp.AddMaskType.WHITE)
         layer.add_mask(mask)

@@ -37,7 +37,11 @@ def started(command: list[str], url: str, folder: Path, **environment: str) -> I
     log = folder / "app.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            command, cwd=APPS, stdout=stream, stderr=stream, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+            command,
+            cwd=APPS,
+            stdout=stream,
+            stderr=stream,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         )
     try:
         end = time.monotonic() + 180

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-_FENCE = re.compile(r"^(?P<lead>[ \t]*)(?P<fence>`{3,})(?P<kind>[\w-]*)[^\n]*\n(?P<code>.*?)^[ \t]*(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<lead>[ \t]*)(?P<fence>`{3,})(?P<kind>[\w-]*)[^\n]*\n(?P<code>.*?)^[ \t]*(?P=fence)[ \t]*$",
+    re.MULTILINE | re.DOTALL,
+)
 _MARK = re.compile(r"<!-- not run: (?P<reason>[^>]+) -->\s*\Z")
 
 

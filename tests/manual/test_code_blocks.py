@@ -73,7 +73,13 @@ def folder(tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch) -> P
     work = tmp_path / "work"
     shutil.copytree(examples, work / "examples", ignore=shutil.ignore_patterns("apps", "__pycache__"))
     (work / "photos").mkdir()
-    for target, source in (("photo", "officer"), ("a", "cat"), ("b", "coffee"), ("photos/1", "coffee"), ("photos/2", "cat")):
+    for target, source in (
+        ("photo", "officer"),
+        ("a", "cat"),
+        ("b", "coffee"),
+        ("photos/1", "coffee"),
+        ("photos/2", "cat"),
+    ):
         with Image.open(examples / f"{source}.jpg") as photo:
             photo.thumbnail((320, 320))
             photo.save(work / f"{target}.jpg")

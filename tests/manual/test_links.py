@@ -55,7 +55,12 @@ def test_every_file_of_the_repository_that_is_named_exists(path: Path) -> None:
 
 def lines_of(path: Path) -> list[str]:
     """Calls of `liftout` in a document: lines of its blocks, and whole code spans."""
-    found = [line.strip() for block in blocks(path) if block.kind in ("sh", "text", "", "yaml") for line in block.code.splitlines()]
+    found = [
+        line.strip()
+        for block in blocks(path)
+        if block.kind in ("sh", "text", "", "yaml")
+        for line in block.code.splitlines()
+    ]
     found += _SPAN.findall(prose(path))
     return [line for line in found if re.match(r"liftout( |$)", line)]
 
@@ -86,7 +91,10 @@ def check(call: str) -> None:
             assert not re.fullmatch(r"[a-z]+", rest[0]), f"`{call}`: there is no command {rest[0]}"
             return
         command, rest = found, rest[1:]
-    known = {one for parameter in command.params for one in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h"}
+    known = {one for parameter in command.params for one in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help",
+        "-h",
+    }
     known |= {"--version"} if command is cli else set()
     for word in rest:
         option = re.match(r"\[?(--?[a-z][a-z0-9-]*)", word)

@@ -34,7 +34,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_it_is_built_whole(site: Path) -> None:
-    for page in ("index", "start", "notebooks", "changelog", "security", "doors/comfyui", "guides/product-photos", "zh/start"):
+    for page in (
+        "index",
+        "start",
+        "notebooks",
+        "changelog",
+        "security",
+        "doors/comfyui",
+        "guides/product-photos",
+        "zh/start",
+    ):
         assert (site / f"{page}.html").is_file(), page
     for page in ("python", "commands", "http", "http-try", "browser", "environment", "catalogue", "pack"):
         assert (site / "reference" / f"{page}.html").is_file(), page
@@ -74,7 +83,11 @@ def test_every_public_name_has_its_place_in_the_reference() -> None:
         assert re.search(rf"^## {name} ", page, re.MULTILINE), name
     assert "LiftoutError" in page
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        code = block if not re.match(r"[\w.]+\(.*\)( ->|\n$)", block, re.DOTALL) or "=" not in block else f"def {block.rstrip()}: ..."
+        code = (
+            block
+            if not re.match(r"[\w.]+\(.*\)( ->|\n$)", block, re.DOTALL) or "=" not in block
+            else f"def {block.rstrip()}: ..."
+        )
         try:
             ast.parse(code)
         except SyntaxError:
@@ -120,7 +133,11 @@ def test_every_export_of_the_module_is_declared() -> None:
 
 def test_a_new_document_gets_a_place_without_being_named() -> None:
     nav = navigation(["index.md", "start.md", "brand-new.md", "guides/portraits.md"])
-    assert nav == [{"Home": "index.md"}, {"Start here": ["start.md"]}, {"Guides": ["guides/portraits.md", "brand-new.md"]}]
+    assert nav == [
+        {"Home": "index.md"},
+        {"Start here": ["start.md"]},
+        {"Guides": ["guides/portraits.md", "brand-new.md"]},
+    ]
 
 
 def test_links_are_those_of_the_manual() -> None:

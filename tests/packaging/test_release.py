@@ -43,7 +43,8 @@ def test_the_changelog_keeps_its_form() -> None:
 
 def test_the_bill_of_materials_names_what_is_brought_along() -> None:
     calls = [
-        subprocess.run([sys.executable, "packaging/sbom.py"], cwd=ROOT, capture_output=True, check=True).stdout for _ in "ab"
+        subprocess.run([sys.executable, "packaging/sbom.py"], cwd=ROOT, capture_output=True, check=True).stdout
+        for _ in "ab"
     ]
     assert calls[0] == calls[1]
     bill = json.loads(calls[0])

@@ -13,7 +13,7 @@ give their results in order. `transformers` is not needed, and nothing is sent a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, Self, TypedDict, cast
 
 import numpy as np
 from PIL import Image
@@ -49,7 +49,11 @@ class ImageSegmentationPipeline:
         self.remover = remover
 
     def __call__(
-        self, inputs: ImageInput | Iterable[ImageInput], *, subtask: str | None = None, mask_threshold: float | None = None
+        self,
+        inputs: ImageInput | Iterable[ImageInput],
+        *,
+        subtask: str | None = None,
+        mask_threshold: float | None = None,
     ) -> list[Segment] | list[list[Segment]] | Iterator[list[Segment]]:
         """The segments of a photo, or those of each of several.
 
@@ -63,10 +67,12 @@ class ImageSegmentationPipeline:
             raise UsageError(f"is {mask_threshold}", field="mask_threshold", remedy="it must be from 0 to 1")
         if _is_one(inputs):
             return _segments(self.remover(cast("ImageInput", inputs)), mask_threshold)
-        several = (_segments(cutout, mask_threshold) for cutout in self.remover.map(cast("Iterable[ImageInput]", inputs)))
+        several = (
+            _segments(cutout, mask_threshold) for cutout in self.remover.map(cast("Iterable[ImageInput]", inputs))
+        )
         return list(several) if isinstance(inputs, list | tuple) else several
 
-    def __enter__(self) -> ImageSegmentationPipeline:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,9 +95,7 @@ def pipeline(
     """
     if task != TASK:
         raise UsageError(f"is {task!r}", field="task", remedy=f"it must be {TASK!r}")
-    return ImageSegmentationPipeline(
-        Remover(model, device=_device(device), edges=edges, accept_license=accept_license)
-    )
+    return ImageSegmentationPipeline(Remover(model, device=_device(device), edges=edges, accept_license=accept_license))
 
 
 def _is_one(inputs: object) -> bool:
