@@ -58,7 +58,7 @@ class Liftout(Gimp.PlugIn):
 
 def _mask(image, layer):
     with tempfile.TemporaryDirectory() as folder:
-        photo, found = os.path.join(folder, "layer.png"), os.path.join(folder, "mask.png")
+        photo, found = f"{folder}/layer.png", f"{folder}/mask.png"
         alone = Gimp.Image.new(layer.get_width(), layer.get_height(), image.get_base_type())
         copy = Gimp.Layer.new_from_drawable(layer, alone)
         alone.insert_layer(copy, None, 0)
