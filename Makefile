@@ -36,8 +36,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m mkdocs build --strict --quiet
-	@echo "build/manual/index.html"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "to read it: python -m http.server -d build/manual"
 
 release: $(VENV)/.dev
 	$(BIN)/python packaging/release.py

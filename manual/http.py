@@ -44,7 +44,8 @@ def interactive_page() -> str:
     """The page that sends requests."""
     return (
         "# Try the HTTP API\n\nRequests go from your browser to a server of yours. Allow this page to call it:\n\n"
-        "```text\nliftout serve --jobs --cors-origin ORIGIN      ORIGIN: https://HOST of this page, or http://localhost:8000\n```\n\n"
+        "```text\nliftout serve --jobs --cors-origin ORIGIN\n```\n\n"
+        "`ORIGIN` is where this page comes from, such as `https://docs.example` or `http://localhost:8000`.\n\n"
         '<swagger-ui src="openapi.json"/>\n'
     )
 

@@ -76,7 +76,7 @@ def build(folder: Path) -> Path:
         tree.extractall(source, filter="data")
     epoch = _output(["git", "log", "-1", "--format=%ct"], ROOT)
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LIFTOUT_WITHOUT_PAGE")}
-    env |= {"SOURCE_DATE_EPOCH": epoch, "PYTHONHASHSEED": "0"}
+    env |= {"SOURCE_DATE_EPOCH": epoch, "PYTHONHASHSEED": "0", "NO_MKDOCS_2_WARNING": "1"}
     step("page, source distribution and wheel")
     _run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel", "-d", str(made)], source, env)
     step("npm package")

@@ -10,9 +10,13 @@ local M = {}
 local WINDOWS = package.config:sub(1, 1) == "\\"
 local PREFERENCES = "liftout"
 
-dt.preferences.register(PREFERENCES, "command", "string", "liftout: command", "path of the liftout command", "liftout")
-dt.preferences.register(PREFERENCES, "options", "string", "liftout: options", "options of liftout cut, such as --crop --margin 20", "")
-dt.preferences.register(PREFERENCES, "folder", "directory", "liftout: folder", "where cutouts are written", "")
+-- A setting: of darktable's preferences, or without a window, as in darktable-cli, the variable LIFTOUT_COMMAND, LIFTOUT_OPTIONS or LIFTOUT_FOLDER.
+local function setting(name, kind)
+  if dt.configuration.has_gui then
+    return dt.preferences.read(PREFERENCES, name, kind)
+  end
+  return os.getenv("LIFTOUT_" .. name:upper()) or ""
+end
 
 -- A word of a command line, whatever is in it.
 local function quoted(word)
@@ -24,8 +28,7 @@ end
 
 -- Cut out a picture file. photo, target: paths. Returns whether it was done.
 function M.cut(photo, target)
-  local command = dt.preferences.read(PREFERENCES, "command", "string")
-  local options = dt.preferences.read(PREFERENCES, "options", "string")
+  local command, options = setting("command", "string"), setting("options", "string")
   local line = table.concat({
     quoted(command ~= "" and command or "liftout"), "cut", "--quiet", "--overwrite", options, "-o", quoted(target), "--", quoted(photo)
   }, " ")
@@ -52,7 +55,7 @@ local function name_of(image)
 end
 
 local function store(_, image, _, exported)
-  local folder = dt.preferences.read(PREFERENCES, "folder", "directory")
+  local folder = setting("folder", "directory")
   if folder == "" then
     folder = image.path
   end
@@ -65,6 +68,11 @@ local function store(_, image, _, exported)
   os.remove(exported)
 end
 
-dt.register_storage("liftout", "cut out (liftout)", store)
+if dt.configuration.has_gui then
+  dt.preferences.register(PREFERENCES, "command", "string", "liftout: command", "path of the liftout command", "liftout")
+  dt.preferences.register(PREFERENCES, "options", "string", "liftout: options", "options of liftout cut, such as --crop --margin 20", "")
+  dt.preferences.register(PREFERENCES, "folder", "directory", "liftout: folder", "where cutouts are written", "")
+  dt.register_storage("liftout", "cut out (liftout)", store)
+end
 
 return M

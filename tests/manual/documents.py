@@ -29,7 +29,7 @@ class Block:
 def documents() -> list[Path]:
     """All Markdown that a user may open."""
     found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("integrations/**/*.md")]
-    found += [*ROOT.glob("examples/**/*.md"), ROOT / "training" / "README.md", ROOT / "web" / "README.md"]
+    found += [*ROOT.glob("examples/**/*.md"), ROOT / "web" / "README.md"]
     return sorted(path for path in found if "node_modules" not in path.parts)
 
 
