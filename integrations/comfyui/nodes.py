@@ -1,4 +1,4 @@
-"""Nodes: remove the background, the matte alone, better edges for a mask from elsewhere.
+"""Nodes: remove the background, the matte alone, better edges for a mask from elsewhere, and an object by points.
 
 ComfyUI's IMAGE is a float32 tensor [B, H, W, C] in 0..1, its MASK a float32 tensor [B, H, W]; 1 is subject in every mask here. Photos
 pass through 16 bits, so that pictures of 8 bits come back without loss.
@@ -6,6 +6,7 @@ pass through 16 bits, so that pictures of 8 bits come back without loss.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -172,6 +173,48 @@ class RefineEdges:
         return _each(image, solve)
 
 
+class Select:
+    """The object at the points that the user gives."""
+
+    CATEGORY = CATEGORY
+    DESCRIPTION = "The object at these points or in this box; with a mask, that mask corrected by the points."
+    FUNCTION = "run"
+    RETURN_TYPES = ("IMAGE", "MASK")
+    RETURN_NAMES = ("image", "mask")
+    OUTPUT_TOOLTIPS = ("The subject, RGBA.", "Its alpha; 1 is subject.")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """What the node takes."""
+        points = "X,Y in pixels or percent, such as 320,200 or 50%,40%; several are separated by spaces or lines."
+        box = {"default": "", "tooltip": "LEFT,TOP,RIGHT,BOTTOM around the subject, likewise; may be empty."}
+        return {
+            "required": {
+                "image": _IMAGE,
+                "keep": ("STRING", {"default": "50%,50%", "multiline": True, "tooltip": f"On the subject: {points}"}),
+                "drop": ("STRING", {"default": "", "multiline": True, "tooltip": f"Not on the subject: {points}"}),
+                "box": ("STRING", box),
+                "edges": _edges_input(),
+            },
+            "optional": {"mask": ("MASK", {"tooltip": "A mask that the points correct; 1 is subject."})},
+        }
+
+    def run(
+        self, image: torch.Tensor, keep: str, drop: str, box: str, edges: str, mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """image: [B, H, W, C]. mask: [B or 1, H, W]. Returns [B, H, W, 4] and [B, H, W]."""
+        starts = None if mask is None else iter(_levels(mask.expand(image.shape[0], -1, -1), 255, np.uint8))
+
+        def cut(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            start = None if starts is None else next(starts)
+            cutout = remove(
+                photo, edges=edges, keep=keep.split(), drop=drop.split(), box=box.strip() or None, start=start
+            )
+            return cutout.levels, cutout.alpha
+
+        return _each(image, cut)
+
+
 def _painted(cutout: Cutout, background: str) -> np.ndarray:
     chosen = background.strip()
     return cutout.levels if chosen.lower() in ("", TRANSPARENT) else cutout.composite(chosen)
@@ -211,3 +254,6 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "LiftoutMatte": "Matte (liftout)",
     "LiftoutRefineEdges": "Refine Edges (liftout)",
 }
+if "keep" in inspect.signature(remove).parameters:  # versions of liftout that take points
+    NODE_CLASS_MAPPINGS["LiftoutSelect"] = Select
+    NODE_DISPLAY_NAME_MAPPINGS["LiftoutSelect"] = "Select by Points (liftout)"

@@ -40,7 +40,7 @@ def eight_bits(tensor: torch.Tensor) -> np.ndarray:
 
 
 def test_every_default_is_a_value_that_the_input_takes(nodes: dict[str, type]) -> None:
-    assert set(nodes) == {"LiftoutRemoveBackground", "LiftoutMatte", "LiftoutRefineEdges"}
+    assert {"LiftoutRemoveBackground", "LiftoutMatte", "LiftoutRefineEdges"} <= set(nodes)
     for cls in nodes.values():
         for name, (kind, settings) in contract.declared(cls).items():
             if "default" in settings:
@@ -115,3 +115,16 @@ def test_what_liftout_refuses_reaches_the_user_as_one_line(nodes: dict[str, type
     wide = torch.zeros((1, 2, 900, 3))
     with pytest.raises(Exception, match="one side may be at most 200 times"):
         contract.call(nodes["LiftoutRemoveBackground"], image=wide, model="pocket", edges="auto", background="white")
+
+
+def test_points_select_an_object(nodes: dict[str, type], batch: torch.Tensor) -> None:
+    if "LiftoutSelect" not in nodes:
+        pytest.skip("this liftout takes no points")
+    said = {"drop": "2%,2%", "box": "", "edges": "auto"}
+    image, mask = contract.call(nodes["LiftoutSelect"], image=batch, keep="50%,50%\n60%,60%", **said)
+    assert image.shape == (2, 120, 150, 4)
+    assert mask.shape == (2, 120, 150)
+    _, corrected = contract.call(nodes["LiftoutSelect"], image=batch, keep="75,60", mask=mask[:1], **said)
+    assert corrected.shape == mask.shape
+    with pytest.raises(Exception, match="keep"):
+        contract.call(nodes["LiftoutSelect"], image=batch, keep="999,999", **said)
