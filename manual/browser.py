@@ -65,7 +65,7 @@ def _end(text: str, position: int) -> int:
 
 def _without_bodies(whole: str) -> str:
     """A class or function with its comments and signatures alone."""
-    lines, kept, depth, private = whole.splitlines(), [], 0, False
+    lines, kept, depth = whole.splitlines(), [], 0
     is_class = " class " in next(line for line in lines if line.startswith("export"))
     comment: list[str] = []
     for line in lines:
@@ -74,11 +74,13 @@ def _without_bodies(whole: str) -> str:
             if stripped.startswith(("/**", "*")):
                 comment.append(line)
                 continue
-            private = stripped.startswith(("#", "private", "static #")) and is_class
+            private = is_class and re.match(r"(?:private|#|(?:get|set|static|async) #)", stripped) is not None
             if not private and stripped not in ("", "}"):
                 opens = line.rstrip().endswith("{") and not (is_class and stripped.startswith("export"))
                 kept += [*comment, re.sub(r"\s*\{$", ";", line).replace(";;", ";") if opens else line]
             comment = []
+        elif depth == 0:
+            kept.append(line)
         depth += line.count("{") - line.count("}")
     if is_class:
         kept.append("}")

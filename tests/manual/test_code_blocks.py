@@ -54,6 +54,8 @@ TRANSLATED = {
     "docs/zh/product-photos.md": "docs/guides/product-photos.md",
 }
 KINDS = ("sh", "python")
+PAGE = ROOT / "src" / "liftout" / "web"
+"""The page, which is built by Node: `liftout site` needs it."""
 
 
 def code(page: str) -> list[Block]:
@@ -95,7 +97,7 @@ def run(page: str, folder: Path) -> None:
     """Run a page's blocks in their order; Python blocks share their names, and have `cutout` from the start where they use it."""
     names: dict[str, object] = {"__name__": "__main__"}
     for block in code(page):
-        if block.reason:
+        if block.reason or ("liftout site" in block.code and not PAGE.is_dir()):
             continue
         if block.kind == "python":
             if "cutout" in block.code and "cutout" not in names:
