@@ -42,14 +42,12 @@ def _entry(path: str, command: click.Command) -> str:
     context = click.Context(command, info_name=path)
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     lines = [f"## {path}\n", f"```text\n{usage}\n```\n", _text(command.help or "")]
-    if isinstance(command, click.Group):
-        return "\n".join(lines) + "\n"
     rows = []
     for parameter in command.get_params(context):
         if not isinstance(parameter, click.Option) or parameter.hidden:
             continue
         record = parameter.get_help_record(context)
-        if record is None or parameter.name == "help":
+        if record is None or "--help" in parameter.opts:
             continue
         names, text = record
         rows.append(f"| {_code(names)} | {_cell(text)} |")
