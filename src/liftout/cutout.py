@@ -23,7 +23,7 @@ from liftout.compose.shadow import shadow_of
 from liftout.compose.subjects import largest_subjects, separate_subjects, subject_box
 from liftout.errors import UsageError
 from liftout.files import write_to_stream, write_whole
-from liftout.images import Photo, encode, format_of
+from liftout.images import Photo, encode, format_of, from_bgr
 from liftout.images.channels import to_8_bit
 from liftout.images.metadata import without_location
 from liftout.options import Position, check_canvas
@@ -80,6 +80,11 @@ class Cutout:
     def levels(self) -> Levels:
         """`rgba` in as many bits as the photo: uint16 [H, W, 4] where that has 16, uint8 elsewhere."""
         return self._composition.rgba()
+
+    @property
+    def bgra(self) -> UInt8:
+        """`rgba` with blue first, as OpenCV wants it: `cv2.imwrite("cutout.png", cutout.bgra)`."""
+        return from_bgr(self.rgba)
 
     @property
     def image(self) -> Image.Image:
