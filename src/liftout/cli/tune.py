@@ -56,7 +56,9 @@ class _Tune(click.Command):
 @click.option(
     "--license", "licence", metavar="SPDX", help="Licence of the new model. [default: Apache-2.0, as the built-in one]"
 )
-@click.option("--overwrite", is_flag=True, help="Begin anew, and replace a model of this name.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace the model of this name, and drop an unfinished run of other photos."
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def tune(

@@ -53,19 +53,6 @@ class Examples:
         """No photos."""
         return _examples([], [], [], [])
 
-    def save(self, file: Path) -> None:
-        """Write them into one file."""
-        partial = file.with_name(f"{file.name}.partial.npz")
-        np.savez(partial, names=np.array(self.names), pixels=self.pixels, masks=self.masks, sizes=np.array(self.sizes))
-        partial.replace(file)
-
-    @classmethod
-    def load(cls, file: Path) -> Examples:
-        """Read what `save` wrote. Raises OSError, ValueError or KeyError where it is damaged."""
-        with np.load(file, allow_pickle=False) as stored:
-            sizes = tuple((int(height), int(width)) for height, width in stored["sizes"])
-            return cls(tuple(str(name) for name in stored["names"]), stored["pixels"], stored["masks"], sizes)
-
 
 def gather(
     pairs: Sequence[Pair], advance: Callable[[], None] | None = None

@@ -96,13 +96,12 @@ class Job:
         self._counted, self._unpaired = len(found.pairs), len(found.unpaired)
         other_paths = self._other_paths()
         self._fingerprint = fingerprint(
-            self.seed,
+            [self.seed, self.steps, None if self.steps else self.minutes],
             hashlib.sha256(self._start_file.read_bytes()).hexdigest(),
             [_facts(self.data, pair) for pair in found.pairs],
             [_stamp(path) for path in other_paths],
         )
-        stored = self.folder / "examples.npz" if self.output else None
-        self.examples, refused = self._gathered(found.pairs, stored, progress)
+        self.examples, refused = self._gathered(found.pairs, progress)
         seen = answers(self.start, self.examples.pixels)
         told = check(self.examples, seen)
         self.findings = [*refused, *told]
@@ -128,7 +127,8 @@ class Job:
         return "; ".join(parts)
 
     def begin(self, *, overwrite: bool = False) -> TuningRun:
-        """Begin, or go on with what was begun. overwrite: never go on. Raises UsageError."""
+        """Begin, or go on with what was begun of the same photos and settings. overwrite: drop what was begun of others, instead of
+        refusing. Raises UsageError."""
         if overwrite and not self._was_begun():
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -189,9 +189,7 @@ class Job:
         count = min(MOST_OTHERS, len(paths))
         return [paths[k * len(paths) // count] for k in range(count)]
 
-    def _gathered(
-        self, pairs: Sequence[Pair], stored: Path | None, progress: Progress
-    ) -> tuple[Examples, list[Finding]]:
+    def _gathered(self, pairs: Sequence[Pair], progress: Progress) -> tuple[Examples, list[Finding]]:
         examples, refused = gather(pairs, _counter(progress, "read photos", len(pairs)))
         return examples, [Finding(pair.name, "unreadable", f"{error.what()}: left out") for pair, error in refused]
 

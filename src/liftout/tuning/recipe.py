@@ -17,7 +17,8 @@ class Recipe:
     share `others` is of other kinds, on which the answer must stay. rate: highest learning rate of each part. views: of each photo, for
     the features that are computed once; at most `most_views` in all. averaging: how much of the averaged weights each step keeps. crops: how
     often only a part of a photo is shown. overlap: weight of the intersection over union in the loss. keeping: weight of the answers
-    that must stay. rounds: how often the run is measured. patience: rounds without gain after which a part ends."""
+    that must stay. rounds: how often the run is measured. patience: rounds without gain after which the second
+    part ends."""
 
     depth_steps: int
     decoder_steps: int
