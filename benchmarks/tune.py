@@ -171,14 +171,20 @@ def main() -> None:
     running.add_argument("kinds", nargs="*", default=list(KINDS))
     running.add_argument("--without-others", action="store_true", help="tune without photos of other kinds")
     running.add_argument("--steps", type=int, help="as `liftout tune --steps`")
+    running.add_argument("--threads", type=int, help="as `liftout tune --threads`")
     writing = commands.add_parser("table")
     writing.add_argument("--write", type=Path, help="put it into this file, between two marks")
     options = parser.parse_args()
     if options.command == "prepare":
         prepare(options.teacher, options.threads)
     elif options.command == "run":
-        steps = ["--steps", str(options.steps)] if options.steps else []
-        run(options.kinds, steps, with_others=not options.without_others)
+        passed = [
+            word
+            for name in ("steps", "threads")
+            if (value := getattr(options, name))
+            for word in (f"--{name}", str(value))
+        ]
+        run(options.kinds, passed, with_others=not options.without_others)
     else:
         text = table(json.loads((FOLDER / "results.json").read_text()))
         print(text)

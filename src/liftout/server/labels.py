@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -23,6 +23,8 @@ HEADER = "X-Liftout-Label"
 MOST_BYTES = 200_000_000
 """Of a mask."""
 _TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".bmp": "image/bmp"}
+
+_T = TypeVar("_T")
 
 
 class Waiting(Protocol):
@@ -85,10 +87,10 @@ def router(desk: Desk, token: str, model: str) -> APIRouter:
     return routes
 
 
-async def _called(work: object, key: str, *arguments: object) -> object:
+async def _called(work: Callable[..., _T], *arguments: object) -> _T:
     """Do work of the desk in a thread; its errors as problems."""
     try:
-        return await asyncio.to_thread(work, key, *arguments)  # type: ignore[arg-type]
+        return await asyncio.to_thread(work, *arguments)
     except KeyError:
         raise Problem(404, "there is no such photo") from None
     except InputError as error:

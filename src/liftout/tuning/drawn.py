@@ -20,14 +20,15 @@ def draw_scene(seed: int, size: int = SIZE) -> UInt8:
     chance = np.random.default_rng([seed, 78])
     if chance.random() < _PAGES:
         return draw_page(seed, size)
-    scene = draw_ground((size, size), seed).astype(np.float32)
+    scene: npt.NDArray[np.float32] = draw_ground((size, size), seed).astype(np.float32)
     for number in range(int(chance.integers(1, 4))):
         body = draw_ground((size, size), seed * 4 + number + 1).astype(np.float32)
-        light = np.linspace(*chance.uniform(0.5, 1.3, 2), size, dtype=np.float32)
+        first, last = (float(level) for level in chance.uniform(0.5, 1.3, 2))
+        light = np.linspace(first, last, size).astype(np.float32)
         body *= light[:, None, None] if chance.random() < 0.5 else light[None, :, None]
         shape = _body(chance, size)[..., None].astype(np.float32) / 255
-        scene = scene * (1 - shape) + body.clip(0, 255) * shape
-    return np.rint(scene).clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]
+        scene += (body.clip(0, 255) - scene) * shape
+    return np.rint(scene).clip(0, 255).astype(np.uint8)
 
 
 def _body(chance: np.random.Generator, size: int) -> UInt8:

@@ -107,7 +107,7 @@ def likeness(pixels: UInt8) -> npt.NDArray[np.float32]:
     flat = np.stack(thumbs).reshape(len(thumbs), -1).astype(np.float32)
     flat -= flat.mean(1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True).clip(1)
-    return flat @ flat.T  # type: ignore[no-any-return]
+    return flat @ flat.T
 
 
 def _examples(

@@ -97,8 +97,8 @@ def _stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
 def _unit(graph: Graph, x: Value, unit: nn.Module) -> Value:
     assert isinstance(unit, Unit)
     weight, bias = (values.contiguous().numpy() for values in unit.folded())
-    (padding, _), (dilation, _) = unit.conv.padding, unit.conv.dilation
-    return graph.relu(graph.conv(x, weight, bias, padding=int(padding), dilation=dilation))
+    padding, dilation = int(unit.conv.padding[0]), unit.conv.dilation[0]
+    return graph.relu(graph.conv(x, weight, bias, padding=padding, dilation=dilation))
 
 
 def _conv(graph: Graph, x: Value, layer: nn.Module) -> Value:

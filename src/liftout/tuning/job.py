@@ -39,13 +39,13 @@ from liftout.tuning.learner import Learner
 from liftout.tuning.lessons import Lessons
 from liftout.tuning.measuring import answers
 from liftout.tuning.reading import Pair, find_pairs, pictures_in
-from liftout.tuning.recipe import Recipe
+from liftout.tuning.recipe import DEPTH_COST, Recipe
 from liftout.tuning.run import Outcome, Source, TuningRun, fingerprint
 
 MOST_ON_SHEET = 40
 MOST_OTHERS = 300
 """Photos of other kinds that are read, evenly spread over their folder."""
-DEPTH_SHARE = 0.4
+DEPTH_SHARE = 0.3
 """Of the time to learn, for the stages at depth alone."""
 MOST_DRAWS = 120
 """How often each photo is drawn at most, however much time there is."""
@@ -230,7 +230,7 @@ class Job:
             learner.advance()
         pace = (time.monotonic() - began) / _PACE_STEPS
         left = max(30.0, self.minutes * 60 * 0.85 - (time.monotonic() - self._began))
-        steps = int(left * ((1 - DEPTH_SHARE) / pace + DEPTH_SHARE / (pace / 3)))
+        steps = int(left / pace * (1 - DEPTH_SHARE + DEPTH_SHARE / DEPTH_COST))
         draws = MOST_DRAWS * len(self.examples) // (learner.recipe.batch - learner.recipe.others_in_batch)
         return recipe_of(max(4, min(steps, draws)), self.seed)
 
@@ -262,7 +262,7 @@ class Job:
 
 def recipe_of(steps: int, seed: int) -> Recipe:
     """So many steps, shared so that the stages at depth alone have their part of the time."""
-    depth = round(steps * (3 * DEPTH_SHARE) / (3 * DEPTH_SHARE + 1 - DEPTH_SHARE))
+    depth = round(steps * (DEPTH_SHARE / DEPTH_COST) / (DEPTH_SHARE / DEPTH_COST + 1 - DEPTH_SHARE))
     return Recipe(depth_steps=depth, decoder_steps=steps - depth, seed=seed)
 
 

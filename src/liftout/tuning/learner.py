@@ -1,6 +1,6 @@
 """The network that learns, step by step.
 
-First only the stages at depth learn: they decide what the subject is, cost a fifth of a whole step, and see features of the first
+First only the stages at depth learn: they decide what the subject is, cost a sixth of a whole step, and see features of the first
 stages that are computed once. Then everything behind the first two stages learns. On pictures of other kinds the answer of the network as it
 was is what is to be answered (Li and Hoiem 2017, "Learning without Forgetting", doi:10.1109/TPAMI.2017.2773081).
 """
@@ -156,6 +156,7 @@ class Learner:
         recipe = self.recipe
         own = recipe.batch - recipe.others_in_batch
         views = min(recipe.most_views, recipe.views * len(self.lessons.training) * recipe.batch // own)
+        views = min(views, max(2 * recipe.batch, recipe.depth_steps * recipe.batch // 2))  # each is seen twice at least
         details, alphas, other_details, kept = [], [], list[Tensor](), list[Tensor]()
         for number in range(max(1, views // recipe.batch)):
             batch = self.lessons.for_features(number)

@@ -152,8 +152,8 @@ class Presence(nn.Module):
     def __init__(self, hidden: int = 32) -> None:
         super().__init__()
         # without drawing random numbers: a run's start must come out of its seed as it always did
-        self.first = skip_init(nn.Conv2d, 64 * len(SIDES), hidden, 1)
-        self.second = skip_init(nn.Conv2d, hidden, 1, 1)
+        self.first = skip_init(nn.Conv2d, 64 * len(SIDES), hidden, 1)  # type: ignore[no-untyped-call]
+        self.second = skip_init(nn.Conv2d, hidden, 1, 1)  # type: ignore[no-untyped-call]
         for values in self.parameters():
             nn.init.zeros_(values)
 

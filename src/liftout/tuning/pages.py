@@ -22,7 +22,7 @@ def draw_page(seed: int, size: int = SIZE) -> UInt8Array:
     kind(page, chance, paper)
     small = page.resize((size, size), Image.Resampling.BILINEAR, _part(chance, 2 * size))
     noise = chance.normal(0, chance.uniform(0, 6), (size, size, 1))
-    return (np.asarray(small, np.float32) + noise).clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]
+    return (np.asarray(small, np.float32) + noise).clip(0, 255).astype(np.uint8)
 
 
 def _part(chance: np.random.Generator, size: int) -> tuple[int, int, int, int]:

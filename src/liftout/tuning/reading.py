@@ -216,7 +216,7 @@ def draw_ground(size: tuple[int, int], seed: int) -> UInt8:
     soft = np.asarray(patches.resize((width, height), Image.Resampling.BICUBIC), np.float32)
     grain = Image.fromarray(chance.integers(0, 256, (height, width)).astype(np.uint8))
     grey = np.asarray(grain.filter(ImageFilter.GaussianBlur(float(chance.uniform(0.5, 3)))), np.float32)
-    return (soft + (grey[..., None] - 127) * float(chance.uniform(0, 0.6))).clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]
+    return (soft + (grey[..., None] - 127) * float(chance.uniform(0, 0.6))).clip(0, 255).astype(np.uint8)
 
 
 def _coco(folder: Path) -> Iterator[Pair]:

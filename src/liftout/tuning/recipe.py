@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 Part = Literal["depth", "decoder"]
+DEPTH_COST = 1 / 6
+"""Of a step from which only the stages at depth learn, beside one from which all behind the first two stages does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """depth_steps: batches that only the stages at depth learn from, on features that are computed once, three times as fast as the others.
+    """depth_steps: batches that only the stages at depth learn from, on features that are computed once, at a sixth of the others' cost.
     decoder_steps: batches after that, from which everything behind the first two stages learns. batch: photos of a step, of which the
     share `others` is of other kinds, on which the answer must stay. rate: highest learning rate of each part. views: of each photo, for
     the features that are computed once; at most `most_views` in all. averaging: how much of the averaged weights each step keeps. crops: how
@@ -25,7 +27,7 @@ class Recipe:
     seed: int = 1
     batch: int = 8
     others: float = 0.375
-    depth_rate: float = 3e-4
+    depth_rate: float = 4e-4
     decoder_rate: float = 2e-4
     views: int = 6
     most_views: int = 600
@@ -34,7 +36,7 @@ class Recipe:
     crops: float = 0.6
     overlap: float = 0.5
     keeping: float = 1.0
-    rounds: int = 8
+    rounds: int = 6
     patience: int = 3
 
     @property
@@ -50,7 +52,7 @@ class Recipe:
     @property
     def round_ends(self) -> list[int]:
         """Steps after which the run is measured; the two parts share them by their number of steps, weighted by what one costs."""
-        depth, decoder = self.depth_steps / 3, float(self.decoder_steps)
+        depth, decoder = self.depth_steps * DEPTH_COST, float(self.decoder_steps)
         first = round(self.rounds * depth / (depth + decoder)) if self.depth_steps else 0
         first = min(max(first, 1), self.rounds - 1) if self.depth_steps and self.decoder_steps else first
         second = self.rounds - first

@@ -34,10 +34,10 @@ from liftout.tuning.learner import Learner
 from liftout.tuning.lessons import Lessons
 from liftout.tuning.measuring import Figures, UInt8, answers, figures
 from liftout.tuning.network import PocketNetwork
-from liftout.tuning.recipe import Recipe
+from liftout.tuning.recipe import DEPTH_COST, Recipe
 from liftout.tuning.split import Split, split
 
-SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
+SHARES = (1.0, 0.75, 0.5)
 """How far from the start to what was learnt: looked at when the end has come."""
 STAY = 0.3
 """What a lost hundredth of agreement on other photos weighs beside a gained hundredth of IoU, when the share is chosen."""
@@ -46,8 +46,8 @@ SHOWN = 6
 """Held-out photos on the picture of each round."""
 _OTHERS_MEASURED = 0.35
 """Of the photos of other kinds, those that are not learnt from: half of them choose, half measure."""
-_MOST_OTHERS_MEASURED = 60
-_DRAWN_MEASURED = 16
+_MOST_OTHERS_MEASURED = 40
+_DRAWN_MEASURED = 8
 
 
 @dataclass(frozen=True)
@@ -184,9 +184,9 @@ class TuningRun:
         return Round(number, rounds, self.learner.step, loss, self.before, choosing, better, seconds, self.picture)
 
     def _cost(self, first: int, last: int) -> float:
-        """Steps from `first` to `last`, those at depth counted as a third."""
+        """What the steps from `first` to `last` cost, in steps of the second part."""
         depth = max(0, min(last, self.recipe.depth_steps) - min(first, self.recipe.depth_steps))
-        return last - first - depth * 2 / 3
+        return last - first - depth * (1 - DEPTH_COST)
 
     def _draw(self, network: PocketNetwork) -> None:
         """The picture of held-out photos, as before and as now."""
