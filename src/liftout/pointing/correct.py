@@ -37,7 +37,8 @@ def insist(prediction: graphs.Float32, prompts: Prompts, size: Size) -> graphs.F
         plane[~_inside(prompts.box, size, plane.shape)] = 0
     plane[_near(prompts.drop, size, plane.shape, SURE)] = 0
     plane[_near(prompts.keep, size, plane.shape, SURE)] = 1
-    return plane[None, None]
+    kept: graphs.Float32 = plane[None, None]
+    return kept
 
 
 def confine(prediction: graphs.Float32, prompts: Prompts, size: Size) -> graphs.Float32:
