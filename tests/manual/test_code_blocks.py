@@ -54,6 +54,8 @@ TRANSLATED = {
     "docs/zh/product-photos.md": "docs/guides/product-photos.md",
 }
 KINDS = ("sh", "python")
+APART = ("docs/gallery.md",)
+"""Pages whose blocks are examples apart: each starts without the results of those before."""
 PAGE = ROOT / "src" / "liftout" / "web"
 """The page, which is built by Node: `liftout site` needs it."""
 
@@ -106,6 +108,8 @@ def run(page: str, folder: Path) -> None:
                 names["cutout"] = remove("photo.jpg")
             exec(compile(block.code, f"{page}:{block.line}", "exec"), names)  # noqa: S102
             continue
+        for result in folder.glob("*-cutout.*") if page in APART else ():
+            result.unlink()
         lines = [line for line in block.code.splitlines() if not line.startswith("pip install")]
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         ended = subprocess.run(
