@@ -27,7 +27,7 @@ OPERATORS = ("engine", "device", "precision", "threads", "max_pixels")
 IMAGE = "IMAGE"
 """Marks, in an option's metavar, that it takes a picture: over HTTP an uploaded file, never a path."""
 
-_WORD = re.compile(r"[a-z]+(:[0-9.]+)?", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+(:[#a-z0-9.(), %-]+)*", re.IGNORECASE)
 
 
 def read(schema: type[_T], values: Mapping[str, Any], base: _T) -> _T:
