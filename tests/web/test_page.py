@@ -375,7 +375,7 @@ def test_no_message_lacks_chinese() -> None:
     words = {
         name: set(re.findall(r'^  "?([\w.]+)"?: "', (source / f"{name}.ts").read_text(), re.M)) for name in ("en", "zh")
     }
-    static = set(re.findall(r'data-t(?:-label|-title|-alt)?="([\w.]+)"', (source / "index.html").read_text()))
+    static = set(re.findall(r'data-t(?:-label|-title|-alt|-group)?="([\w.]+)"', (source / "index.html").read_text()))
     assert words["en"] | static == words["zh"]
 
 

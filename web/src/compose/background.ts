@@ -1,17 +1,33 @@
-/** Putting a subject over a colour or a picture, with the arithmetic of `Cutout.over`. */
+/** Putting a subject over a colour, a gradient or a picture, with the arithmetic of `Cutout.over`. */
 import { UsageError } from "../errors.js";
+import { drawGradient, parseGradient, type Colour } from "./gradient.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A CSS colour, `blur`, or an image file that is scaled and cropped to cover. */
+/** A CSS colour, a gradient, `blur`, or an image file that is scaled and cropped to cover. */
 export type Background = string | Blob;
 
 /** What lies behind: three levels, or uint8 RGBA [H, W, 4]. */
-export type Behind = [number, number, number] | Uint8ClampedArray;
+export type Behind = Colour | Uint8ClampedArray;
 
-/** What lies behind an image of this size in pixels. Throws UsageError where the background is neither colour nor image. */
+/** What lies behind an image of this size in pixels. Throws UsageError where the background is none of those, or a blur. */
 export async function readBackground(background: Background, width: number, height: number): Promise<Behind> {
-  return typeof background === "string" ? readColour(background) : covering(background, width, height);
+  if (typeof background !== "string") return covering(background, width, height);
+  const gradient = parseGradient(background, colourOf);
+  if (gradient) return drawGradient(gradient, width, height);
+  const colour = colourOf(background);
+  if (!colour) throw new UsageError(`background \`${background}\` is not a colour; try white, #1e90ff, linear:white:#ccc, or an image file`);
+  return colour;
+}
+
+/** Radius in pixels of `blur:RADIUS`, 0 for `blur`, which chooses one; null where the background is another. Throws UsageError. */
+export function blurRadius(background: Background | null): number | null {
+  const match = typeof background === "string" ? /^blur(?::(.*))?$/.exec(background) : null;
+  if (!match) return null;
+  if (match[1] === undefined) return 0;
+  const radius = match[1].trim() ? Number(match[1]) : NaN;
+  if (radius > 0 && radius <= 10_000) return radius;
+  throw new UsageError(`background \`${background}\`: the radius must be a number of pixels above 0, as in blur:20`);
 }
 
 /** Blend a strip of straight-alpha RGBA, uint8 [rows, W, 4], over what lies behind from pixel `at` on: uint8 [rows, W, 3]. */
@@ -28,7 +44,8 @@ export function blend(rgba: Bytes, behind: Behind, at: number): Bytes {
   return out;
 }
 
-function readColour(text: string): [number, number, number] {
+/** Levels of an opaque CSS colour, or null. */
+function colourOf(text: string): Colour | null {
   const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true })!;
   // an unknown colour leaves the old one standing
   const [first, second] = ["#000000", "#ffffff"].map((before) => {
@@ -36,7 +53,7 @@ function readColour(text: string): [number, number, number] {
     context.fillStyle = text;
     return context.fillStyle;
   });
-  if (first !== second) throw new UsageError(`background \`${text}\` is not a colour; try white, #1e90ff, or an image file`);
+  if (first !== second) return null;
   context.fillStyle = text;
   context.fillRect(0, 0, 1, 1);
   const { data } = context.getImageData(0, 0, 1, 1);

@@ -26,6 +26,7 @@ export class PngWriter {
     private height: number,
     private kind: keyof typeof KINDS,
     private icc: Bytes | null = null,
+    private dpi: number | null = null,
   ) {}
 
   /** The next rows, uint8 [rows, W, channels]. They are handed over: the caller may not use them afterwards. */
@@ -53,6 +54,7 @@ export class PngWriter {
       Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10),
       ...chunk("IHDR", new Uint8Array(header.buffer)),
       ...(this.icc ? chunk("iCCP", concat(Uint8Array.from("ICC\0\0", (c) => c.charCodeAt(0)), zlibSync(this.icc) as Bytes)) : []),
+      ...(this.dpi ? chunk("pHYs", resolution(this.dpi)) : []),
       ...chunk("IDAT", Uint8Array.of(0x78, 0x01)),
       ...parts.flatMap((part) => chunk("IDAT", part.bytes)),
       ...chunk("IDAT", new Uint8Array(sum.buffer)),
@@ -92,6 +94,14 @@ export class Deflaters {
     };
     return worker;
   }
+}
+
+/** Pixels per metre, across and down. */
+function resolution(dpi: number): Bytes {
+  const body = new DataView(new ArrayBuffer(9));
+  for (const at of [0, 4]) body.setUint32(at, Math.round(dpi / 0.0254));
+  body.setUint8(8, 1);
+  return new Uint8Array(body.buffer);
 }
 
 function chunk(type: string, body: Bytes): Bytes[] {
