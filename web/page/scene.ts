@@ -6,6 +6,8 @@ import { contextOf, cutoutOf } from "./canvases.js";
 
 const MOST_PIXELS = 1_500_000; // of the scene, and of the cutout that it is made of
 
+const UNSURE = 24; // alpha below which a canvas has lost the colour: a feathered edge takes its colours from further in
+
 let scene = new OffscreenCanvas(1, 1);
 let ofScene = contextOf(scene);
 
@@ -30,6 +32,7 @@ export async function drawScene(photo: Size, effects: Effects, canvas: Size | nu
   const detail = canvas ? Math.min(1, Math.sqrt(MOST_PIXELS / (canvas.width * canvas.height))) : 1;
   const size = canvas && { width: Math.max(1, Math.round(canvas.width * detail)), height: Math.max(1, Math.round(canvas.height * detail)) };
   const alpha = new Uint8Array(cutout.width * cutout.height).map((_, i) => cutout.data[4 * i + 3]!);
+  if (effects.feather) alpha.forEach((level, i) => level < UNSURE && cutout.data.fill(0, 4 * i, 4 * i + 4));
   const small = { ...effects, feather: effects.feather * ofPhoto, margin: Math.floor(effects.margin * detail), crop: false };
   const rows = async ([first, last]: [number, number]): Promise<Uint8Array<ArrayBuffer>> =>
     cutout.data.slice(first * cutout.width * 4, last * cutout.width * 4);

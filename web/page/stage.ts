@@ -195,17 +195,20 @@ async function compose(): Promise<void> {
   const mine = ++sceneTurn;
   if (wanted === "nothing") {
     sceneShows = wanted;
+    stage.ariaBusy = "false";
     return;
   }
   const effects = { feather, shadow, contactShadow, margin, position, enlarge, subjectSize, crop: false };
+  stage.ariaBusy = "true";
   try {
     const { wide } = await painter.drawScene({ ...size }, effects, canvas === null ? null : canvasSize(canvas), wanted === "shadow");
     if (mine !== sceneTurn) return;
     sceneShows = wanted;
     drawnScene = { wide, settings: { ...state.settings, margin, position, subjectSize } };
   } catch {
-    sceneShows = "nothing";
+    sceneShows = "nothing"; // the margin leaves no room
   }
+  if (mine === sceneTurn) stage.ariaBusy = "false";
   arrange();
 }
 

@@ -38,13 +38,15 @@ interface Box {
   outer: number;
 }
 
-/** The box with soft ends of which three give a Gaussian. */
+/** The box with soft ends of which three give a Gaussian; Pillow computes it in single precision. */
 function boxOf(sigma: number): Box {
-  const variance = (sigma * sigma) / PASSES;
-  const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
-  const rest = ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) * (whole + 1)));
-  const radius = whole + rest;
-  const inner = Math.floor(ONE / (radius * 2 + 1));
+  const single = Math.fround;
+  const variance = single(single(single(sigma) * single(sigma)) / PASSES);
+  const whole = Math.floor((single(Math.sqrt(12 * variance + 1)) - 1) / 2);
+  const above = single((2 * whole + 1) * (whole * (whole + 1) - 3 * variance));
+  const below = single(6 * single(variance - (whole + 1) * (whole + 1)));
+  const radius = single(whole + single(above / below));
+  const inner = Math.floor(single(ONE / single(radius * 2 + 1)));
   return { whole: Math.floor(radius), inner, outer: Math.floor((ONE - (Math.floor(radius) * 2 + 1) * inner) / 2) };
 }
 
