@@ -195,9 +195,7 @@ def canvas_size(text: str) -> tuple[int, int]:
 
 def frame_size(text: str, field: str) -> tuple[int, int]:
     """(width, height) in pixels, from `WIDTHxHEIGHT`. field: the option. Raises UsageError."""
-    problem = UsageError(
-        f"`{text}` is not a size", field=field, remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200"
-    )
+    problem = UsageError(f"`{text}` is not a size", field=field, remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200")
     width, height = _sides(text, problem)
     check_canvas(width, height, field)
     return width, height

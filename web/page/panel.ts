@@ -81,9 +81,9 @@ function within(field: HTMLInputElement, low: number, high: number): number {
 
 function chooseCanvas(): void {
   const preset = PRESETS.find(({ id }) => id === canvas.value);
-  ownCanvas = canvas.value === "own";
+  ownSize = "";
   if (preset) return choose({ canvas: preset.canvas, ...preset.also });
-  if (ownCanvas) return chooseOwnCanvas();
+  if (canvas.value === "own") return chooseOwnCanvas();
   choose({ canvas: "", margin: 0 });
 }
 
@@ -95,11 +95,11 @@ function chooseOwnCanvas(): void {
   } catch (error) {
     return notify(translate((error as Error).message));
   }
-  ownCanvas = true;
+  ownSize = size;
   choose({ canvas: size, margin: Math.min(state.settings.margin, mostMargin({ ...state.settings, canvas: size })) });
 }
 
-let ownCanvas = false; // the size is chosen freely, also where a preset has the same
+let ownSize = ""; // what was chosen freely last, also where a preset has the same
 
 function draw(): void {
   drawComposition();
@@ -142,8 +142,7 @@ function drawComposition(): void {
   if (document.activeElement !== feather) feather.value = String(settings.feather);
 
   const preset = presetOf(settings.canvas);
-  if (preset && document.activeElement !== own.width && document.activeElement !== own.height) ownCanvas = false;
-  canvas.value = !settings.canvas ? "none" : preset && !ownCanvas ? preset.id : "own";
+  canvas.value = !settings.canvas ? "none" : preset && settings.canvas !== ownSize ? preset.id : "own";
   element("crop-row").hidden = settings.canvas !== "";
   element("canvas-more").hidden = settings.canvas === "";
   element("own-canvas").hidden = canvas.value !== "own";
