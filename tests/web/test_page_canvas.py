@@ -84,6 +84,7 @@ def test_a_preset_places_the_subject_and_the_command_makes_the_same_file(
     assert page.picture(tmp_path).info["dpi"] == pytest.approx((300, 300), abs=0.01)
     assert "413" in page.page.inner_text("#canvas-facts")
     page.page.select_option("#canvas", "own")
+    page.page.select_option("#canvas-unit", "px")
     page.page.fill("#canvas-width", "320")
     page.page.fill("#canvas-height", "200")
     page.page.press("#canvas-height", "Enter")
