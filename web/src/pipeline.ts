@@ -3,7 +3,7 @@ import { LiftoutError, NetworkRejected, UsageError } from "./errors.js";
 import { PixelGraphs, type GraphImage } from "./graphs.js";
 import { readPhoto, type Photo, type PhotoInput } from "./images/photo.js";
 import { isPng } from "./images/png-read.js";
-import { Deflaters } from "./images/png-write.js";
+import { Deflaters } from "./images/deflaters.js";
 import { checkMemory, meansOutOfMemory, outOfMemory, type MemoryNeed } from "./memory.js";
 import { findModel, smallerModel, type Model } from "./model.js";
 import { Network } from "./network.js";

@@ -1,5 +1,4 @@
 /** From alpha to the image file that a caller asked for, in the order of `liftout.render`. */
-import { EngineError, UsageError } from "./errors.js";
 import { blend, blurRadius, readBackground, type Behind } from "./compose/background.js";
 import { blurredScene, covering, type View } from "./compose/blur.js";
 import { canvasSize } from "./compose/canvas.js";
@@ -7,16 +6,16 @@ import { fillHoles } from "./compose/holes.js";
 import { merged } from "./compose/layers.js";
 import { composed } from "./compose/placed.js";
 import { cropWindow, largestSubject, subjectBox, type Box } from "./compose/subjects.js";
-import { withDensity } from "./images/jpeg-density.js";
+import type { Deflaters } from "./images/deflaters.js";
+import { LossyWriter } from "./images/lossy.js";
 import type { Photo } from "./images/photo.js";
-import { PngWriter, type Deflaters } from "./images/png-write.js";
+import { PngWriter } from "./images/png-write.js";
 import type { OnStrip, PixelGraphs } from "./graphs.js";
 import type { CompleteOptions } from "./options.js";
 import type { CutResult } from "./protocol.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const QUALITY = { webp: 90, jpeg: 92 };
 const STRIP_PIXELS = 250_000;
 
 /** What a result is made with. */
@@ -138,8 +137,7 @@ async function behindOf(photo: Photo, alpha: Bytes, options: CompleteOptions, vi
 /** The image file, written row by row from the top. */
 class Output {
   #writer: PngWriter | null = null;
-  #canvas: OffscreenCanvas | null = null;
-  #row = 0;
+  #lossy: LossyWriter | null = null;
 
   /** opaque: whether rows are rgb instead of rgba. dpi: of a print, else null. */
   constructor(
@@ -152,18 +150,16 @@ class Output {
   ) {
     const icc = isExact(options) ? photo.icc : null;
     if (options.format === "png") this.#writer = new PngWriter(deflaters, width, height, opaque ? "rgb" : "rgba", icc, dpi);
-    else this.#canvas = canvasOf(width, height);
+    else this.#lossy = new LossyWriter(options.format, width, height);
   }
 
   push(pixels: Bytes): void {
     this.#writer?.push(pixels);
-    if (!this.#canvas) return;
-    draw(this.#canvas, this.opaque ? opaque(pixels) : pixels, this.#row);
-    this.#row += pixels.length / (this.opaque ? 3 : 4) / this.#canvas.width;
+    this.#lossy?.push(this.opaque ? opaque(pixels) : pixels);
   }
 
   finish(): Promise<Blob> {
-    return this.#writer ? this.#writer.finish() : viaBrowser(this.#canvas!, this.options, this.dpi);
+    return this.#writer ? this.#writer.finish() : this.#lossy!.finish(this.options.quality, this.dpi);
   }
 }
 
@@ -234,24 +230,11 @@ async function encodeGrey(
     writer.push(alpha.slice());
     return writer.finish();
   }
-  const canvas = canvasOf(width, height);
+  const lossy = new LossyWriter(options.format, width, height);
   const grey = new Uint8Array(alpha.length * 3);
   alpha.forEach((level, i) => grey.fill(level, 3 * i, 3 * i + 3));
-  draw(canvas, opaque(grey), 0);
-  return viaBrowser(canvas, options, dpi);
-}
-
-function canvasOf(width: number, height: number): OffscreenCanvas {
-  const canvas = new OffscreenCanvas(width, height);
-  if (!canvas.getContext("2d", { willReadFrequently: true })) {
-    throw new EngineError(`this browser cannot draw ${width} x ${height} pixels; use format: "png"`);
-  }
-  return canvas;
-}
-
-function draw(canvas: OffscreenCanvas, rgba: Bytes, row: number): void {
-  const pixels = new ImageData(new Uint8ClampedArray(rgba.buffer, rgba.byteOffset, rgba.length), canvas.width);
-  canvas.getContext("2d")!.putImageData(pixels, 0, row);
+  lossy.push(opaque(grey));
+  return lossy.finish(options.quality, dpi);
 }
 
 function opaque(rgb: Bytes): Bytes {
@@ -262,12 +245,4 @@ function opaque(rgb: Bytes): Bytes {
     rgba[to + 2] = rgb[i + 2]!;
   }
   return rgba;
-}
-
-async function viaBrowser(canvas: OffscreenCanvas, options: CompleteOptions, dpi: number | null): Promise<Blob> {
-  const format = options.format as "webp" | "jpeg";
-  const type = `image/${format}`;
-  const blob = await canvas.convertToBlob({ type, quality: (options.quality ?? QUALITY[format]) / 100 });
-  if (blob.type !== type) throw new UsageError(`this browser cannot write ${format}; use format: "png"`);
-  return dpi && format === "jpeg" ? withDensity(blob, dpi) : blob;
 }

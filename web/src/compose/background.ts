@@ -1,6 +1,8 @@
 /** Putting a subject over a colour, a gradient or a picture, with the arithmetic of `Cutout.over`. */
 import { UsageError } from "../errors.js";
+import { colourOf } from "./css-colour.js";
 import { drawGradient, parseGradient, type Colour } from "./gradient.js";
+import { covering } from "./picture.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -42,39 +44,4 @@ export function blend(rgba: Bytes, behind: Behind, at: number): Bytes {
     if (!flat) from += 4;
   }
   return out;
-}
-
-/** Levels of an opaque CSS colour, or null. */
-function colourOf(text: string): Colour | null {
-  const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true })!;
-  // an unknown colour leaves the old one standing
-  const [first, second] = ["#000000", "#ffffff"].map((before) => {
-    context.fillStyle = before;
-    context.fillStyle = text;
-    return context.fillStyle;
-  });
-  if (first !== second) return null;
-  context.fillStyle = text;
-  context.fillRect(0, 0, 1, 1);
-  const { data } = context.getImageData(0, 0, 1, 1);
-  return [data[0]!, data[1]!, data[2]!];
-}
-
-async function covering(file: Blob, width: number, height: number): Promise<Uint8ClampedArray> {
-  let bitmap: ImageBitmap;
-  try {
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-  } catch {
-    throw new UsageError("this browser cannot read the background image; give a colour or another file");
-  }
-  const scale = Math.max(width / bitmap.width, height / bitmap.height);
-  const [regionWidth, regionHeight] = [width / scale, height / scale];
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
-  context.fillStyle = "#808080"; // behind transparent parts of the background itself
-  context.fillRect(0, 0, width, height);
-  context.imageSmoothingQuality = "high";
-  const [left, top] = [(bitmap.width - regionWidth) / 2, (bitmap.height - regionHeight) / 2];
-  context.drawImage(bitmap, left, top, regionWidth, regionHeight, 0, 0, width, height);
-  bitmap.close();
-  return context.getImageData(0, 0, width, height).data;
 }

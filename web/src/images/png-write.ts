@@ -5,15 +5,14 @@
  * Source: W3C Portable Network Graphics (third edition), sections 5 (chunks), 9 (filters); RFC 1950 (zlib).
  */
 import { zlibSync } from "fflate";
-import { startWorker } from "../start-worker.js";
 import { crc32, joinAdler32 } from "../checksums.js";
-import { DEFLATE, type Deflated, type Strip } from "./deflate.js";
+import type { Deflated } from "./deflate.js";
+import type { Deflaters } from "./deflaters.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Colour type and channels. */
 const KINDS = { grey: [0, 1], rgb: [2, 3], rgba: [6, 4] } as const;
-const WORKERS = 2;
 
 export class PngWriter {
   #parts: Promise<Deflated>[] = [];
@@ -61,38 +60,6 @@ export class PngWriter {
       ...chunk("IEND", new Uint8Array(0)),
     ];
     return new Blob(pieces, { type: "image/png" });
-  }
-}
-
-/** A few workers that deflate, started when first needed. */
-export class Deflaters {
-  #workers: Worker[] = [];
-  #waiting = new Map<number, { resolve: (part: Deflated) => void; reject: (error: Error) => void }>();
-  #next = 0;
-
-  /** base: URL of the folder that holds the worker's script. */
-  constructor(private base: string) {}
-
-  run(strip: Strip): Promise<Deflated> {
-    const id = this.#next++;
-    const worker = (this.#workers[id % WORKERS] ??= this.#start());
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, strip }, [strip.rows.buffer]);
-    });
-  }
-
-  #start(): Worker {
-    const worker = startWorker(this.base, DEFLATE);
-    worker.onmessage = ({ data }: MessageEvent<{ id: number; part: Deflated }>) => {
-      this.#waiting.get(data.id)?.resolve(data.part);
-      this.#waiting.delete(data.id);
-    };
-    worker.onerror = (event) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`deflate: ${event.message}`));
-      this.#waiting.clear();
-    };
-    return worker;
   }
 }
 
