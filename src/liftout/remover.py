@@ -137,7 +137,7 @@ class Remover:
         box: BoxInput | None = None,
         start: AlphaInput | None = None,
     ) -> Cutout:
-        """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
+        """Cut out one photo: a path, bytes, a binary file, a Pillow image, an array or a tensor (`liftout.images.decode`).
 
             remover("photo.jpg", keep=[(300, 200)])                          # the object at this point
             remover("photo.jpg", start=cutout.alpha, drop=["40%,25%"])       # that cutout, less what is there

@@ -30,7 +30,8 @@ def with_edges_of(other: graphs.UInt8, answer: graphs.UInt8) -> graphs.UInt8:
     differ = _mean(np.abs(theirs - mine), 2 * radius)
     trust = np.clip(2 - differ / (AGREE / 2), 0, 1)
     weight = band * trust
-    return np.rint(255 * (mine + weight * (theirs - mine))).astype(np.uint8)
+    mixed: graphs.UInt8 = np.rint(255 * (mine + weight * (theirs - mine))).astype(np.uint8)
+    return mixed
 
 
 def _mean(plane: Float32, radius: int) -> Float32:
