@@ -1,123 +1,49 @@
-"""Write the pack that ships: `python -m training.export [RUN]`; without a run, the network that every run starts from.
-
-The graph is written node by node with liftout's own builder, so the same weights give the same bytes whatever version of torch is installed.
-Weights are stored as int8 with a scale for each output channel and multiplied out at load; the network computes in float32.
-"""
+"""Write the pack that ships: `python -m training.export [RUN]`; without a run, the network that every run starts from."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 
 import liftout
-from liftout.convert.graph import Graph, Value
 from liftout.models import packs
 from liftout.models.catalog import find
-from training.network import SIDES, SIZE, PocketNetwork, Presence, Stage, Unit, from_u2netp
+from liftout.tuning.graph import (
+    add_conv,
+    add_depth,
+    add_encoder,
+    add_fine,
+    store_as_bytes,
+    to_onnx,
+    with_weights,
+    write,
+)
+from liftout.tuning.network import SIDES, PocketNetwork
+from training.network import from_u2netp
 from training.photos import RUNS, U2NETP
 from training.train import between
 
 PACK = Path(liftout.__file__).parent / "models" / "built_in" / "pocket"
-SHIPPED = PACK / "network.onnx"
-LARGEST = 8_000_000
-SMALLEST_STORED = 256
-"""Weights of fewer values stay float32."""
+SHIPPED = PACK / packs.NETWORK
 
-
-def to_onnx(network: PocketNetwork, size: int = SIZE) -> onnx.ModelProto:
-    """`input` float32 [1, 3, size, size] -> `output` float32 [1, 1, size, size] in [0, 1]; weights in float32."""
-    graph = Graph()
-    x = graph.input("input", (1, 3, size, size))
-    with graph.scope("stage1"):
-        x = _stage(graph, x, network.encoder.stage1)
-    with graph.scope("stage2"):
-        details = _stage(graph, graph.halve(x), network.encoder.stage2)
-    deep, logits, means = _depth(graph, graph.halve(details), network.depth)
-    logits = graph.add(_fine(graph, details, deep, logits, network), _presence(graph, means, network.presence))
-    alpha = graph.sigmoid(graph.resize(logits, (size, size), align_corners=False))
-    lean = graph.finish(alpha, "output")
-    model = lean.model
-    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in lean.weights.items())
-    onnx.checker.check_model(model, full_check=True)
-    return model
-
-
-def _depth(graph: Graph, x: Value, depth: nn.Module) -> tuple[Value, Value, Value]:
-    parts = dict(depth.named_children())
-    encoded: dict[int, Value] = {}
-    for number in SIDES:
-        with graph.scope(f"stage{number}"):
-            x = _stage(graph, x if number == SIDES[0] else graph.halve(x), parts[f"stage{number}"])
-        encoded[number] = x
-    means = [graph.mean_of_map(x)]
-    for number in reversed(SIDES[:-1]):
-        with graph.scope(f"stage{number}d"):
-            x = _stage(graph, _joined(graph, x, encoded[number]), parts[f"stage{number}d"])
-            means.append(graph.mean_of_map(x))
-    with graph.scope(f"side{SIDES[0]}"):
-        return x, _conv(graph, x, parts[f"side{SIDES[0]}"]), graph.concat(means, axis=1)
-
-
-def _presence(graph: Graph, means: Value, presence: Presence) -> Value:
-    with graph.scope("presence"), graph.scope("first"):
-        hidden = graph.relu(_conv(graph, means, presence.first))
-    with graph.scope("presence"), graph.scope("second"):
-        absent = graph.relu(_conv(graph, hidden, presence.second))
-        minus = np.full((1, 1, 1, 1), -1, np.float32)
-        return graph.conv(absent, minus, np.zeros(1, np.float32), padding=0)
-
-
-def _fine(graph: Graph, details: Value, deep: Value, logits: Value, network: PocketNetwork) -> Value:
-    with graph.scope("stage2d"):
-        own = _stage(graph, _joined(graph, deep, details), network.fine.stage2d)
-    with graph.scope("side2"):
-        own = _conv(graph, own, network.fine.side2)
-    return graph.add(own, graph.resize(logits, (details.shape[2], details.shape[3]), align_corners=False))
-
-
-def _stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
-    assert isinstance(stage, Stage)
-    with graph.scope("first"):
-        shortcut = _unit(graph, x, stage.first)
-    levels: list[Value] = []
-    y = shortcut
-    for number, unit in enumerate(stage.down, 1):
-        if levels and not stage.dilated and number < len(stage.down):
-            y = graph.halve(y)
-        with graph.scope(f"down{number}"):
-            y = _unit(graph, y, unit)
-        levels.append(y)
-    del levels[-1]
-    for number, unit in reversed(list(enumerate(stage.up, 1))):
-        with graph.scope(f"up{number}"):
-            y = _unit(graph, _joined(graph, y, levels[number - 1]), unit)
-    return graph.add(y, shortcut)
-
-
-def _unit(graph: Graph, x: Value, unit: nn.Module) -> Value:
-    assert isinstance(unit, Unit)
-    weight, bias = (values.contiguous().numpy() for values in unit.folded())
-    (padding, _), (dilation, _) = unit.conv.padding, unit.conv.dilation
-    return graph.relu(graph.conv(x, weight, bias, padding=int(padding), dilation=dilation))
-
-
-def _conv(graph: Graph, x: Value, layer: nn.Module) -> Value:
-    assert isinstance(layer, nn.Conv2d)
-    assert layer.bias is not None
-    weight, bias = (parameter.detach().contiguous().numpy() for parameter in (layer.weight, layer.bias))
-    return graph.conv(x, weight, bias, padding=int(layer.padding[0]))
-
-
-def _joined(graph: Graph, coarse: Value, skip: Value) -> Value:
-    return graph.concat([graph.resize(coarse, (skip.shape[2], skip.shape[3]), align_corners=False), skip], axis=1)
+__all__ = [
+    "PACK",
+    "SHIPPED",
+    "add_conv",
+    "add_depth",
+    "add_encoder",
+    "add_fine",
+    "sharpen",
+    "store_as_bytes",
+    "to_onnx",
+    "with_weights",
+    "write",
+    "write_pack",
+]
 
 
 def sharpen(network: PocketNetwork, gain: float, shift: float) -> PocketNetwork:
@@ -129,45 +55,6 @@ def sharpen(network: PocketNetwork, gain: float, shift: float) -> PocketNetwork:
         assert network.fine.side2.bias is not None
         network.fine.side2.bias.add_(shift)
     return network
-
-
-def store_as_bytes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with its larger float32 weights stored as int8, a scale per output channel, and multiplied out at load; every
-    engine computes such nodes once, since all that they read is constant."""
-    stored = onnx.ModelProto()
-    stored.CopyFrom(model)
-    kept: list[onnx.TensorProto] = []
-    loading: list[onnx.NodeProto] = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST_STORED:
-            kept.append(tensor)
-            continue
-        name, values = tensor.name, numpy_helper.to_array(tensor)
-        scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True).clip(1e-12) / 127
-        kept.append(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}.int8"))
-        kept.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
-        loading.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.levels"], to=TensorProto.FLOAT))
-        loading.append(helper.make_node("Mul", [f"{name}.levels", f"{name}.scale"], [name]))
-    _replace(stored.graph.initializer, kept)
-    _replace(stored.graph.node, [*loading, *model.graph.node])
-    onnx.checker.check_model(stored, full_check=True)
-    return stored
-
-
-def _replace(field: object, values: Iterable[object]) -> None:
-    del field[:]  # type: ignore[attr-defined]
-    field.extend(values)  # type: ignore[attr-defined]
-
-
-def write(model: onnx.ModelProto, path: Path) -> None:
-    """Write one file, complete or not at all. Raises ValueError where it would be larger than LARGEST."""
-    content = model.SerializeToString()
-    if len(content) > LARGEST:
-        raise ValueError(f"{path.name} would be {len(content)} bytes, more than {LARGEST}; make the network smaller")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def write_pack(model: onnx.ModelProto, folder: Path, made_from: dict[str, str]) -> None:

@@ -12,7 +12,8 @@ Names are camelCase. An option is
     name         as on the command line, in HTTP and in Python: lower case with underscores
     type         boolean, integer, number or string
     default      null where nothing is chosen; `nullable` options take null
-    choices      the values that it takes, as keys, so that `keyof typeof` is their type; absent where any of its type will do
+    choices      the values that it takes, as keys, so that `keyof typeof` is their type; absent where any of its type will do. An option of
+                 type integer takes these and numbers
     minimum, maximum
     description  its help text
 

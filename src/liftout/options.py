@@ -1,7 +1,7 @@
 """What a caller may ask for, once: the command line, HTTP and the page are made from these fields.
 
-`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs; `VideoOptions` are for clips. Each field carries its help text
-and limits as metadata (`about`), so that adding an option is adding a field here and its effect in `liftout.render`.
+`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs; `PromptOptions` say what the subject is; `VideoOptions`
+are for clips. Each field carries its help text and limits as metadata (`about`), so that adding an option is adding a field here and its effect in `liftout.render`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST_RATIO = 200
 it fill the memory."""
 
 Edges = Literal["auto", "plain", "refined"]
-Subjects = Literal["all", "largest"]
+Subjects = Literal["all", "each", "largest"] | int
 Position = Literal["center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"]
 Metadata = Literal["keep", "no-location", "none"]
 FormatName = Literal["png", "webp", "avif", "tiff", "jpeg"]
@@ -72,7 +72,12 @@ class ResultOptions:
     position: Position = _option("center", "Position on the canvas.")
     enlarge: bool = _option(False, "Scale a small subject up to fill the canvas.")
     shadow: bool = _option(False, "Add a soft shadow.")
-    subjects: Subjects = _option("all", "Keep all subjects or only the largest.")
+    subjects: Subjects = _option(
+        "all",
+        "Keep all subjects, only the largest, or the N largest; each makes a picture of each, the largest first.",
+        metavar="all|each|largest|N",
+        low=1,
+    )
     fill_holes: bool = _option(False, "Fill holes inside the subject.")
     threshold: int | None = _option(
         None, "Make a hard edge: opaque at this alpha and above, transparent below.", metavar="ALPHA", low=1, high=255
@@ -112,6 +117,23 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromptOptions:
+    """What the subject of a photo is, as text; `liftout.prompts.Asked` reads it."""
+
+    keep: tuple[str, ...] = _option(
+        (),
+        "Cut out what is at this point, in pixels of the upright photo or in percent (40%,25%); may be repeated.",
+        metavar="X,Y",
+    )
+    drop: tuple[str, ...] = _option(
+        (), "Leave out what is at this point, in pixels or percent; may be repeated.", metavar="X,Y"
+    )
+    box: str | None = _option(
+        None, "Cut out what is in this box, in pixels or percent.", metavar="LEFT,TOP,RIGHT,BOTTOM"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoOptions:
     """Which part of a clip is cut out, how steadily, and how it is written; beside the options of results and runs."""
 
@@ -147,17 +169,27 @@ def about(field: dataclasses.Field[Any]) -> About:
 
 
 def choices(options: type[Any], name: str) -> tuple[str, ...] | None:
-    """The values that a field may take, or None where any of its type may be given."""
-    hint = kind(options, name)
-    return typing.get_args(hint) if typing.get_origin(hint) is Literal else None
+    """The words that a field may be, or None where any of its type may be given. Where its `kind` is a number, it may be one too."""
+    words = [part for part in _parts(options, name) if typing.get_origin(part) is Literal]
+    return typing.get_args(words[0]) if words else None
 
 
 def kind(options: type[Any], name: str) -> Any:
-    """A field's type without `None`."""
+    """A field's type without `None`; of a field that is a word or a number, the number's."""
+    parts = _parts(options, name)
+    return next((part for part in parts if typing.get_origin(part) is not Literal), parts[0])
+
+
+def any_of(words: tuple[str, ...], *, number: bool) -> str:
+    """What a value must be, for messages: one of the words, or a number where that will do too."""
+    return f"one of {', '.join(words)}" + (", or a whole number" if number else "")
+
+
+def _parts(options: type[Any], name: str) -> list[Any]:
+    """The alternatives of a field's type, without `None`."""
     hint = typing.get_type_hints(options)[name]
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return next(part for part in typing.get_args(hint) if part is not type(None))
-    return hint
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return [part for part in (typing.get_args(hint) if union else (hint,)) if part is not type(None)]
 
 
 def canvas_size(text: str, field: str = "canvas") -> tuple[int, int]:
@@ -189,15 +221,21 @@ def check(options: ResultOptions | RunOptions | VideoOptions) -> None:
         value, described = getattr(options, field.name), about(field)
         if value is None and field.default is None:
             continue
-        allowed, expected_type = choices(type(options), field.name), kind(type(options), field.name)
-        if allowed is not None:
-            if value not in allowed:
-                raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be one of {', '.join(allowed)}")
-        elif not isinstance(value, (int, float) if expected_type is float else expected_type) or (
-            expected_type in (int, float) and isinstance(value, bool)
-        ):
-            raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be of type {expected_type.__name__}")
+        words, expected_type = choices(type(options), field.name), kind(type(options), field.name)
+        if words is not None and isinstance(value, str) and value in words:
+            continue
+        if not _is_a(value, expected_type):
+            number = expected_type is int
+            must = any_of(words, number=number) if words else f"of type {expected_type.__name__}"
+            raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be {must}")
         low, high = described.low, described.high
         if (low is not None and value < low) or (high is not None and value > high):
             limits = f"from {low} to {high}" if high is not None else f"at least {low}"
             raise UsageError(f"is {value}", field=field.name, remedy=f"it must be {limits}")
+
+
+def _is_a(value: object, expected: Any) -> bool:
+    """Whether a value is of a type: whole numbers are floats too, and no number is a bool. False for a type of words."""
+    if expected in (int, float):
+        return isinstance(value, (int, float) if expected is float else int) and not isinstance(value, bool)
+    return isinstance(expected, type) and isinstance(value, expected)

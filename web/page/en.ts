@@ -99,6 +99,12 @@ export const en: Record<string, string> = {
   "update.ready": "A new version is available",
   "update.reload": "Reload",
 
+  "label.save": "Save the mask, next photo",
+  "label.skip": "Skip",
+  "label.left": "{left} of {count} photos have no mask",
+  "label.saved": "Saved the mask of {name}",
+  "label.done": "All {count} photos have masks",
+
   "storage.model": "Model {name}",
   "storage.photos.one": "1 photo and its cutout",
   "storage.photos.many": "{count} photos and their cutouts",

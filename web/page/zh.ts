@@ -182,6 +182,12 @@ export const zh: Record<string, string> = {
   "update.ready": "有新版本",
   "update.reload": "刷新",
 
+  "label.save": "保存蒙版，下一张",
+  "label.skip": "跳过",
+  "label.left": "{count} 张照片中还有 {left} 张没有蒙版",
+  "label.saved": "已保存 {name} 的蒙版",
+  "label.done": "{count} 张照片都有了蒙版",
+
   "storage.model": "模型 {name}",
   "storage.photos.one": "1 张照片及其抠图",
   "storage.photos.many": "{count} 张照片及其抠图",

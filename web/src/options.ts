@@ -6,7 +6,7 @@ import type { Background } from "./compose/background.js";
 import { UsageError } from "./errors.js";
 import json from "./options.json" with { type: "json" };
 
-/** One option: its values are its choices, or of its type within its limits. */
+/** One option: its values are its choices, or of its type within its limits; of type integer, both. */
 export interface Declaration {
   /** In Python. */
   name: string;
@@ -25,7 +25,7 @@ type Declared = typeof declared;
 
 /** The values that an option may have. */
 export type Value<Name extends keyof Declared> = Declared[Name] extends { choices: infer Choices }
-  ? keyof Choices
+  ? keyof Choices | (Declared[Name] extends { minimum: number } ? number : never)
   : Declared[Name] extends { minimum: number }
     ? number | (Declared[Name]["default"] & null)
     : Declared[Name]["default"] extends boolean
@@ -45,8 +45,8 @@ export interface ResultOptions {
   crop?: Value<"crop">;
   /** Pixels to leave around the subject when cropping, 0 or more; less where the photo ends. */
   margin?: Value<"margin">;
-  /** Keep all subjects, or the largest alone. */
-  subjects?: Value<"subjects">;
+  /** Keep all subjects, the largest alone, or so many of the largest. */
+  subjects?: Exclude<Value<"subjects">, "each">;
   /** Fill holes inside the subject. */
   fillHoles?: Value<"fillHoles">;
   /** A hard edge: opaque from this alpha up, 1 to 255, empty below. */
@@ -85,7 +85,7 @@ const DEFAULTS: CompleteOptions = {
   background: declared.background.default,
   crop: declared.crop.default,
   margin: declared.margin.default,
-  subjects: declared.subjects.default as Value<"subjects">,
+  subjects: declared.subjects.default as CompleteOptions["subjects"],
   fillHoles: declared.fillHoles.default,
   threshold: declared.threshold.default,
   edges: declared.edges.default as Edges,
@@ -98,17 +98,21 @@ const DEFAULTS: CompleteOptions = {
 const UNAVAILABLE: Partial<Record<Name, Record<string, string>>> = {
   edges: { refined: 'the browser cannot do that; use "auto", or `liftout cut --edges refined` on the command line' },
   format: { avif: "", tiff: "" },
+  subjects: { each: 'a call gives one picture; use "all", "largest" or a number, or `liftout cut --subjects each` on the command line' },
 };
 
 /** What is wrong with a value, or null. */
 function problemOf(name: Name, value: unknown): string | null {
   const { type, nullable, choices, minimum, maximum }: Declaration = declared[name];
   if (value === null && nullable && DEFAULTS[name] === null) return null;
+  const numeric = type === "integer";
   if (choices) {
     const unavailable = UNAVAILABLE[name] ?? {};
     const available = Object.keys(choices).filter((choice) => !Object.hasOwn(unavailable, choice));
     if (available.includes(value as string)) return null;
-    return unavailable[value as string] || `it must be one of ${available.join(", ")}`;
+    if (!numeric || typeof value !== "number") {
+      return unavailable[value as string] || `it must be one of ${available.join(", ")}${numeric ? ", or a whole number" : ""}`;
+    }
   }
   if (type === "boolean") return typeof value === "boolean" ? null : "it must be true or false";
   if (name === "background") {

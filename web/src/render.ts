@@ -73,7 +73,7 @@ interface Edit {
 
 /** The alpha as the options want it, in the order that Python has. */
 function edited(alpha: Bytes, { width, height }: Photo, { subjects, fillHoles: fill, threshold }: CompleteOptions): Edit {
-  const kept = subjects === "largest" ? largestSubject(alpha, width, height) : alpha;
+  const kept = subjects === "all" ? alpha : largestSubject(alpha, width, height, subjects === "largest" ? 1 : subjects);
   const filled = fill ? fillHoles(kept, width, height) : kept;
   const restored = fill ? filled.map((level, i) => (level === kept[i] ? 0 : 1)) : null;
   return { alpha: threshold === null ? filled : filled.map((level) => (level >= threshold ? 255 : 0)), restored };

@@ -102,7 +102,7 @@ def _is_one(inputs: object) -> bool:
     """Whether this is a single photo and not several."""
     if is_tensor(inputs) or isinstance(inputs, np.ndarray):
         return cast("np.ndarray[Any, Any]", inputs).ndim < 4
-    alone = str | bytes | bytearray | memoryview | Mapping | Image.Image
+    alone = (str, bytes, bytearray, memoryview, Mapping, Image.Image)
     return isinstance(inputs, alone) or hasattr(inputs, "read") or not isinstance(inputs, Iterable)
 
 
