@@ -32,10 +32,12 @@ def test_a_photo_is_developed_and_cut_out_with_16_bits(tmp_path: Path, examples:
     core += [
         "--library",
         ":memory:",
+        "--conf",
+        "plugins/imageio/format/png/bpp=16",
         "--luacmd",
         f'package.path = "{SCRIPT}/?.lua;" .. package.path; require "liftout"',
     ]
-    call = ["darktable-cli", str(photo), str(tmp_path / "developed.png"), "--bpp", "16", *core]
+    call = ["darktable-cli", str(photo), str(tmp_path / "developed.png"), *core]
     subprocess.run(call, env={**os.environ, **own}, capture_output=True, check=True, timeout=300)
     made, whole = decode(target / "it's a cat-cutout.png"), decode(tmp_path / "developed.png")
     assert whole.pixels16 is not None
