@@ -107,7 +107,8 @@ class Cutout:
         """The subject over a background, as a Pillow image, mode RGB, with the photo's ICC profile in `info`.
 
         background: a colour ("white", "#1e90ff", an (r, g, b) tuple); anything `remove` takes, scaled and cropped to cover;
-        or "blur" or "blur:RADIUS", the photo itself out of focus. Colours are sRGB and brought into the photo's profile.
+        "blur" or "blur:RADIUS", the photo itself out of focus; or a gradient, "linear:FROM:TO", "linear:FROM:TO:DEGREES" or
+        "radial:FROM:TO". Colours are sRGB and brought into the photo's profile.
         Over an (r, g, b, a) tuple, which may be transparent, the image has mode RGBA.
         Raises UsageError for a background that is none of these, InputError for a picture that cannot be read.
         """
@@ -174,13 +175,16 @@ class Cutout:
         offset: tuple[float, float] | None = None,
         blur: float | None = None,
         colour: str | tuple[int, int, int] = "black",
+        contact: float = 0,
     ) -> Cutout:
-        """A soft drop shadow behind the subject.
+        """A soft drop shadow behind the subject, and where `contact` says so a flat one where it stands on the ground.
 
         opacity: 0..1. offset: pixels to the right and down; blur: standard deviation in pixels; by default both follow from
-        the subject's size. colour: sRGB. `crop` and `canvas` make room for it.
+        the subject's size. colour: sRGB. contact: opacity of the flat shadow, 0..1. `crop` and `canvas` make room for both.
         """
-        shadow = shadow_of(self.box or (0, 0, *self.size), opacity=opacity, offset=offset, blur=blur, colour=colour)
+        shadow = shadow_of(
+            self.box or (0, 0, *self.size), opacity=opacity, offset=offset, blur=blur, colour=colour, contact=contact
+        )
         return self._of(replace(self._composition, shadow=shadow))
 
     def crop(self, margin: int = 0) -> Cutout:
@@ -235,6 +239,10 @@ class Cutout:
                 self.box, (height, width), position=position, margin=margin, enlarge=enlarge, fill=fill
             )
         )
+
+    def at_resolution(self, dpi: float) -> Cutout:
+        """The same cutout, whose files say that they are printed with `dpi` pixels per inch."""
+        return self._of(replace(self._composition, photo=replace(self.photo, dpi=(dpi, dpi))))
 
     def without_location(self) -> Cutout:
         """The same cutout, whose EXIF and XMP do not say where the photo was taken."""

@@ -7,6 +7,7 @@ are for clips. Each field carries its help text and limits as metadata (`about`)
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ DEFAULT_MODEL = "pocket"
 DEFAULT_MAX_PIXELS = 200_000_000
 LONGEST_SIDE = 65_535
 """Of a photo or a canvas, in pixels; JPEG holds no more."""
+CANVAS_DPI = 300
+"""Pixels per inch of a canvas whose size is given in millimetres."""
 LARGEST_RATIO = 200
 """Of a photo's longer side to its shorter one. Panoramas stay below; what lies above is no photo, and the resamplers' weights for
 it fill the memory."""
@@ -45,6 +48,8 @@ class About:
 
 
 _T = TypeVar("_T")
+_MILLIMETRES = "mm"
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 def _option(
@@ -61,17 +66,27 @@ class ResultOptions:
     mask: bool = _option(False, "Write the alpha as a greyscale image instead of the cutout.")
     background: str | None = _option(
         None,
-        "Put the subject over a colour (white, #1e90ff), an image file, or the blurred photo (blur).",
-        metavar="COLOR|IMAGE|blur[:RADIUS]",
+        "Put the subject over a colour (white, #1e90ff), an image file, the blurred photo (blur), or a gradient (linear:white:#ccc, linear:white:#ccc:45, radial:white:#ccc).",
+        metavar="COLOR|IMAGE|blur[:RADIUS]|linear[:FROM:TO]|radial[:FROM:TO]",
     )
     crop: bool = _option(False, "Crop to the subject.")
     margin: int = _option(0, "Space around the subject, in pixels, when cropping and on a canvas.", metavar="PX", low=0)
     canvas: str | None = _option(
-        None, "Place the subject on a canvas of this size; a larger subject is scaled down.", metavar="WIDTHxHEIGHT"
+        None,
+        "Place the subject on a canvas of this size in pixels, or in millimetres at 300 dpi (35x45mm); a larger subject is scaled down.",
+        metavar="WIDTHxHEIGHT[mm]",
     )
-    position: Position = _option("center", "Position on the canvas.")
+    position: str = _option(
+        "center",
+        "Position on the canvas: center, top, bottom, left, right, top-left, ..., or the shares of the free space that are left of the subject and above it (30%,80%).",
+        metavar="POSITION|X%,Y%",
+    )
     enlarge: bool = _option(False, "Scale a small subject up to fill the canvas.")
+    subject_size: int = _option(
+        100, "Percent of the canvas within the margins that the subject may take.", metavar="PERCENT", low=1, high=100
+    )
     shadow: bool = _option(False, "Add a soft shadow.")
+    contact_shadow: bool = _option(False, "Add a flat shadow where the subject stands on the ground.")
     subjects: Subjects = _option(
         "all",
         "Keep all subjects, only the largest, or the N largest; each makes a picture of each, the largest first.",
@@ -93,6 +108,7 @@ class ResultOptions:
         check(self)
         if self.canvas is not None:
             canvas_size(self.canvas)
+        canvas_position(self.position)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,13 +208,61 @@ def _parts(options: type[Any], name: str) -> list[Any]:
     return [part for part in (typing.get_args(hint) if union else (hint,)) if part is not type(None)]
 
 
-def canvas_size(text: str, field: str = "canvas") -> tuple[int, int]:
-    """(width, height) of a canvas, from `WIDTHxHEIGHT`. field: the option. Raises UsageError."""
+def canvas_size(text: str) -> tuple[int, int]:
+    """(width, height) of a canvas in pixels, from `WIDTHxHEIGHT` or `WIDTHxHEIGHTmm`. Raises UsageError."""
+    printed = is_in_millimetres(text)
+    width, height = _sides(
+        text[: -len(_MILLIMETRES)] if printed else text,
+        UsageError(
+            f"`{text}` is not a size",
+            field="canvas",
+            remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200, or in millimetres, as in 35x45mm",
+        ),
+    )
+    if printed:
+        width, height = _pixels_of(width), _pixels_of(height)
+    check_canvas(width, height)
+    return width, height
+
+
+def frame_size(text: str, field: str) -> tuple[int, int]:
+    """(width, height) in pixels, from `WIDTHxHEIGHT`. field: the option. Raises UsageError."""
+    problem = UsageError(f"`{text}` is not a size", field=field, remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200")
+    width, height = _sides(text, problem)
+    check_canvas(width, height, field)
+    return width, height
+
+
+def _sides(text: str, problem: UsageError) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise UsageError(f"`{text}` is not a size", field=field, remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200")
-    check_canvas(int(width), int(height), field)
+    if not all(side.isascii() and side.isdigit() and len(side) < 10 for side in (width, height)):
+        raise problem
     return int(width), int(height)
+
+
+def is_in_millimetres(canvas: str) -> bool:
+    """Whether the size of a canvas is that of a print, with 300 pixels per inch."""
+    return canvas.lower().endswith(_MILLIMETRES)
+
+
+def _pixels_of(millimetres: int) -> int:
+    return (millimetres * CANVAS_DPI * 20 + 254) // 508  # an inch has 25.4 mm
+
+
+def canvas_position(text: str) -> Position | tuple[float, float]:
+    """One of the words, or the shares of `X%,Y%`, each 0..1. Raises UsageError."""
+    if text in typing.get_args(Position):
+        return cast("Position", text)
+    shares = [part.strip().removesuffix("%") for part in text.split(",")]
+    if len(shares) == 2 and text.count("%") == 2 and all(_NUMBER.fullmatch(share) for share in shares):
+        across, down = (float(share) / 100 for share in shares)
+        if across <= 1 and down <= 1:
+            return across, down
+    raise UsageError(
+        f"is {text!r}",
+        field="position",
+        remedy=f"it must be one of {', '.join(typing.get_args(Position))}, or two shares of 0% to 100%, as in 30%,80%",
+    )
 
 
 def check_canvas(width: int, height: int, field: str = "canvas") -> None:

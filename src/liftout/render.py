@@ -10,7 +10,11 @@ from liftout.cutout import Cutout
 from liftout.errors import UsageError
 from liftout.images import ImageInput, encode, format_of
 from liftout.images.encode import Format
-from liftout.options import ResultOptions, canvas_size
+from liftout.options import CANVAS_DPI, ResultOptions, canvas_position, canvas_size, is_in_millimetres
+
+_SHADOW = 0.5
+_CONTACT_SHADOW = 0.6
+"""Opacity of each where it is darkest; the browser's are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +92,21 @@ def compose(cutout: Cutout, options: ResultOptions) -> Cutout:
         cutout = cutout.threshold(options.threshold)
     if options.feather:
         cutout = cutout.feather(options.feather)
-    if options.shadow:
-        cutout = cutout.shadow()
+    if options.shadow or options.contact_shadow:
+        cutout = cutout.shadow(
+            opacity=_SHADOW if options.shadow else 0, contact=_CONTACT_SHADOW if options.contact_shadow else 0
+        )
     if options.canvas is not None:
         width, height = canvas_size(options.canvas)
-        return cutout.canvas(width, height, position=options.position, margin=options.margin, enlarge=options.enlarge)
+        cutout = cutout.canvas(
+            width,
+            height,
+            position=canvas_position(options.position),
+            margin=options.margin,
+            enlarge=options.enlarge,
+            fill=options.subject_size / 100,
+        )
+        return cutout.at_resolution(CANVAS_DPI) if is_in_millimetres(options.canvas) else cutout
     return cutout.crop(options.margin) if options.crop else cutout
 
 

@@ -438,6 +438,12 @@ def test_threshold_makes_a_hard_edge() -> None:
         lambda cutout: ResultOptions(threshold=0), lambda cutout: ResultOptions(subjects="some"),
         lambda cutout: ResultOptions(subjects=0), lambda cutout: ResultOptions(subjects=True),
         lambda cutout: cutout.largest(0),
+        lambda cutout: ResultOptions(position="middle"), lambda cutout: ResultOptions(position="30%,101%"),
+        lambda cutout: ResultOptions(position="30,80"), lambda cutout: ResultOptions(subject_size=0),
+        lambda cutout: ResultOptions(canvas="35x45cm"), lambda cutout: ResultOptions(canvas="mm"),
+        lambda cutout: cutout.shadow(contact=2), lambda cutout: cutout.over("linear:white"),
+        lambda cutout: cutout.over("linear:white:nothing"), lambda cutout: cutout.over("linear:white:red:down"),
+        lambda cutout: cutout.over("radial:white:red:45"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(call) -> None:
@@ -544,3 +550,45 @@ def test_a_subject_takes_a_share_of_the_canvas_and_of_the_space_around_it() -> N
     for wrong in ({"position": (1.5, 0)}, {"position": (1,)}, {"fill": 0}, {"fill": 1.5}):
         with pytest.raises(UsageError):
             cutout_of(alpha).canvas(200, 100, **wrong)
+
+
+def test_a_gradient_runs_between_its_colours_along_its_line() -> None:
+    empty = cutout_of(np.zeros((40, 60), np.uint8))
+    down = np.asarray(empty.over("linear:black:white"))
+    assert (down == down[:, :1]).all()
+    np.testing.assert_array_equal(down[:, 0, 0], np.floor((np.arange(40) + 0.5) / 40 * 255 + 0.5))
+    right = np.asarray(empty.over("linear:#ff0000:#0000ff:90"))
+    assert (right == right[:1]).all() and right[0, 0, 0] > 250 and right[0, -1, 2] > 250
+    np.testing.assert_array_equal(np.asarray(empty.over("linear:black:white:0")), down[::-1])
+    corner = np.asarray(empty.over("linear:black:white:135"))
+    assert corner[0, 0, 0] < 5 and corner[-1, -1, 0] > 250
+    middle = np.asarray(empty.over("radial:white:black"))
+    assert middle[20, 30, 0] > 245 and middle[0, 0, 0] < 10
+    np.testing.assert_array_equal(middle, middle[::-1, ::-1])
+
+
+def test_a_contact_shadow_lies_flat_where_the_subject_stands() -> None:
+    alpha = np.zeros((500, 500), np.uint8)
+    alpha[30:350, 150:350] = 255
+    cast = cutout_of(alpha, (200, 50, 50)).shadow(opacity=0, contact=0.6)
+    seen = cast.rgba[..., 3]
+    assert seen[351, 250] > 60 and seen[365:].max() == 0 and seen[351, :135].max() == 0
+    assert seen[30:330, :140].max() == 0
+    np.testing.assert_array_equal(cast.rgba[alpha == 255], cutout_of(alpha, (200, 50, 50)).rgba[alpha == 255])
+    both = cutout_of(alpha, (200, 50, 50)).shadow(contact=0.6).rgba[..., 3]
+    alone = cutout_of(alpha, (200, 50, 50)).shadow().rgba[..., 3]
+    assert (both >= alone).all() and (both[350:354, 160:340] > alone[350:354, 160:340]).all()
+    assert cast.crop().size == (328, 208)
+
+
+def test_a_canvas_in_millimetres_is_a_print_of_that_size() -> None:
+    cutout = cutout_of(disc(300, 300, (150, 150), 100))
+    options = ResultOptions(canvas="35x45mm", position="25%,100%", subject_size=50, enlarge=True)
+    placed = compose(cutout, options)
+    assert placed.size == (531, 413)
+    assert placed.photo.dpi == (300, 300)
+    left, _, right, bottom = placed.box
+    assert bottom == 531 and abs((right - left) - 413 / 2) <= 1 and abs(left - (413 - (right - left)) / 4) <= 1
+    with Image.open(io.BytesIO(render(cutout, options).content)) as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    assert compose(cutout, ResultOptions(canvas="413x531")).photo.dpi is None

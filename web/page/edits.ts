@@ -15,10 +15,8 @@ export type Act =
   | { act: "begin" | "end" | "drop" | "undo" | "redo" }
   | { act: "line"; stroke: Stroke; from: Point; to: Point; radius: number };
 
-/** What can be done after it, and whether something was. */
-export interface Steps {
-  canUndo: boolean;
-  canRedo: boolean;
+/** What came of it. */
+export interface Done {
   changed: boolean;
 }
 
@@ -51,7 +49,7 @@ export function closeEdit(id: number): void {
 }
 
 /** Do what the hand did, and show it. */
-export async function stroke(id: number, acts: Act[]): Promise<Steps> {
+export async function stroke(id: number, acts: Act[]): Promise<Done> {
   const edit = edits.get(id)!;
   const alpha = await edit.ready;
   let changed = false;
@@ -62,7 +60,7 @@ export async function stroke(id: number, acts: Act[]): Promise<Steps> {
       changed = true;
     }
   }
-  return { canUndo: alpha.canUndo, canRedo: alpha.canRedo, changed };
+  return { changed };
 }
 
 function* doneBy(alpha: AlphaEdit, act: Act): Generator<Box> {
@@ -72,8 +70,7 @@ function* doneBy(alpha: AlphaEdit, act: Act): Generator<Box> {
     if (box) yield box;
   } else if (act.act === "line") yield* alpha.paint(act.stroke, act.from, act.to, act.radius);
   else {
-    if (act.act === "end" || act.act === "drop") alpha.end();
-    const box = act.act === "redo" ? alpha.redo() : act.act === "end" ? null : alpha.undo();
+    const box = alpha[act.act]();
     if (box) yield box;
   }
 }

@@ -32,6 +32,7 @@ export const en: Record<string, string> = {
   "said.undone": "Undone",
   "said.redone": "Redone",
   "said.painted": "Painted",
+  "said.placed": "{across} % from the left, {down} % from the top, size {size} %",
 
   "photo.facts": "{width} × {height} · {model} · {seconds} s",
   "photo.preview": "Preview; full resolution follows",
@@ -86,6 +87,17 @@ export const en: Record<string, string> = {
   "offer.bytes": "{bytes} to download once",
   "offer.seconds": "about {seconds} s a photo on this device",
   "offer.slower": "slower than {name}, which took {seconds} s here",
+
+  "canvas.print": "{width} × {height} pixels at {dpi} dpi",
+  "spot.0": "Top left",
+  "spot.1": "Top",
+  "spot.2": "Top right",
+  "spot.3": "Left",
+  "spot.4": "Centre",
+  "spot.5": "Right",
+  "spot.6": "Bottom left",
+  "spot.7": "Bottom",
+  "spot.8": "Bottom right",
 
   "copy.busy": "Copying…",
   "download.busy": "Saving…",

@@ -1,5 +1,6 @@
 /** Hands on the stage: zoom and pan by wheel, fingers and keys; strokes by pointer and keys. */
 import type { Point } from "./brush.js";
+import { redo, undo } from "./history.js";
 import {
   beginStroke,
   dab,
@@ -11,10 +12,8 @@ import {
   isPainting,
   moveBrush,
   paintThrough,
-  redo,
   resizeBrush,
   stepBrush,
-  undo,
 } from "./retouch.js";
 import { fit, pan, stage, toPhoto, zoom, ZOOM_STEP } from "./stage.js";
 
@@ -55,7 +54,7 @@ function pointOf({ clientX, clientY }: MouseEvent): Point {
 }
 
 function overControls(event: Event): boolean {
-  return Boolean((event.target as Element).closest("button, .doing, .verdict, .split"));
+  return Boolean((event.target as Element).closest("button, .doing, .verdict, .split, .placing"));
 }
 
 function onDown(event: PointerEvent): void {

@@ -52,7 +52,7 @@ export class PixelGraphs {
     const sessions = {} as Record<Name, Ort.InferenceSession>;
     for (const [i, name] of NAMES.entries()) {
       sessions[name] = await runtime.ort.InferenceSession.create(files[i]!, {
-        executionProviders: ["wasm"],
+        executionProviders: [runtime.cpu],
         enableCpuMemArena: false,
         logSeverityLevel: 3,
       });

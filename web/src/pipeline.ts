@@ -3,7 +3,7 @@ import { LiftoutError, NetworkRejected, UsageError } from "./errors.js";
 import { PixelGraphs, type GraphImage } from "./graphs.js";
 import { readPhoto, type Photo, type PhotoInput } from "./images/photo.js";
 import { isPng } from "./images/png-read.js";
-import { Deflaters } from "./images/png-write.js";
+import { Deflaters } from "./images/deflaters.js";
 import { checkMemory, meansOutOfMemory, outOfMemory, type MemoryNeed } from "./memory.js";
 import { findModel, smallerModel, type Model } from "./model.js";
 import { Network } from "./network.js";
@@ -103,7 +103,7 @@ export class Pipeline {
         );
         multiply(alpha, photo.alpha);
         const picture = await timed("encode", () =>
-          render(photo, alpha, options, graphs, deflaters, (done, of) => report("encode", done, of)),
+          render(photo, alpha, options, { graphs, deflaters, onStrip: (done, of) => report("encode", done, of) }),
         );
         return { ...picture, seconds, heapBytes: runtime.heapBytes() };
       });
@@ -124,7 +124,7 @@ export class Pipeline {
       // nothing becomes more opaque than the photo itself
       photo.alpha?.forEach((own, i) => (levels[i] = Math.min(levels[i]!, own)));
       const picture = await this.#inTurn(() =>
-        render(photo, levels, options, graphs, deflaters, (done, of) => onProgress(step("encode", done, of))),
+        render(photo, levels, options, { graphs, deflaters, onStrip: (done, of) => onProgress(step("encode", done, of)) }),
       );
       return { ...picture, seconds: { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 }, heapBytes: runtime.heapBytes() };
     } catch (error) {

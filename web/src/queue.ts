@@ -1,6 +1,6 @@
 /** Photos that wait for the worker or are in it, in their order; each can be cancelled alone. */
 import { CLOSED, WorkerConnection } from "./connection.js";
-import type { LiftoutError } from "./errors.js";
+import { UsageError, type LiftoutError } from "./errors.js";
 import type { OnProgress } from "./progress.js";
 import type { CutResult, ModelFacts, Setup, Work } from "./protocol.js";
 
@@ -22,6 +22,7 @@ export class JobQueue {
   #closed = false;
 
   constructor(setup: Setup, onWarning: (text: string) => void) {
+    if (typeof Worker === "undefined") throw new UsageError("liftout.js needs a browser's workers; in Node, import the package `liftout`, whose entry for Node is dist/node.js");
     this.#connection = new WorkerConnection(setup, {
       onWarning,
       onProgress: (id, progress) => this.#running.get(id)?.onProgress?.(progress),

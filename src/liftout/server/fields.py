@@ -47,7 +47,7 @@ _BOX = {
     "anyOf": [_TEXT, {**_NUMBERS, "minItems": 4, "maxItems": 4}],
     "examples": ["10,20,300,400", "5%,10%,60%,90%"],
 }
-_WORD = re.compile(r"[a-z]+(:[0-9.]+)?", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+(:[#a-z0-9.(), %-]+)*", re.IGNORECASE)
 
 
 def read(schema: type[_T], values: Mapping[str, Any], base: _T) -> _T:
