@@ -6,7 +6,6 @@ pass through 16 bits, so that pictures of 8 bits come back without loss.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -248,12 +247,11 @@ NODE_CLASS_MAPPINGS = {
     "LiftoutRemoveBackground": RemoveBackground,
     "LiftoutMatte": Matte,
     "LiftoutRefineEdges": RefineEdges,
+    "LiftoutSelect": Select,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
     "LiftoutRemoveBackground": "Remove Background (liftout)",
     "LiftoutMatte": "Matte (liftout)",
     "LiftoutRefineEdges": "Refine Edges (liftout)",
+    "LiftoutSelect": "Select by Points (liftout)",
 }
-if "keep" in inspect.signature(remove).parameters:  # versions of liftout that take points
-    NODE_CLASS_MAPPINGS["LiftoutSelect"] = Select
-    NODE_DISPLAY_NAME_MAPPINGS["LiftoutSelect"] = "Select by Points (liftout)"

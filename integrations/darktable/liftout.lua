@@ -39,17 +39,6 @@ function M.cut(photo, target)
   return dt.control.execute(line) == 0
 end
 
--- Export a photo of darktable's database and cut it out. image: a dt_lua_image_t. target: a path. Returns whether it was done.
-function M.export(image, target)
-  local between = os.tmpname() .. ".tif"
-  local format = dt.new_format("tiff")
-  format.bpp = 16
-  format:write_image(image, between)
-  local done = M.cut(between, target)
-  os.remove(between)
-  return done
-end
-
 local function name_of(image)
   return (image.filename:gsub("%.[^.]*$", "")) .. "-cutout.png"
 end
@@ -73,6 +62,13 @@ if dt.configuration.has_gui then
   dt.preferences.register(PREFERENCES, "options", "string", "liftout: options", "options of liftout cut, such as --crop --margin 20", "")
   dt.preferences.register(PREFERENCES, "folder", "directory", "liftout: folder", "where cutouts are written", "")
   dt.register_storage("liftout", "cut out (liftout)", store)
+else
+  dt.register_event("liftout", "intermediate-export-image", function(_, image, exported)
+    local folder = setting("folder", "directory")
+    if folder ~= "" then
+      M.cut(exported, folder .. (WINDOWS and "\\" or "/") .. name_of(image))
+    end
+  end)
 end
 
 return M

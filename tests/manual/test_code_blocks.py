@@ -42,6 +42,7 @@ ELSEWHERE = {
     "docs/server.md": "its curl lines are run by tests/server/test_docs.py; the others serve until they are stopped",
     "docs/remove-bg.md": "tests/server/test_docs.py and tests/server/clients",
     "docs/batch.md": "tests/batch; S3 and Ray need services of their own",
+    "docs/tune.md": "tests/tuning; training takes minutes",
     "docs/video.md": "tests/video",
     "docs/browser.md": "tests/web/test_bundlers.py",
     "docs/page.md": "tests/web/test_site.py",
