@@ -32,6 +32,8 @@ TOUCH = 3
 """Cells within which a region counts as touched by a point."""
 THRESHOLD = 0.7
 """How sure the network must be of what it changes."""
+SOLID, HAZE = 0.4, 0.1
+"""How much of the start there must be to be dropped, or how much must be missing to be added; and where the point itself lies on less."""
 SMALL = 9.0
 """R in cells below which only the disk changes."""
 NECK, WIDEST_NECK = 0.5, 24
@@ -80,17 +82,17 @@ def change(prediction: graphs.Float32, prompts: Prompts, seen: graphs.Float32, s
     """What points change of a start. prediction: float32 [1, 1, h, w]. seen: float32 [1, 1, s, s], the start as the network saw it; h
     and w are multiples of s. size: height and width of the photo."""
     plane = prediction[0, 0].copy()
-    mask = np.kron(seen[0, 0] >= 0.5, np.ones(np.array(plane.shape) // seen.shape[2:], np.bool_))
-    added, removed = np.zeros_like(mask), np.zeros_like(mask)
+    level = np.kron(seen[0, 0], np.ones(np.array(plane.shape) // seen.shape[2:], np.float32))
+    added, removed = np.zeros(plane.shape, np.bool_), np.zeros(plane.shape, np.bool_)
     for points, kept, found in ((prompts.keep, True, added), (prompts.drop, False, removed)):
         for x, y in _cells(points, size, plane.shape):
-            free = mask != kept
+            free = _left(1 - level if kept else level, x, y)
             region = free & ((plane >= THRESHOLD) if kept else (plane <= 1 - THRESHOLD))
             disk = free & _disk(x, y, max(1.0, min(_depth(free, x, y), SURE)), plane.shape)
-            own = _around(region, disk, mask, x, y)
+            own = _around(region, disk, level >= 0.5, x, y)
             plane[disk] = kept
             found |= own
-            mask[own] = kept
+            level[own] = kept
     return Change(plane[None, None], added, removed)
 
 
@@ -106,6 +108,13 @@ def corrected(start: graphs.UInt8, alpha: graphs.UInt8, changed: Change) -> grap
             else:
                 result = np.minimum(result, np.maximum(alpha, 255 - weight))
     return result
+
+
+def _left(level: graphs.Float32, x: float, y: float) -> Bool:
+    """Where there is something to change, bool [h, w], by how much of it there is, float32 [h, w] in [0, 1]."""
+    row, column = min(int(y), level.shape[0] - 1), min(int(x), level.shape[1] - 1)
+    found: Bool = level > (SOLID if level[row, column] > SOLID else HAZE)
+    return found
 
 
 def _around(region: Bool, disk: Bool, mask: Bool, x: float, y: float) -> Bool:
