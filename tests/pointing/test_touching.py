@@ -69,7 +69,7 @@ def test_limbs_are_no_places() -> None:
 def test_two_answers_are_two_subjects_that_together_are_the_whole() -> None:
     answers = Answers(LARGE, SMALL)
     first, second = separate_touching(PAIR, answers)
-    assert [(len(prompts.keep), len(prompts.drop)) for prompts in answers.asked] == [(1, 0), (1, 1), (1, 1), (1, 1)]
+    assert [(len(prompts.keep), len(prompts.drop)) for prompts in answers.asked] == [(1, 0), (1, 0), (1, 1), (1, 1)]
     np.testing.assert_array_equal(first.astype(int) + second, PAIR)
     assert first[100, 60] == second[110, 235] == 255
     assert first[110, 235] == second[100, 60] == 0
@@ -77,6 +77,12 @@ def test_two_answers_are_two_subjects_that_together_are_the_whole() -> None:
 
 def test_one_answer_to_all_points_is_one_subject() -> None:
     (whole,) = separate_touching(PAIR, Answers(PAIR))
+    np.testing.assert_array_equal(whole, PAIR)
+
+
+def test_a_place_whose_answer_reaches_over_the_whole_is_no_subject() -> None:
+    body_alone_and_whole = Answers(LARGE, np.minimum(PAIR, 250))
+    (whole,) = separate_touching(PAIR, body_alone_and_whole)
     np.testing.assert_array_equal(whole, PAIR)
 
 

@@ -1,8 +1,8 @@
 """Subjects that touch are told apart by the network that reads points.
 
 A part of an alpha that is two subjects has two thick places with a neck between them; so has a body with a head. The network is asked which
-object is at the thickest place. Where that object reaches over the other places, the part is one; a place that it leaves out is another
-object. Objects are then asked for once more, each with the places of the others to drop.
+object is at the thickest place. Where that object reaches over the other places, the part is one. A place that it leaves out is another
+object, unless the answer there reaches over most of the first. Objects are then asked for once more, each with the places of the others to drop.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ THIN = 0.25
 """Share of the thickest place's depth below which a place is a limb."""
 MOST_PARTS, MOST_PLACES = 4, 6
 """How many parts, the largest first, and how many places of each the network is asked about."""
+REACHES = 0.6
+"""Share of an object that the answer at another place covers, if that place is of the same object."""
 SAME = 0.3
 """Share of the smaller of two answers that both may have, if they are two objects."""
 LEAST = 0.08
@@ -104,12 +106,19 @@ def _objects_at(points: list[tuple[int, int]], answer: Answer) -> list[Points]:
         point = (x + 0.5, y + 0.5)
         owner = next((number for number, (_, alpha) in enumerate(objects) if alpha[y, x] >= SOLID), None)
         if owner is None:
-            others = tuple(other for own, _ in objects for other in own)
-            objects.append(((point,), answer(Prompts(keep=(point,), drop=others))))
-        else:
-            own, alpha = objects[owner]
-            objects[owner] = ((*own, point), alpha)
+            found = answer(Prompts(keep=(point,)))
+            owner = next((number for number, (_, alpha) in enumerate(objects) if _reaches_over(found, alpha)), None)
+            if owner is None:
+                objects.append(((point,), found))
+                continue
+        own, alpha = objects[owner]
+        objects[owner] = ((*own, point), alpha)
     return [own for own, _ in objects]
+
+
+def _reaches_over(answer: UInt8, alpha: UInt8) -> bool:
+    solid = alpha >= SOLID
+    return bool(((answer >= SOLID) & solid).sum() > REACHES * solid.sum())
 
 
 def _told_apart(objects: list[Points], answer: Answer, solid: Bool) -> list[UInt8]:
