@@ -164,3 +164,10 @@ def test_a_model_that_is_not_here_says_how_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LIFTOUT_OFFLINE", "1")
     with pytest.raises(ModelMissing, match="u2netp"):
         Remover("u2netp")
+
+
+def test_prompts_are_checked_against_the_photo(examples: Path) -> None:
+    with pytest.raises(UsageError, match=r"drop `here` is not a point"):
+        remove(examples / "cat.jpg", drop="here")
+    with pytest.raises(UsageError, match=r"box has \(1, 2, 3\)"):
+        remove(examples / "cat.jpg", box=(1, 2, 3))

@@ -18,10 +18,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import liftout
-from liftout.convert.graph import Graph, Value
+from liftout.convert.graph import Graph, LeanNetwork, Value
 from liftout.models import packs
 from liftout.models.catalog import find
-from training.network import SIDES, SIZE, PocketNetwork, Presence, Stage, Unit, from_u2netp
+from training.network import SIDES, SIZE, Encoder, Fine, PocketNetwork, Presence, Stage, Unit, from_u2netp
 from training.photos import RUNS, U2NETP
 from training.train import between
 
@@ -35,55 +35,66 @@ SMALLEST_STORED = 256
 def to_onnx(network: PocketNetwork, size: int = SIZE) -> onnx.ModelProto:
     """`input` float32 [1, 3, size, size] -> `output` float32 [1, 1, size, size] in [0, 1]; weights in float32."""
     graph = Graph()
-    x = graph.input("input", (1, 3, size, size))
-    with graph.scope("stage1"):
-        x = _stage(graph, x, network.encoder.stage1)
-    with graph.scope("stage2"):
-        details = _stage(graph, graph.halve(x), network.encoder.stage2)
-    deep, logits, means = _depth(graph, graph.halve(details), network.depth)
-    logits = graph.add(_fine(graph, details, deep, logits, network), _presence(graph, means, network.presence))
+    details = add_encoder(graph, graph.input("input", (1, 3, size, size)), network.encoder)
+    deep, logits, means = add_depth(graph, graph.halve(details), network.depth)
+    logits = graph.add(add_fine(graph, details, deep, logits, network.fine), _presence(graph, means, network.presence))
     alpha = graph.sigmoid(graph.resize(logits, (size, size), align_corners=False))
-    lean = graph.finish(alpha, "output")
+    return with_weights(graph.finish(alpha, "output"))
+
+
+def with_weights(lean: LeanNetwork) -> onnx.ModelProto:
+    """One model that holds its weights, in float32."""
     model = lean.model
     model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in lean.weights.items())
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def _depth(graph: Graph, x: Value, depth: nn.Module) -> tuple[Value, Value, Value]:
+def add_encoder(graph: Graph, x: Value, encoder: Encoder) -> Value:
+    """See `Encoder`; norms are folded in, here and below."""
+    with graph.scope("stage1"):
+        x = add_stage(graph, x, encoder.stage1)
+    with graph.scope("stage2"):
+        return add_stage(graph, graph.halve(x), encoder.stage2)
+
+
+def add_depth(graph: Graph, x: Value, depth: nn.Module) -> tuple[Value, Value, Value]:
+    """See `Depth`: its last map, the logits of stage 3d, and the means."""
     parts = dict(depth.named_children())
     encoded: dict[int, Value] = {}
     for number in SIDES:
         with graph.scope(f"stage{number}"):
-            x = _stage(graph, x if number == SIDES[0] else graph.halve(x), parts[f"stage{number}"])
+            x = add_stage(graph, x if number == SIDES[0] else graph.halve(x), parts[f"stage{number}"])
         encoded[number] = x
     means = [graph.mean_of_map(x)]
     for number in reversed(SIDES[:-1]):
         with graph.scope(f"stage{number}d"):
-            x = _stage(graph, _joined(graph, x, encoded[number]), parts[f"stage{number}d"])
+            x = add_stage(graph, joined(graph, x, encoded[number]), parts[f"stage{number}d"])
             means.append(graph.mean_of_map(x))
     with graph.scope(f"side{SIDES[0]}"):
-        return x, _conv(graph, x, parts[f"side{SIDES[0]}"]), graph.concat(means, axis=1)
+        return x, add_conv(graph, x, parts[f"side{SIDES[0]}"]), graph.concat(means, axis=1)
 
 
 def _presence(graph: Graph, means: Value, presence: Presence) -> Value:
     with graph.scope("presence"), graph.scope("first"):
-        hidden = graph.relu(_conv(graph, means, presence.first))
+        hidden = graph.relu(add_conv(graph, means, presence.first))
     with graph.scope("presence"), graph.scope("second"):
-        absent = graph.relu(_conv(graph, hidden, presence.second))
+        absent = graph.relu(add_conv(graph, hidden, presence.second))
         minus = np.full((1, 1, 1, 1), -1, np.float32)
         return graph.conv(absent, minus, np.zeros(1, np.float32), padding=0)
 
 
-def _fine(graph: Graph, details: Value, deep: Value, logits: Value, network: PocketNetwork) -> Value:
+def add_fine(graph: Graph, details: Value, deep: Value, logits: Value, fine: Fine) -> Value:
+    """See `Fine`."""
     with graph.scope("stage2d"):
-        own = _stage(graph, _joined(graph, deep, details), network.fine.stage2d)
+        own = add_stage(graph, joined(graph, deep, details), fine.stage2d)
     with graph.scope("side2"):
-        own = _conv(graph, own, network.fine.side2)
+        own = add_conv(graph, own, fine.side2)
     return graph.add(own, graph.resize(logits, (details.shape[2], details.shape[3]), align_corners=False))
 
 
-def _stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
+def add_stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
+    """See `Stage`."""
     assert isinstance(stage, Stage)
     with graph.scope("first"):
         shortcut = _unit(graph, x, stage.first)
@@ -98,7 +109,7 @@ def _stage(graph: Graph, x: Value, stage: nn.Module) -> Value:
     del levels[-1]
     for number, unit in reversed(list(enumerate(stage.up, 1))):
         with graph.scope(f"up{number}"):
-            y = _unit(graph, _joined(graph, y, levels[number - 1]), unit)
+            y = _unit(graph, joined(graph, y, levels[number - 1]), unit)
     return graph.add(y, shortcut)
 
 
@@ -109,14 +120,16 @@ def _unit(graph: Graph, x: Value, unit: nn.Module) -> Value:
     return graph.relu(graph.conv(x, weight, bias, padding=int(padding), dilation=dilation))
 
 
-def _conv(graph: Graph, x: Value, layer: nn.Module) -> Value:
+def add_conv(graph: Graph, x: Value, layer: nn.Module) -> Value:
+    """A plain convolution."""
     assert isinstance(layer, nn.Conv2d)
     assert layer.bias is not None
     weight, bias = (parameter.detach().contiguous().numpy() for parameter in (layer.weight, layer.bias))
     return graph.conv(x, weight, bias, padding=int(layer.padding[0]))
 
 
-def _joined(graph: Graph, coarse: Value, skip: Value) -> Value:
+def joined(graph: Graph, coarse: Value, skip: Value) -> Value:
+    """`coarse` at the size of `skip`, and `skip`."""
     return graph.concat([graph.resize(coarse, (skip.shape[2], skip.shape[3]), align_corners=False), skip], axis=1)
 
 

@@ -13,7 +13,7 @@ from typing import Literal, Self, overload
 
 import numpy as np
 
-from liftout import graphs, matting
+from liftout import graphs, matting, pointing
 from liftout.cutout import Cutout
 from liftout.engines import Network
 from liftout.errors import InputError, UsageError
@@ -26,6 +26,7 @@ from liftout.models.local import is_path
 from liftout.models.purposes import default_model
 from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
+from liftout.prompts import AlphaInput, Asked, BoxInput, PointInput, Prompts
 from liftout.stages import stage
 
 _AHEAD = 3
@@ -124,12 +125,69 @@ class Remover:
         """What gives a photo, uint8 [H, W, 3], and its alpha, uint8 [H, W], the colours of the result: uint8 [H, W, 4]."""
         return graphs.plain if self._options.edges == "plain" else graphs.cutout
 
-    def __call__(self, image: ImageInput, *, name: str | None = None) -> Cutout:
+    def __call__(
+        self,
+        image: ImageInput,
+        *,
+        name: str | None = None,
+        keep: Iterable[PointInput] | str = (),
+        drop: Iterable[PointInput] | str = (),
+        box: BoxInput | None = None,
+        start: AlphaInput | None = None,
+    ) -> Cutout:
         """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
 
-        name: of the photo, for messages. Raises InputError (unreadable, animated, too large), EngineError.
+            remover("photo.jpg", keep=[(300, 200)])                          # the object at this point
+            remover("photo.jpg", start=cutout.alpha, drop=["40%,25%"])       # that cutout, less what is there
+
+        name: of the photo, for messages. keep, drop: points that belong to the subject and that do not, (x, y) in pixels of the upright
+        photo, or text in pixels or percent. box: (left, top, right, bottom) around the subject, likewise. start: an alpha, uint8 [H, W],
+        that the points correct; without it `keep` and `box` select, and `drop` alone corrects the automatic alpha. See docs/points.md.
+        Raises InputError (unreadable, animated, too large), EngineError, UsageError (points or box outside the photo).
         """
+        asked = Asked.of(keep, drop, box, start)
+        if asked:
+            return self.prompted(image, asked, name=name)
         return self._finished(self._predicted(self._prepared(image, name)))
+
+    def prompted(self, image: ImageInput, prompts: Prompts | Asked, *, name: str | None = None) -> Cutout:
+        """Cut out what prompts ask for; without any, what the photo shows. The built-in network decides which object, this model gives
+        its edges.
+
+        prompts: in the photo's pixels, or as a caller gave them. Errors are those of a call, and ModelMissing.
+        """
+        pointer = pointing.load(self._options.threads)
+        with stage("decode"):
+            photo = decode(image, max_pixels=self._options.max_pixels, name=name)
+        if isinstance(prompts, Asked):
+            prompts = prompts.at(photo.size)
+        else:
+            prompts.check(photo.size)
+        with stage("prepare"):
+            pixels = photo.seen_by_network()
+        corrects = prompts.start is None and not prompts.keep and prompts.box is None
+        automatic, cell = None, _cell(photo.size, pointer.spec.input.size)
+        if corrects or self.spec.name != DEFAULT_MODEL:
+            with stage("prepare"):
+                prepared = _Prepared(photo, pixels, *graphs.prepare(pixels, self.spec.input))
+            prediction = self._predicted(prepared)[1]
+            with stage("edges"):
+                automatic = self._unrefined(prepared, prediction)
+            height, width = int(prepared.box[2]), int(prepared.box[3])
+            cell = min(cell, _cell(photo.size, (height, width)))
+        if corrects:
+            prompts = dataclasses.replace(prompts, start=automatic)
+        with stage("network"):
+            seen = pointer.see(pixels)
+            alpha = pointer.answer(
+                seen,
+                prompts,
+                follow_edges=self._options.edges != "plain",
+                edges_of=None if self.spec.name == DEFAULT_MODEL else automatic,
+            )
+        with stage("edges"):
+            alpha = self._settled(photo, pixels, alpha, cell)
+        return Cutout(photo, alpha, make_rgba=self.make_rgba)
 
     @overload
     def map(self, images: Iterable[ImageInput], *, errors: Literal["raise"] = "raise") -> Iterator[Cutout]: ...
@@ -219,13 +277,19 @@ class Remover:
 
     def _alpha(self, prepared: _Prepared, prediction: graphs.Float32) -> graphs.UInt8:
         """Alpha of the photo's size, uint8 [H, W]."""
-        photo, box = prepared.photo, prepared.box
+        # The prediction's own pixels, without what `prepare` added around the photo.
+        cell = _cell(prepared.photo.size, (int(prepared.box[2]), int(prepared.box[3])))
+        return self._settled(prepared.photo, prepared.seen, self._unrefined(prepared, prediction), cell)
+
+    def _unrefined(self, prepared: _Prepared, prediction: graphs.Float32) -> graphs.UInt8:
+        """The prediction at the photo's size, uint8 [H, W]; its edges follow the photo's where the options say so."""
         guide = None if self._options.edges == "plain" else prepared.seen
-        alpha = graphs.finish(prediction, photo.size, self.spec.output, box=box, image=guide)
+        return graphs.finish(prediction, prepared.photo.size, self.spec.output, box=prepared.box, image=guide)
+
+    def _settled(self, photo: Photo, seen: graphs.UInt8, alpha: graphs.UInt8, cell: float) -> graphs.UInt8:
+        """An alpha with refined edges where the options say so, within the photo's own alpha. cell: see `matting.refine`."""
         if self._options.edges == "refined":
-            # The prediction's own pixels, without what `prepare` added around the photo.
-            cell = max(1.0, photo.size[0] / int(box[2]), photo.size[1] / int(box[3]))
-            alpha = matting.refine(alpha, prepared.seen, cell=cell)
+            alpha = matting.refine(alpha, seen, cell=cell)
         if photo.alpha is not None:
             alpha = ((alpha.astype(np.uint16) * photo.alpha + np.uint16(127)) // 255).astype(np.uint8)
         return alpha
@@ -256,12 +320,16 @@ def remove(
     edges: Edges = "auto",
     max_pixels: int = DEFAULT_MAX_PIXELS,
     accept_license: bool = False,
+    keep: Iterable[PointInput] | str = (),
+    drop: Iterable[PointInput] | str = (),
+    box: BoxInput | None = None,
+    start: AlphaInput | None = None,
 ) -> Cutout:
     """Cut out one photo. The last two models stay loaded; use a `Remover` to decide that yourself.
 
         remove("photo.jpg").save("cutout.png")
 
-    Options and errors are those of `Remover`.
+    Options and errors are those of `Remover`, prompts those of a call of it.
     """
     model = default_model(DEFAULT_MODEL) if model is None else model
     options = RunOptions(
@@ -276,7 +344,12 @@ def remove(
     if accept_license and not is_path(model):
         consent(find(model), accept=True)
     with models.using(options) as remover:
-        return remover(image)
+        return remover(image, keep=keep, drop=drop, box=box, start=start)
+
+
+def _cell(size: tuple[int, int], predicted: tuple[int, int]) -> float:
+    """How many of the photo's pixels one pixel of the prediction covers. size, predicted: height and width of each."""
+    return max(1.0, size[0] / predicted[0], size[1] / predicted[1])
 
 
 def _check_edges(options: RunOptions) -> None:

@@ -263,6 +263,10 @@ class Graph:
         """Product, shapes broadcast."""
         return self._node("Mul", [a.name, b.name], _broadcast(a.shape, b.shape))
 
+    def multiply_constant(self, x: Value, constant: Float32Array, name: str = "factor") -> Value:
+        """`x` times a constant that broadcasts to it."""
+        return self._node("Mul", [x.name, self.constant(constant, name)], _broadcast(x.shape, constant.shape))
+
     def relu(self, x: Value) -> Value:
         """max(x, 0)."""
         return self._node("Relu", [x.name], x.shape)
@@ -302,6 +306,10 @@ class Graph:
         _require(x.shape[-1] == columns.shape[0], "MatMul", x.shape, columns.shape)
         y = self._node("MatMul", [x.name, self.constant(columns, "weight")], (*x.shape[:-1], columns.shape[1]))
         return y if bias is None else self.add_constant(y, bias)
+
+    def largest(self, x: Value, axis: int) -> Value:
+        """Maximum over one axis, which stays with length one."""
+        return self._node("ReduceMax", [x.name, self._integer_constant((axis,))], _with(x.shape, axis, 1), keepdims=1)
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """The same values in the same order under another shape."""

@@ -77,20 +77,25 @@ class OnnxRuntimeNetwork:
         self._session = None
 
 
-def _open(file: NetworkFile, options: RunOptions, provider: str) -> onnxruntime.InferenceSession:
-    if not file.path.is_file():
-        raise ModelMissing(f"{file.path} is not there", subject=file.name, remedy=PullModel(file.name))
+def settings(threads: int | None = None) -> onnxruntime.SessionOptions:
+    """How sessions run here. threads: of the network; by default one for each core that the process may use."""
     session = onnxruntime.SessionOptions()
     session.log_severity_level = 4  # errors are raised; at 3 they are printed as well
-    session.intra_op_num_threads = options.threads or usable_cores()  # itself it counts those of the machine
+    session.intra_op_num_threads = threads or usable_cores()  # itself it counts those of the machine
     session.inter_op_num_threads = 1
     # A second run with the pattern takes one block for all tensors and still keeps the first run's blocks: twice the memory.
     session.enable_mem_pattern = False
     # Spinning threads burn CPU between operators for a few per cent of speed; a photo tool shares its machine.
     session.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return session
+
+
+def _open(file: NetworkFile, options: RunOptions, provider: str) -> onnxruntime.InferenceSession:
+    if not file.path.is_file():
+        raise ModelMissing(f"{file.path} is not there", subject=file.name, remedy=PullModel(file.name))
     providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
     try:
-        inference = onnxruntime.InferenceSession(os.fspath(file.path), session, providers=providers)
+        inference = onnxruntime.InferenceSession(os.fspath(file.path), settings(options.threads), providers=providers)
     except Exception as error:  # noqa: BLE001
         raise _failure(file, error, "load") from None
     if inference.get_providers()[0] != provider:

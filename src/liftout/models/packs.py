@@ -176,12 +176,12 @@ def writing(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             partial.rename(folder)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Describe the files in `folder` (network.onnx, weights.bin where there) and write manifest.json.
+def write_manifest(folder: Path, manifest: Manifest, names: tuple[str, ...] = (NETWORK, WEIGHTS)) -> None:
+    """Describe the files in `folder` that are there of `names`, and write manifest.json.
 
     `manifest.files` is filled in here.
     """
-    files = tuple(describe(folder / name, name) for name in (NETWORK, WEIGHTS) if (folder / name).is_file())
+    files = tuple(describe(folder / name, name) for name in names if (folder / name).is_file())
     text = json.dumps(dataclasses.replace(manifest, files=files).to_dict(), indent=2, ensure_ascii=False) + "\n"
     partial = folder / f"{MANIFEST}.partial"
     partial.write_text(text, encoding="utf-8")
