@@ -13,7 +13,7 @@ import { DownloadMeter } from "../progress.js";
 import type { Edges } from "../options.js";
 import type { Runtime } from "../runtime.js";
 import { completeSpec, type ModelSpec, type SpecEntry } from "../spec.js";
-import { confine, corrections, insist, mixed, places, type Size } from "./correct.js";
+import { change, corrected, extentOf, places, select, type Size } from "./correct.js";
 import { withEdgesOf } from "./edges.js";
 import type { Point, Prompts } from "./prompts.js";
 
@@ -84,14 +84,19 @@ export class Pointer {
     const [height, width] = image.size;
     const size: Size = { width, height };
     const seen = start && (await this.shrink(start, image.size));
-    let prediction = insist(await this.predict(details, prompts, size, seen), prompts, size);
-    if (!start) prediction = confine(prediction, prompts, size);
+    let prediction = await this.predict(details, prompts, size, seen);
+    const changed = seen && prompts.keep.length + prompts.drop.length ? change(prediction, prompts, seen, MAP, size) : null;
+    if (!seen) prediction = select(prediction, prompts, size);
+    else if (changed) prediction = changed.prediction;
     let alpha = await this.finish(prediction, image, edges);
     if (edgesOf) alpha = withEdgesOf(edgesOf, alpha, width, height);
-    if (!start || !seen || !(prompts.keep.length + prompts.drop.length)) return alpha;
-    const cells = corrections(prediction, seen, MAP, prompts, size);
-    if (!cells) return start;
-    return mixed(start, alpha, await this.finish({ data: cells, dims: prediction.dims }, image, "plain", GREY));
+    if (!start || !changed) return alpha;
+    let result = start;
+    for (const [region, kept] of [[changed.added, true], [changed.removed, false]] as const) {
+      const extent = extentOf(region, prediction.dims);
+      if (extent) result = corrected(result, alpha, await this.finish(extent, image, "plain", GREY), kept);
+    }
+    return result;
   }
 
   private finish(prediction: Prediction, image: GraphImage, edges: Edges, { output } = this.spec): Promise<Bytes> {
