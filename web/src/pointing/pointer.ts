@@ -66,7 +66,7 @@ export class Pointer {
     const meter = new DownloadMeter(files.reduce((sum, { bytes }) => sum + bytes, 0), () => undefined);
     const [first, second] = await fetchFiles(files, meter, warn);
     const open = (bytes: Bytes): Promise<Ort.InferenceSession> =>
-      runtime.ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], enableCpuMemArena: false, logSeverityLevel: 3 });
+      runtime.ort.InferenceSession.create(bytes, { executionProviders: [runtime.cpu], enableCpuMemArena: false, logSeverityLevel: 3 });
     const spec = completeSpec(manifest.model);
     return new Pointer(runtime.ort, graphs, spec, await open(first!), await open(second!));
   }
