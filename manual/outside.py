@@ -77,7 +77,8 @@ def linked(text: str, page: str) -> str:
 
     pieces, end = [], 0
     for fence in _FENCE.finditer(text):
-        pieces += [outside_code(text[end : fence.start()]), fence[0]]
+        below = text[fence.end() : fence.end() + 2]
+        pieces += [outside_code(text[end : fence.start()]), fence[0], "\n" if below[1:].strip() else ""]
         end = fence.end()
     return "".join([*pieces, outside_code(text[end:])])
 

@@ -153,3 +153,4 @@ def test_links_are_those_of_the_manual() -> None:
     assert linked("```\n[x](../examples/README.md)\n```", "gallery.md") == "```\n[x](../examples/README.md)\n```"
     assert linked("[x](../benchmarks/models.py)", "speed.md") == "x"
     assert linked("one\n- two", "speed.md") == "one\n\n- two"
+    assert linked("```\none\n```\n| two |\n", "speed.md") == "```\none\n```\n\n| two |\n"
