@@ -136,7 +136,7 @@ def test_a_compact_checkpoint_is_read_back(loud: PromptedNetwork, details: torch
     marks = said([(0.5, 0.5)], start=True)
     again = read(tmp_path / "points.pt")(details, marks)[0]
     expected = loud(details, marks)[0]
-    assert float((again - expected).abs().mean()) < 0.02 * float(expected.std())
+    assert float((again - expected).abs().mean()) < 0.01 * float(expected.abs().mean())  # float16
 
 
 def test_what_ships_comes_out_of_the_checkpoints_that_are_kept(pocket: PocketNetwork) -> None:

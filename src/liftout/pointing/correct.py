@@ -5,7 +5,8 @@ user points at the middle of what is wrong. So around each point, with R the dis
 
 1. a region that hangs on the point's only by a neck narrower than R is another region and stays as it was;
 2. nothing farther than a few R from the point changes;
-3. where R is small, answers are no surer than the start is: only a disk around the point changes.
+3. where R is small, answers are no surer than the start is: only a disk around the point changes;
+4. a subject that touches no other comes and goes whole, however large it is.
 
 A point to keep only adds, a point to drop only takes away. Without a start the same necks tell the object that was pointed at from what
 touches it. All of it works on the cells of the prediction.
@@ -31,6 +32,8 @@ TOUCH = 3
 """Cells within which a region counts as touched by a point."""
 THRESHOLD = 0.7
 """How sure the network must be of what it changes."""
+SOLID, HAZE = 0.4, 0.1
+"""How much of the start there must be to be dropped, or how much must be missing to be added; and where the point itself lies on less."""
 SMALL = 9.0
 """R in cells below which only the disk changes."""
 NECK, WIDEST_NECK = 0.5, 24
@@ -39,6 +42,8 @@ FAR = 2.5
 """How many R from a point its change may reach."""
 SELECT_NECK = 0.1
 """The same as NECK where there is no start."""
+WHOLE, OTHERS = 0.7, 0.1
+"""Share of a subject that must go for all of it to be meant, and what must be left beside it, in parts of it."""
 RIM = 2
 """Cells by which a change is widened, so that its soft edge is taken along."""
 BOX_MARGIN = 0.06
@@ -77,17 +82,17 @@ def change(prediction: graphs.Float32, prompts: Prompts, seen: graphs.Float32, s
     """What points change of a start. prediction: float32 [1, 1, h, w]. seen: float32 [1, 1, s, s], the start as the network saw it; h
     and w are multiples of s. size: height and width of the photo."""
     plane = prediction[0, 0].copy()
-    mask = np.kron(seen[0, 0] >= 0.5, np.ones(np.array(plane.shape) // seen.shape[2:], np.bool_))
-    added, removed = np.zeros_like(mask), np.zeros_like(mask)
+    level = np.kron(seen[0, 0], np.ones(np.array(plane.shape) // seen.shape[2:], np.float32))
+    added, removed = np.zeros(plane.shape, np.bool_), np.zeros(plane.shape, np.bool_)
     for points, kept, found in ((prompts.keep, True, added), (prompts.drop, False, removed)):
         for x, y in _cells(points, size, plane.shape):
-            free = mask != kept
+            free = _left(1 - level if kept else level, x, y)
             region = free & ((plane >= THRESHOLD) if kept else (plane <= 1 - THRESHOLD))
             disk = free & _disk(x, y, max(1.0, min(_depth(free, x, y), SURE)), plane.shape)
-            own = _around(region, disk, x, y)
+            own = _around(region, disk, level >= 0.5, x, y)
             plane[disk] = kept
             found |= own
-            mask[own] = kept
+            level[own] = kept
     return Change(plane[None, None], added, removed)
 
 
@@ -105,13 +110,32 @@ def corrected(start: graphs.UInt8, alpha: graphs.UInt8, changed: Change) -> grap
     return result
 
 
-def _around(region: Bool, disk: Bool, x: float, y: float) -> Bool:
-    """Of what the network would change, bool [h, w], what a point changes; at least the disk around it."""
+def _left(level: graphs.Float32, x: float, y: float) -> Bool:
+    """Where there is something to change, bool [h, w], by how much of it there is, float32 [h, w] in [0, 1]."""
+    row, column = min(int(y), level.shape[0] - 1), min(int(x), level.shape[1] - 1)
+    found: Bool = level > (SOLID if level[row, column] > SOLID else HAZE)
+    return found
+
+
+def _around(region: Bool, disk: Bool, mask: Bool, x: float, y: float) -> Bool:
+    """Of what the network would change of a mask, bool [h, w], what a point changes; at least the disk around it."""
     depth = _depth(region, x, y)
     if depth < SMALL:
         return disk
-    own = _hanging(region | disk, x, y, NECK * depth) & _disk(x, y, FAR * depth + 2, region.shape)
-    return _touched(own | disk, x, y)
+    hanging = _hanging(region | disk, x, y, NECK * depth) | disk
+    if _is_apart(hanging, mask, x, y):
+        return hanging
+    return _touched(hanging & _disk(x, y, FAR * depth + 2, region.shape) | disk, x, y)
+
+
+def _is_apart(region: Bool, mask: Bool, x: float, y: float) -> bool:
+    """Whether a region that would change is a subject of its own: one that touches nothing of the mask, or one of several in it, gone
+    nearly whole."""
+    inside = _touched(mask, x, y)
+    if not inside.any():
+        return not (_grown(region, RIM) & mask).any()
+    gone, whole, all_of_it = (int(some.sum()) for some in (region & inside, inside, mask))
+    return gone >= WHOLE * whole and all_of_it - whole >= OTHERS * whole
 
 
 def _hanging(region: Bool, x: float, y: float, neck: float) -> Bool:
