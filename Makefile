@@ -1,7 +1,9 @@
 # make demo   cut out the example photos and draw a contact sheet (installs what it needs into .venv)
 # make gallery  make docs/gallery.md and its pictures from the example photos
 # make screenshots  make the pictures of docs/page.md from the example photos (needs Chromium)
+# make docs   build the manual into build/manual (installs what it needs into .venv; then offline)
 # make test   every check that CI runs (installs what it needs into .venv)
+# make release  build what a release consists of twice, compare, try it in fresh environments, say what would be uploaded
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 DEMO := astronaut cat coffee officer
 
-.PHONY: gallery screenshots demo test lint check-long verify-real graphs options browser web npm clean
+.PHONY: docs release gallery screenshots demo test lint check-long verify-real graphs options browser web npm clean
 
 demo: $(VENV)/.installed
 	$(BIN)/liftout cut $(DEMO:%=examples/%.jpg) -o demo/ --overwrite
@@ -32,6 +34,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "to read it: python -m http.server -d build/manual"
+
+release: $(VENV)/.dev
+	$(BIN)/python packaging/release.py
 
 # Pulls the published files of 14 models (6 GB) and compares them with alphas stored by rembg; needs the network and ../shared.
 verify-real: $(VENV)/.dev

@@ -2,7 +2,7 @@
 
     python -m benchmarks.load [--clients 16] [--requests-2 96] [--requests-12 32] [--only NAME...] [--write docs/server.md]
 
-The same weights (U2NetP as rembg publishes it), photos, clients and requests (`POST /api/remove?model=u2netp`) for all, on one machine;
+The same weights (U2NetP as rembg publishes it), photos, clients and requests (`POST /api/remove`, form field `model`) for all, on one machine;
 fp32 in ONNX Runtime, which uses no bf16 units. `--edges plain` does the work that rembg does; the default edges are measured beside
 it. Memory is the proportional share (PSS) of all processes of a server together, at its peak.
 
@@ -44,7 +44,7 @@ MODEL = "u2netp"
 FOLDER = Path(__file__).parent / ".speed"
 PHOTOS = {2: (1632, 1224), 12: (4000, 3000)}
 """Megapixels -> width and height."""
-PATH = f"/api/remove?model={MODEL}"
+PATH = "/api/remove"
 START_SECONDS = 120.0
 SAMPLE_SECONDS = 0.2
 
@@ -166,7 +166,7 @@ def _measure(pid: int, url: str, photos: list[bytes], clients: int, count: int) 
     failed: list[int] = []
 
     def send(client: httpx.Client, turn: int) -> None:
-        answer = client.post(f"{url}{PATH}", files={"file": photos[turn % len(photos)]})
+        answer = client.post(f"{url}{PATH}", data={"model": MODEL}, files={"file": photos[turn % len(photos)]})
         if answer.status_code != 200 or not answer.content.startswith(b"\x89PNG"):
             failed.append(answer.status_code)
 

@@ -289,8 +289,16 @@ class Report:
         rounds = [row.rounds for held in self.table.values() for row in held.values()]
         return [
             f"Measured {told['date']}: {told['cpu']}, {told['cores']} cores, {told['memory']} GB; {told['system']}; ours: {told['liftout']}; "
-            f"theirs: {told['rembg']}. Medians of {min(rounds, default=0)} to {max(rounds, default=0)} rounds."
+            f"theirs: {told['rembg']}. {_rounds(rounds)}"
         ]
+
+
+def _rounds(counts: list[int]) -> str:
+    """How often everything ran."""
+    low, high = min(counts, default=0), max(counts, default=0)
+    if high <= 1:
+        return "One round, each figure the median of its repetitions."
+    return f"Medians of {high} rounds." if low == high else f"Medians of {low} to {high} rounds."
 
 
 Verdict = tuple[str, str, str, bool | None]

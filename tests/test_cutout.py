@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftout import find, remove
+from liftout import Remover, find, remove
 from liftout.cutout import Cutout
 from liftout.errors import InputError, OutputError, UsageError
-from liftout.images import Photo, decode
+from liftout.images import Photo, decode, from_bgr
 from tests.command import liftout
 from tests.images import pictures
 
@@ -94,7 +94,65 @@ def test_arrays_with_channels_first_are_told_how(shape: tuple[int, ...]) -> None
         decode(np.zeros(shape, np.uint8))
 
 
-def test_torch_tensors_are_told_how() -> None:
+def test_a_tensor_is_a_photo_wherever_its_channels_are() -> None:
     torch = pytest.importorskip("torch")
-    with pytest.raises(InputError, match=r"tensor\.permute\(1, 2, 0\)\.cpu\(\)\.numpy\(\)"):
-        remove(torch.zeros(3, 20, 30))
+    pixels = pictures.gradient(20, 30)
+    last = torch.from_numpy(pixels)
+    for tensor in (last, last.permute(2, 0, 1), last.permute(2, 0, 1) / 255, (last / 255).requires_grad_()):
+        np.testing.assert_array_equal(decode(tensor).pixels, pixels)
+    half = decode(
+        (last.double() / 255).to(torch.bfloat16)
+    ).pixels  # has eight bits, of which one is lost here and there
+    assert np.abs(half.astype(int) - pixels).max() <= 1
+    np.testing.assert_array_equal(decode(last[..., 0]).pixels[..., 1], pixels[..., 0])
+
+
+def test_a_batch_of_tensors_goes_through_map() -> None:
+    torch = pytest.importorskip("torch")
+    batch = torch.zeros(2, 3, 20, 30)
+    with pytest.raises(InputError, match=r"shape \[2, 3, 20, 30\] is a batch; .*remover\.map\(tensor\)"):
+        remove(batch)
+    with Remover() as remover:
+        assert [cutout.size for cutout in remover.map(batch)] == [(20, 30), (20, 30)]
+
+
+@pytest.mark.parametrize("shape", [(2, 20, 30), (20, 30, 2), (5,), (1, 1, 3, 20, 30)])
+def test_a_tensor_that_is_no_photo_is_refused_with_its_shape(shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(InputError, match=r"shape \[.*\] is not a photo"):
+        decode(torch.zeros(shape))
+
+
+def test_an_array_of_opencv_is_said_to_be_one(examples: Path, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    with Image.open(examples / "cat.jpg") as photo:
+        photo.resize((90, 60)).save(tmp_path / "cat.png")
+    read = cv2.imread(str(tmp_path / "cat.png"))
+    ours = decode(tmp_path / "cat.png").pixels
+    assert np.abs(read.astype(int) - ours).max() > 20
+    np.testing.assert_array_equal(decode(from_bgr(read)).pixels, ours)
+    cutout = remove(from_bgr(read))
+    cv2.imwrite(str(tmp_path / "out.png"), cutout.bgra)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), cutout.rgba)
+    four = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(from_bgr(four), cutout.rgba)
+    np.testing.assert_array_equal(from_bgr(four[..., 0]), four[..., 0])
+    with pytest.raises(InputError, match="is not BGR"):
+        from_bgr(np.zeros((4, 4, 2)))
+
+
+def test_a_row_of_datasets_that_was_not_decoded_is_a_photo(examples: Path) -> None:
+    cat = examples / "cat.jpg"
+    whole = decode(cat).pixels
+    found = decode({"bytes": cat.read_bytes(), "path": "photos/cat.jpg"})
+    np.testing.assert_array_equal(found.pixels, whole)
+    assert found.name == "cat.jpg"
+    np.testing.assert_array_equal(decode({"bytes": None, "path": str(cat)}).pixels, whole)
+    with pytest.raises(InputError, match=r"'image', 'label' is not a photo; .*row\['image'\]"):
+        decode({"image": 3, "label": 1})
+    with pytest.raises(InputError, match="is empty"):
+        decode({"bytes": b"", "path": None})
+
+
+def test_a_cutout_is_a_photo_with_its_alpha(cutout: Cutout) -> None:
+    np.testing.assert_array_equal(decode(cutout).alpha, cutout.alpha)

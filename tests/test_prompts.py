@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -157,3 +158,13 @@ def test_what_has_another_form_is_one_clear_line(given: dict[str, object], line:
 
 def test_the_corners_and_borders_of_a_photo_are_inside() -> None:
     Prompts(keep=((0, 0), (400, 200)), box=(0, 0, 400, 200)).check(SIZE)
+
+
+def test_what_was_said_is_described_as_json_that_is_read_again() -> None:
+    asked = Asked.of(keep=["40%,25.5%", (300, 20.1)], drop="1,2", box="0,0,50%,1e2")
+    described = asked.described()
+    assert described == {"keep": ["40.0%,25.5%", "300.0,20.1"], "drop": ["1.0,2.0"], "box": "0.0,0.0,50.0%,100.0"}
+    again = Asked.of(**json.loads(json.dumps(described)))
+    assert (again.keep, again.drop, again.box) == (asked.keep, asked.drop, asked.box)
+    assert Asked.of(keep=[(1, 2)]).described() == Asked.of(keep=[" 1.0 , 2"]).described() == {"keep": ["1.0,2.0"]}
+    assert Asked().described() == {}

@@ -21,22 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional
 
-from training.network import (
-    MEAN,
-    SIDES,
-    STD,
-    WIDTHS,
-    PocketNetwork,
-    Unit,
-    add_norms,
-    folded,
-    from_u2netp,
-    halve,
-)
+from liftout.tuning.loss import decoder_loss, depth_loss
+from liftout.tuning.network import SIDES, WIDTHS, PocketNetwork, add_norms, average, folded, halve, load_weights
+from liftout.tuning.views import View, normalised
+from training.network import from_u2netp
 from training.photos import RUNS, U2NETP
 from training.targets import KINDS, Targets, open_targets
 
@@ -46,8 +36,6 @@ MOST_CHOOSING = 200
 """Photos to choose by, about; a score should cost no more than a minute or two."""
 NORM_PHOTOS = 48
 """Photos from whose statistics the norms start."""
-SMALLEST_CROP = 0.7
-"""Of a photo's sides, where a part of it is shown."""
 LOG_FIELDS = ("step", "photos", "rate", "loss", "seconds_a_photo", "chosen_iou", "chosen_mae", "chosen_empty")
 
 
@@ -102,31 +90,6 @@ class Batch(NamedTuple):
     alphas: Tensor
 
 
-class View(NamedTuple):
-    """How a photo is shown. box: left, top, right, bottom, as shares of its sides. light: factor of each colour."""
-
-    mirrored: bool = False
-    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    light: tuple[float, float, float] = (1.0, 1.0, 1.0)
-
-    @classmethod
-    def draw(cls, chance: np.random.Generator, crops: float) -> View:
-        """Half of the views are mirrored; a share `crops` shows a part."""
-        sides = chance.uniform(SMALLEST_CROP, 1, 2) if chance.random() < crops else np.ones(2)
-        left, top = chance.uniform(0, 1, 2) * (1 - sides)
-        light = chance.uniform(0.75, 1.25) * chance.uniform(0.93, 1.07, 3)
-        box = (float(left), float(top), float(left + sides[0]), float(top + sides[1]))
-        return cls(bool(chance.integers(2)), box, tuple(light.tolist()))
-
-    def of(self, picture: np.ndarray) -> Image.Image:
-        """The part of `picture`, uint8 [h, w] or [h, w, 3], that is shown, at the size of the whole."""
-        seen = Image.fromarray(np.ascontiguousarray(picture[:, ::-1] if self.mirrored else picture))
-        if self.box == (0.0, 0.0, 1.0, 1.0):
-            return seen
-        box = tuple(share * seen.size[place % 2] for place, share in enumerate(self.box))
-        return seen.resize(seen.size, Image.Resampling.BILINEAR, box)  # type: ignore[arg-type]
-
-
 class Score(NamedTuple):
     """On the photos to choose by. iou: mean over the sources of photos. mae: mean error. empty: mean alpha where nothing is. sources: IoU by source."""
 
@@ -175,27 +138,6 @@ def take(targets: Targets, names: list[str], views: list[View] | None = None) ->
     return Batch(torch.stack(photos).contiguous(memory_format=torch.channels_last), torch.stack(alphas)[:, None])
 
 
-def normalised(pixels: np.ndarray) -> Tensor:
-    """uint8 or float [h, w, 3] in 0 to 255 -> float32 [3, h, w], normalised as ImageNet's photos are."""
-    scaled = (np.asarray(pixels, np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
-    return torch.from_numpy(scaled).permute(2, 0, 1)
-
-
-def mask_loss(logits: Tensor, alphas: Tensor, overlap: float) -> Tensor:
-    """Cross-entropy, heavier near edges, and where there is a subject `overlap` times soft intersection over union; both [B, 1, h, w].
-
-    Source of the weighting: Wei et al. 2020, "F3Net: Fusion, Feedback and Focus for Salient Object Detection", AAAI.
-    """
-    near = functional.avg_pool2d(alphas, 5, stride=1, padding=2, count_include_pad=False)
-    entropy = functional.binary_cross_entropy_with_logits(logits, alphas, weight=1 + 3 * (near - alphas).abs())
-    if not overlap:
-        return entropy
-    guess = torch.sigmoid(logits)
-    both = (guess * alphas).sum((1, 2, 3))
-    either = (guess + alphas - guess * alphas).sum((1, 2, 3))
-    return entropy + overlap * ((1 - (both + 4) / (either + 4)) * alphas.amax((1, 2, 3))).mean()
-
-
 class Run:
     """One training run in one folder; `step` counts what is done."""
 
@@ -241,9 +183,7 @@ class Run:
         self.optimizer.step()
         self.step += 1
         share = 1 - min(self.recipe.averaging, self.step / (self.step + 20))
-        with torch.no_grad():
-            for mine, new in zip(_floats(self.averaged), _floats(self.network), strict=True):
-                mine.lerp_(new, share)
+        average(self.averaged, self.network, share)
         return float(loss.detach())
 
     def _loss(self, batch: Batch) -> Tensor:
@@ -254,19 +194,10 @@ class Run:
                 coarse = self.network.depth(details)[1]
             else:
                 fine, coarse = self.network.logits(batch.photos)
-        loss = self._depth_loss({number: logits.float() for number, logits in coarse.items()}, batch.alphas)
+        coarse = {number: logits.float() for number, logits in coarse.items()}
         if self.recipe.part == "depth":
-            return loss
-        return loss + mask_loss(fine.float() / 2, batch.alphas, self.recipe.overlap)
-
-    def _depth_loss(self, logits: dict[int, Tensor], alphas: Tensor) -> Tensor:
-        finest = min(logits)
-        loss = mask_loss(logits[finest], functional.avg_pool2d(alphas, 2), self.recipe.overlap)
-        for stage, guess in logits.items():
-            if stage != finest:
-                target = functional.avg_pool2d(alphas, alphas.shape[-1] // guess.shape[-1])
-                loss = loss + 0.25 * functional.binary_cross_entropy_with_logits(guess, target)
-        return loss
+            return depth_loss(coarse, batch.alphas, self.recipe.overlap)
+        return decoder_loss(fine.float(), coarse, batch.alphas, self.recipe.overlap)
 
     def score(self, network: PocketNetwork | None = None, batch: int = 8) -> Score:
         """Of the averaged network, or of another one, on the photos to choose by."""
@@ -330,11 +261,6 @@ class Run:
         self.step, self.log = state["step"], state["log"]
 
 
-def _floats(network: nn.Module) -> list[Tensor]:
-    """What averaging averages: weights and running statistics."""
-    return [values for values in network.state_dict().values() if values.is_floating_point()]
-
-
 def start_of(recipe: Recipe, runs: Path) -> PocketNetwork:
     """The network that a run with this recipe starts from."""
     if recipe.start:
@@ -353,9 +279,7 @@ def between(folder: Path, share: float) -> PocketNetwork:
     first, last = (
         folded(network) for network in (start_of(Recipe(**state["recipe"]), folder.parent), load_run(folder))
     )
-    with torch.no_grad():
-        for mine, other in zip(first.parameters(), last.parameters(), strict=True):
-            mine.lerp_(other, share)
+    average(first, last, share)
     if (folder / "presence.pt").exists():
         learnt = torch.load(folder / "presence.pt", map_location="cpu")
         if learnt["share"] == share:
@@ -368,13 +292,10 @@ def load_run(folder: Path) -> PocketNetwork:
     state: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu")
     weights: dict[str, Tensor] = state["averaged"]
     network = PocketNetwork(dict(zip(SIDES, state["recipe"]["widths"], strict=True)))
-    for name, unit in network.named_modules():
-        if isinstance(unit, Unit) and f"{name}.norm.weight" in weights:
-            width = len(weights[f"{name}.norm.weight"])
-            unit.add_norm(torch.zeros(width), torch.ones(width))
-    missing = network.load_state_dict(weights, strict=False)
-    if missing.unexpected_keys or any(not name.startswith("presence.") for name in missing.missing_keys):
-        raise SystemExit(f"{folder / 'checkpoint.pt'} is of another network")
+    try:
+        load_weights(network, weights)
+    except ValueError:
+        raise SystemExit(f"{folder / 'checkpoint.pt'} is of another network") from None
     return network.eval()
 
 

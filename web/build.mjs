@@ -3,6 +3,7 @@
  *
  *   liftout.js           the ES module
  *   liftout-worker.js    its worker
+ *   node.js              the module for Node
  *   react.js, vue.js, element.js  a hook, a composable and a custom element made of it
  *   liftout.d.ts, types/ its types; those of the wrappers stand beside them
  *   ort/                 ONNX Runtime Web, as published, with its licence and its notices
@@ -73,25 +74,41 @@ const SHELL = [
 const bundled = new Set();
 
 /** One build each: a chunk that two share would be one more file to copy. */
-async function bundle(name, entry, define) {
+async function bundle(name, entry, define, plugins = []) {
   const results = await build({
     root: here.pathname,
     configFile: false,
     logLevel: "warn",
     define,
+    plugins,
     build: {
       outDir: partial.pathname,
       emptyOutDir: false,
       target: "es2022",
       minify: true,
       lib: { entry: new URL(entry, here).pathname, formats: ["es"], fileName: () => name },
-      rollupOptions: { external: [/^\.\/liftout\.js$/, "react", "vue"] },
+      rollupOptions: { external: [/^\.\/liftout\.js$/, "react", "vue", /^node:/] },
     },
   });
   for (const module of [results].flat().flatMap(({ output }) => output.flatMap((chunk) => chunk.moduleIds ?? []))) {
     const inPackage = module.match(/.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//);
     if (inPackage) bundled.add(inPackage[1]);
   }
+}
+
+/** In Node, modules of src/node stand for those of browsers that have the same name, whatever their folder. */
+async function forNode() {
+  const sources = new URL("src/", here).pathname;
+  const names = (await readdir(new URL("src/node/", here))).map((name) => name.replace(/\.ts$/, ""));
+  return {
+    name: "for-node",
+    enforce: "pre",
+    resolveId(source, importer) {
+      const name = source.match(/^\.\.?\/(?:.*\/)?([\w-]+)\.js$/)?.[1];
+      const isInNode = importer?.startsWith(`${sources}node/`);
+      return name && names.includes(name) && importer?.startsWith(sources) && !isInNode ? `${sources}node/${name}.ts` : null;
+    },
+  };
 }
 
 /** Licences ask that their text goes along. Throws where a package has none. */
@@ -108,6 +125,7 @@ async function notices() {
 }
 
 await bundle("liftout.js", "src/index.ts", { __RUNTIME_VERSION__: JSON.stringify(ofRuntime) });
+await bundle("node.js", "src/index.ts", { __RUNTIME_VERSION__: JSON.stringify(ofRuntime), __RUNTIME__: "{}" }, [await forNode()]);
 for (const name of ["react", "vue", "element"]) await bundle(`${name}.js`, `wrappers/${name}.ts`, {});
 await bundle("liftout-worker.js", "src/worker.ts", { __RUNTIME__: JSON.stringify(runtimes) });
 await bundle("page.js", "page/page.ts", {});
@@ -132,7 +150,7 @@ for (const name of ["react", "vue", "element", "cutout-state"]) {
 }
 await rm(new URL("wrappers", partial), { recursive: true });
 await writeFile(new URL("THIRD-PARTY.txt", partial), await notices());
-await writeFile(new URL("liftout.d.ts", partial), 'export * from "./types/index.js";\n');
+for (const name of ["liftout", "node"]) await writeFile(new URL(`${name}.d.ts`, partial), 'export * from "./types/index.js";\n');
 
 await rm(target, { recursive: true, force: true });
 await rename(partial, target);

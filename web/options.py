@@ -4,6 +4,7 @@
       "result": { <name>: <option>, ... },     how a cutout becomes a file
       "run": { <name>: <option>, ... },        which model runs, where and how
       "limits": { <name>: number, ... }
+      "positions": [<word>, ...]               those that `position` takes beside shares
       "purposes": { <name>: [<model>, ...], ... }   names by purpose: models in order, the best first
     }
 
@@ -12,7 +13,8 @@ Names are camelCase. An option is
     name         as on the command line, in HTTP and in Python: lower case with underscores
     type         boolean, integer, number or string
     default      null where nothing is chosen; `nullable` options take null
-    choices      the values that it takes, as keys, so that `keyof typeof` is their type; absent where any of its type will do
+    choices      the values that it takes, as keys, so that `keyof typeof` is their type; absent where any of its type will do. An option of
+                 type integer takes these and numbers
     minimum, maximum
     description  its help text
 
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ LIMITS = {
     "maxPixels": options.DEFAULT_MAX_PIXELS,
     "longestSide": options.LONGEST_SIDE,
     "largestRatio": options.LARGEST_RATIO,
+    "canvasDpi": options.CANVAS_DPI,
 }
 TYPES = {bool: "boolean", int: "integer", float: "number"}
 
@@ -44,6 +48,7 @@ def content() -> str:
         "result": _options(options.ResultOptions),
         "run": _options(options.RunOptions),
         "limits": LIMITS,
+        "positions": list(typing.get_args(options.Position)),
         "purposes": {
             name: list(dict.fromkeys([*purpose.models, purpose.last])) for name, purpose in purposes().items()
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,10 @@ from liftout.compose.composition import Composition
 from liftout.compose.geometry import Box
 from liftout.compose.holes import fill_holes
 from liftout.compose.shadow import shadow_of
-from liftout.compose.subjects import largest_subject, subject_box
+from liftout.compose.subjects import largest_subjects, separate_subjects, subject_box
 from liftout.errors import UsageError
 from liftout.files import write_to_stream, write_whole
-from liftout.images import Photo, encode, format_of
+from liftout.images import Photo, encode, format_of, from_bgr
 from liftout.images.channels import to_8_bit
 from liftout.images.metadata import without_location
 from liftout.options import Position, check_canvas
@@ -82,6 +82,11 @@ class Cutout:
         return self._composition.rgba()
 
     @property
+    def bgra(self) -> UInt8:
+        """`rgba` with blue first, as OpenCV wants it: `cv2.imwrite("cutout.png", cutout.bgra)`."""
+        return from_bgr(self.rgba)
+
+    @property
     def image(self) -> Image.Image:
         """The cutout as a Pillow image, mode RGBA, with the photo's ICC profile in `info`."""
         return self._pillow(self.rgba)
@@ -102,7 +107,8 @@ class Cutout:
         """The subject over a background, as a Pillow image, mode RGB, with the photo's ICC profile in `info`.
 
         background: a colour ("white", "#1e90ff", an (r, g, b) tuple); anything `remove` takes, scaled and cropped to cover;
-        or "blur" or "blur:RADIUS", the photo itself out of focus. Colours are sRGB and brought into the photo's profile.
+        "blur" or "blur:RADIUS", the photo itself out of focus; or a gradient, "linear:FROM:TO", "linear:FROM:TO:DEGREES" or
+        "radial:FROM:TO". Colours are sRGB and brought into the photo's profile.
         Over an (r, g, b, a) tuple, which may be transparent, the image has mode RGBA.
         Raises UsageError for a background that is none of these, InputError for a picture that cannot be read.
         """
@@ -132,9 +138,24 @@ class Cutout:
             raise UsageError(f"is {level}", field="threshold", remedy="it must be an alpha from 1 to 255")
         return self._of(self._composition.with_alpha(np.where(self.alpha >= level, 255, 0).astype(np.uint8)))
 
-    def largest(self) -> Cutout:
-        """Only the largest of several subjects that stand apart."""
-        return self._of(self._composition.with_alpha(largest_subject(self.alpha)))
+    def largest(self, count: int = 1) -> Cutout:
+        """Only the largest of several subjects that stand apart, or the `count` largest."""
+        if count < 1:
+            raise UsageError(f"is {count}", field="count", remedy="it must be a number of subjects, 1 or more")
+        return self._of(self._composition.with_alpha(largest_subjects(self.alpha, count)))
+
+    def subjects(self, tell_apart: Callable[[UInt8], Iterable[UInt8]] = separate_subjects) -> Iterator[Cutout]:
+        """Each subject that stands apart as a cutout of its own, the largest first; none without a subject.
+
+            for number, subject in enumerate(cutout.subjects(), 1):
+                subject.crop().save(f"{number}.png")
+
+        Together they are this cutout: small pieces belong to the subject that they hang together with, or to the nearest. A part counts as a
+        subject from a hundredth of the largest one's pixels up; there are at most 32. `Remover.subjects` also knows those that touch.
+        tell_apart: from an alpha, uint8 [H, W], to those of its subjects.
+        """
+        for alpha in tell_apart(self.alpha):
+            yield self._of(self._composition.with_alpha(alpha))
 
     def without_holes(self) -> Cutout:
         """Holes inside the subject are filled with the photo's own colours."""
@@ -154,13 +175,16 @@ class Cutout:
         offset: tuple[float, float] | None = None,
         blur: float | None = None,
         colour: str | tuple[int, int, int] = "black",
+        contact: float = 0,
     ) -> Cutout:
-        """A soft drop shadow behind the subject.
+        """A soft drop shadow behind the subject, and where `contact` says so a flat one where it stands on the ground.
 
         opacity: 0..1. offset: pixels to the right and down; blur: standard deviation in pixels; by default both follow from
-        the subject's size. colour: sRGB. `crop` and `canvas` make room for it.
+        the subject's size. colour: sRGB. contact: opacity of the flat shadow, 0..1. `crop` and `canvas` make room for both.
         """
-        shadow = shadow_of(self.box or (0, 0, *self.size), opacity=opacity, offset=offset, blur=blur, colour=colour)
+        shadow = shadow_of(
+            self.box or (0, 0, *self.size), opacity=opacity, offset=offset, blur=blur, colour=colour, contact=contact
+        )
         return self._of(replace(self._composition, shadow=shadow))
 
     def crop(self, margin: int = 0) -> Cutout:
@@ -215,6 +239,10 @@ class Cutout:
                 self.box, (height, width), position=position, margin=margin, enlarge=enlarge, fill=fill
             )
         )
+
+    def at_resolution(self, dpi: float) -> Cutout:
+        """The same cutout, whose files say that they are printed with `dpi` pixels per inch."""
+        return self._of(replace(self._composition, photo=replace(self.photo, dpi=(dpi, dpi))))
 
     def without_location(self) -> Cutout:
         """The same cutout, whose EXIF and XMP do not say where the photo was taken."""

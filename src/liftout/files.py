@@ -56,6 +56,12 @@ def give_name(partial: Path, target: Path, *, overwrite: bool) -> None:
         ) from None
 
 
+def numbered(name: str, number: int) -> str:
+    """The name of one of several files in the place of one: `a/cat.png` becomes `a/cat-2.png`."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}-{number}{dot}{suffix}"
+
+
 def write_to_stream(stream: IO[bytes], content: bytes) -> None:
     """Write to a file that the caller opened. Raises UsageError where it is none, or is open as text."""
     if not hasattr(stream, "write"):

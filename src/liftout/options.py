@@ -1,12 +1,13 @@
 """What a caller may ask for, once: the command line, HTTP and the page are made from these fields.
 
-`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs; `VideoOptions` are for clips. Each field carries its help text
-and limits as metadata (`about`), so that adding an option is adding a field here and its effect in `liftout.render`.
+`ResultOptions` say how one cutout becomes a file; `RunOptions` say how the network runs; `PromptOptions` say what the subject is; `VideoOptions`
+are for clips. Each field carries its help text and limits as metadata (`about`), so that adding an option is adding a field here and its effect in `liftout.render`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ DEFAULT_MODEL = "pocket"
 DEFAULT_MAX_PIXELS = 200_000_000
 LONGEST_SIDE = 65_535
 """Of a photo or a canvas, in pixels; JPEG holds no more."""
+CANVAS_DPI = 300
+"""Pixels per inch of a canvas whose size is given in millimetres."""
 LARGEST_RATIO = 200
 """Of a photo's longer side to its shorter one. Panoramas stay below; what lies above is no photo, and the resamplers' weights for
 it fill the memory."""
 
 Edges = Literal["auto", "plain", "refined"]
-Subjects = Literal["all", "largest"]
+Subjects = Literal["all", "each", "largest"] | int
 Position = Literal["center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"]
 Metadata = Literal["keep", "no-location", "none"]
 FormatName = Literal["png", "webp", "avif", "tiff", "jpeg"]
@@ -45,6 +48,8 @@ class About:
 
 
 _T = TypeVar("_T")
+_MILLIMETRES = "mm"
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 def _option(
@@ -61,18 +66,33 @@ class ResultOptions:
     mask: bool = _option(False, "Write the alpha as a greyscale image instead of the cutout.")
     background: str | None = _option(
         None,
-        "Put the subject over a colour (white, #1e90ff), an image file, or the blurred photo (blur).",
-        metavar="COLOR|IMAGE|blur[:RADIUS]",
+        "Put the subject over a colour (white, #1e90ff), an image file, the blurred photo (blur), or a gradient (linear:white:#ccc, linear:white:#ccc:45, radial:white:#ccc).",
+        metavar="COLOR|IMAGE|blur[:RADIUS]|linear[:FROM:TO]|radial[:FROM:TO]",
     )
     crop: bool = _option(False, "Crop to the subject.")
     margin: int = _option(0, "Space around the subject, in pixels, when cropping and on a canvas.", metavar="PX", low=0)
     canvas: str | None = _option(
-        None, "Place the subject on a canvas of this size; a larger subject is scaled down.", metavar="WIDTHxHEIGHT"
+        None,
+        "Place the subject on a canvas of this size in pixels, or in millimetres at 300 dpi (35x45mm); a larger subject is scaled down.",
+        metavar="WIDTHxHEIGHT[mm]",
     )
-    position: Position = _option("center", "Position on the canvas.")
+    position: str = _option(
+        "center",
+        "Position on the canvas: center, top, bottom, left, right, top-left, ..., or the shares of the free space that are left of the subject and above it (30%,80%).",
+        metavar="POSITION|X%,Y%",
+    )
     enlarge: bool = _option(False, "Scale a small subject up to fill the canvas.")
+    subject_size: int = _option(
+        100, "Percent of the canvas within the margins that the subject may take.", metavar="PERCENT", low=1, high=100
+    )
     shadow: bool = _option(False, "Add a soft shadow.")
-    subjects: Subjects = _option("all", "Keep all subjects or only the largest.")
+    contact_shadow: bool = _option(False, "Add a flat shadow where the subject stands on the ground.")
+    subjects: Subjects = _option(
+        "all",
+        "Keep all subjects, only the largest, or the N largest; each makes a picture of each, the largest first.",
+        metavar="all|each|largest|N",
+        low=1,
+    )
     fill_holes: bool = _option(False, "Fill holes inside the subject.")
     threshold: int | None = _option(
         None, "Make a hard edge: opaque at this alpha and above, transparent below.", metavar="ALPHA", low=1, high=255
@@ -88,6 +108,7 @@ class ResultOptions:
         check(self)
         if self.canvas is not None:
             canvas_size(self.canvas)
+        canvas_position(self.position)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +130,23 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptOptions:
+    """What the subject of a photo is, as text; `liftout.prompts.Asked` reads it."""
+
+    keep: tuple[str, ...] = _option(
+        (),
+        "Cut out what is at this point, in pixels of the upright photo or in percent (40%,25%); may be repeated.",
+        metavar="X,Y",
+    )
+    drop: tuple[str, ...] = _option(
+        (), "Leave out what is at this point, in pixels or percent; may be repeated.", metavar="X,Y"
+    )
+    box: str | None = _option(
+        None, "Cut out what is in this box, in pixels or percent.", metavar="LEFT,TOP,RIGHT,BOTTOM"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,26 +185,84 @@ def about(field: dataclasses.Field[Any]) -> About:
 
 
 def choices(options: type[Any], name: str) -> tuple[str, ...] | None:
-    """The values that a field may take, or None where any of its type may be given."""
-    hint = kind(options, name)
-    return typing.get_args(hint) if typing.get_origin(hint) is Literal else None
+    """The words that a field may be, or None where any of its type may be given. Where its `kind` is a number, it may be one too."""
+    words = [part for part in _parts(options, name) if typing.get_origin(part) is Literal]
+    return typing.get_args(words[0]) if words else None
 
 
 def kind(options: type[Any], name: str) -> Any:
-    """A field's type without `None`."""
+    """A field's type without `None`; of a field that is a word or a number, the number's."""
+    parts = _parts(options, name)
+    return next((part for part in parts if typing.get_origin(part) is not Literal), parts[0])
+
+
+def any_of(words: tuple[str, ...], *, number: bool) -> str:
+    """What a value must be, for messages: one of the words, or a number where that will do too."""
+    return f"one of {', '.join(words)}" + (", or a whole number" if number else "")
+
+
+def _parts(options: type[Any], name: str) -> list[Any]:
+    """The alternatives of a field's type, without `None`."""
     hint = typing.get_type_hints(options)[name]
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return next(part for part in typing.get_args(hint) if part is not type(None))
-    return hint
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return [part for part in (typing.get_args(hint) if union else (hint,)) if part is not type(None)]
 
 
-def canvas_size(text: str, field: str = "canvas") -> tuple[int, int]:
-    """(width, height) of a canvas, from `WIDTHxHEIGHT`. field: the option. Raises UsageError."""
+def canvas_size(text: str) -> tuple[int, int]:
+    """(width, height) of a canvas in pixels, from `WIDTHxHEIGHT` or `WIDTHxHEIGHTmm`. Raises UsageError."""
+    printed = is_in_millimetres(text)
+    width, height = _sides(
+        text[: -len(_MILLIMETRES)] if printed else text,
+        UsageError(
+            f"`{text}` is not a size",
+            field="canvas",
+            remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200, or in millimetres, as in 35x45mm",
+        ),
+    )
+    if printed:
+        width, height = _pixels_of(width), _pixels_of(height)
+    check_canvas(width, height)
+    return width, height
+
+
+def frame_size(text: str, field: str) -> tuple[int, int]:
+    """(width, height) in pixels, from `WIDTHxHEIGHT`. field: the option. Raises UsageError."""
+    problem = UsageError(f"`{text}` is not a size", field=field, remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200")
+    width, height = _sides(text, problem)
+    check_canvas(width, height, field)
+    return width, height
+
+
+def _sides(text: str, problem: UsageError) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
-    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise UsageError(f"`{text}` is not a size", field=field, remedy="give WIDTHxHEIGHT in pixels, as in 1200x1200")
-    check_canvas(int(width), int(height), field)
+    if not all(side.isascii() and side.isdigit() and len(side) < 10 for side in (width, height)):
+        raise problem
     return int(width), int(height)
+
+
+def is_in_millimetres(canvas: str) -> bool:
+    """Whether the size of a canvas is that of a print, with 300 pixels per inch."""
+    return canvas.lower().endswith(_MILLIMETRES)
+
+
+def _pixels_of(millimetres: int) -> int:
+    return (millimetres * CANVAS_DPI * 20 + 254) // 508  # an inch has 25.4 mm
+
+
+def canvas_position(text: str) -> Position | tuple[float, float]:
+    """One of the words, or the shares of `X%,Y%`, each 0..1. Raises UsageError."""
+    if text in typing.get_args(Position):
+        return cast("Position", text)
+    shares = [part.strip().removesuffix("%") for part in text.split(",")]
+    if len(shares) == 2 and text.count("%") == 2 and all(_NUMBER.fullmatch(share) for share in shares):
+        across, down = (float(share) / 100 for share in shares)
+        if across <= 1 and down <= 1:
+            return across, down
+    raise UsageError(
+        f"is {text!r}",
+        field="position",
+        remedy=f"it must be one of {', '.join(typing.get_args(Position))}, or two shares of 0% to 100%, as in 30%,80%",
+    )
 
 
 def check_canvas(width: int, height: int, field: str = "canvas") -> None:
@@ -189,15 +285,21 @@ def check(options: ResultOptions | RunOptions | VideoOptions) -> None:
         value, described = getattr(options, field.name), about(field)
         if value is None and field.default is None:
             continue
-        allowed, expected_type = choices(type(options), field.name), kind(type(options), field.name)
-        if allowed is not None:
-            if value not in allowed:
-                raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be one of {', '.join(allowed)}")
-        elif not isinstance(value, (int, float) if expected_type is float else expected_type) or (
-            expected_type in (int, float) and isinstance(value, bool)
-        ):
-            raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be of type {expected_type.__name__}")
+        words, expected_type = choices(type(options), field.name), kind(type(options), field.name)
+        if words is not None and isinstance(value, str) and value in words:
+            continue
+        if not _is_a(value, expected_type):
+            number = expected_type is int
+            must = any_of(words, number=number) if words else f"of type {expected_type.__name__}"
+            raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be {must}")
         low, high = described.low, described.high
         if (low is not None and value < low) or (high is not None and value > high):
             limits = f"from {low} to {high}" if high is not None else f"at least {low}"
             raise UsageError(f"is {value}", field=field.name, remedy=f"it must be {limits}")
+
+
+def _is_a(value: object, expected: Any) -> bool:
+    """Whether a value is of a type: whole numbers are floats too, and no number is a bool. False for a type of words."""
+    if expected in (int, float):
+        return isinstance(value, (int, float) if expected is float else int) and not isinstance(value, bool)
+    return isinstance(expected, type) and isinstance(value, expected)

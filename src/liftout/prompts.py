@@ -85,6 +85,9 @@ class Length:
         """In pixels, for a side of so many."""
         return self.value * side / 100 if self.percent else self.value
 
+    def __str__(self) -> str:
+        return f"{self.value!r}%" if self.percent else repr(self.value)
+
 
 @dataclass(frozen=True)
 class Point:
@@ -96,6 +99,9 @@ class Point:
     def at(self, size: tuple[int, int]) -> tuple[float, float]:
         """(x, y) in pixels. size: height and width of the photo."""
         return self.x.along(size[1]), self.y.along(size[0])
+
+    def __str__(self) -> str:
+        return f"{self.x},{self.y}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,9 @@ class Box:
         """(left, top, right, bottom) in pixels. size: height and width of the photo."""
         height, width = size
         return self.left.along(width), self.top.along(height), self.right.along(width), self.bottom.along(height)
+
+    def __str__(self) -> str:
+        return f"{self.left},{self.top},{self.right},{self.bottom}"
 
 
 PointInput: TypeAlias = Point | str | Sequence[float]
@@ -149,6 +158,15 @@ class Asked:
     def __bool__(self) -> bool:
         return bool(self.keep or self.drop) or self.box is not None or self.start is not None
 
+    def described(self) -> dict[str, Any]:
+        """What was said but for the start, as JSON that `of` takes: {"keep": ["300.0,200.0"], "box": "5.0%,10.0%,60.0%,90.0%"}.
+
+        It is the same for prompts that mean the same in every photo.
+        """
+        points = {"keep": [str(point) for point in self.keep], "drop": [str(point) for point in self.drop]}
+        box = {} if self.box is None else {"box": str(self.box)}
+        return {name: said for name, said in points.items() if said} | box
+
     def at(self, size: tuple[int, int]) -> Prompts:
         """The prompts for a photo, checked. size: its height and width. Raises UsageError where they do not fit it."""
         prompts = Prompts(
@@ -159,6 +177,10 @@ class Asked:
         )
         prompts.check(size)
         return prompts
+
+
+NOTHING = Asked()
+"""What is asked of most photos."""
 
 
 def parse_point(text: str, field: str = "keep") -> Point:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ from liftout.models.local import is_path
 from liftout.models.purposes import default_model
 from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
+from liftout.pointing.touching import separate_touching
 from liftout.prompts import AlphaInput, Asked, BoxInput, PointInput, Prompts
 from liftout.stages import stage
 
@@ -135,7 +137,7 @@ class Remover:
         box: BoxInput | None = None,
         start: AlphaInput | None = None,
     ) -> Cutout:
-        """Cut out one photo: a path, bytes, a binary file, a Pillow image or an array.
+        """Cut out one photo: a path, bytes, a binary file, a Pillow image, an array or a tensor (`liftout.images.decode`).
 
             remover("photo.jpg", keep=[(300, 200)])                          # the object at this point
             remover("photo.jpg", start=cutout.alpha, drop=["40%,25%"])       # that cutout, less what is there
@@ -224,6 +226,24 @@ class Remover:
                     if errors == "raise":
                         raise
                     yield error
+
+    def subjects(self, cutout: Cutout) -> Iterator[Cutout]:
+        """Each subject of a cutout as a cutout of its own, the largest first; together they are the cutout.
+
+        As `Cutout.subjects`, and subjects that touch are told apart too: the built-in network is asked which object each thick place of a
+        shape belongs to. Raises EngineError, ModelMissing.
+        """
+
+        @functools.cache
+        def seen() -> tuple[pointing.Pointer, pointing.Seen]:
+            pointer = pointing.load(self._options.threads)
+            return pointer, pointer.see(cutout.photo.seen_by_network())
+
+        def answer(prompts: Prompts) -> graphs.UInt8:
+            pointer, photo = seen()
+            return pointer.answer(photo, prompts)
+
+        return cutout.subjects(lambda alpha: separate_touching(alpha, answer))
 
     def with_edges(self, edges: Edges) -> Remover:
         """The same loaded model with other edges; both share one network, and closing one closes both."""

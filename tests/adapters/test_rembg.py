@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liftout.adapters.parameters import ParameterError
-from liftout.adapters.rembg import Arguments, model_name, parse, result
+from liftout.adapters.rembg import Arguments, asked, model_name, parse, result
 from liftout.cutout import Cutout
 from liftout.errors import UsageError
 from liftout.images import Photo, decode
@@ -48,6 +48,8 @@ def test_matting_asks_for_refined_edges(given: dict, edges: str | None) -> None:
         ({"om": "perhaps"}, "om"),
         ({"bgc": "1,2,3,4,5"}, "bgc"),
         ({"extras": '{"x": 1}'}, "extras"),
+        ({"extras": '{"sam_quant": true}'}, "extras"),
+        ({"extras": '{"sam_prompt": [[1, 2]]}'}, "extras"),
     ],
 )
 def test_a_wrong_parameter_is_named(given: dict[str, str], field: str) -> None:
@@ -62,7 +64,20 @@ def test_a_wrong_argument_is_named() -> None:
 
 
 def test_models_have_their_names_here() -> None:
-    assert [model_name(name) for name in ("", "bria-rmbg", "u2net")] == ["pocket", "rmbg-2.0", "u2net"]
+    names = ("", "bria-rmbg", "u2net", "sam")
+    assert [model_name(name) for name in names] == ["pocket", "rmbg-2.0", "u2net", "pocket"]
+
+
+def test_marks_of_sam_are_points_and_a_box() -> None:
+    marks = [
+        {"type": "point", "data": [3, 4.5], "label": 1},
+        {"type": "point", "data": [5, 6], "label": 0},
+        {"type": "rectangle", "data": [30, 1, 2, 20], "label": 2},
+    ]
+    prompts = asked(marks).at((40, 50))
+    assert (prompts.keep, prompts.drop, prompts.box) == (((3, 4.5),), ((5, 6),), (2, 1, 30, 20))
+    assert parse({"extras": json.dumps({"sam_prompt": marks})}).sam_prompt == marks
+    assert not asked(None) and not asked([])
 
 
 def test_a_mask_has_no_profile_and_a_cutout_has_the_photos() -> None:

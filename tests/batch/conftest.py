@@ -1,4 +1,4 @@
-"""A real network that is small enough to run by the thousand, and photos."""
+"""A small real network, and photos."""
 
 from __future__ import annotations
 
@@ -14,29 +14,14 @@ from liftout import Remover
 from liftout.cli import main
 from liftout.engines import run_once
 from liftout.models.add import add_onnx
+from tests.bright import write_bright_network
 
 pytest.importorskip("fsspec", reason="needs fsspec (extra batch)")
 
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ONNX file whose prediction is the sigmoid of the tensor's mean over the channels: bright parts are the subject."""
-    onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [
-            helper.make_node("ReduceMean", ["input", "axes"], ["grey"], keepdims=1),
-            helper.make_node("Sigmoid", ["grey"], ["alpha"]),
-        ],
-        "bright",
-        [helper.make_tensor_value_info("input", kind, [1, 3, 320, 320])],
-        [helper.make_tensor_value_info("alpha", kind, [1, 1, 320, 320])],
-        [helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    path = tmp_path_factory.mktemp("network") / "bright.onnx"
-    onnx.save(model, path)
-    return path
+    return write_bright_network(tmp_path_factory.mktemp("network") / "bright.onnx")
 
 
 @pytest.fixture
@@ -117,3 +102,40 @@ def liftout(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
         return ended.value.code, out, err
 
     return call
+
+
+class MemoryFolder:
+    """A folder in memory. Batches between two of them run in this process: for tests that run many."""
+
+    def __init__(self, name: str) -> None:
+        fsspec = pytest.importorskip("fsspec")
+        self.url = f"memory://{name}"
+        self._files = fsspec.filesystem("memory")
+        self._root = f"/{name}/"
+
+    def __setitem__(self, path: str, content: bytes) -> None:
+        self._files.pipe(self._root + path, content)
+
+    def __getitem__(self, path: str) -> bytes:
+        return self._files.cat(self._root + path)
+
+    def __delitem__(self, path: str) -> None:
+        self._files.rm(self._root + path)
+
+    def names(self, *, journal: bool = False) -> list[str]:
+        """Paths of all files, in their order; with the journal's or without."""
+        found = sorted(path.removeprefix(self._root) for path in self._files.find(self._root))
+        return [name for name in found if journal or not name.startswith(".liftout")]
+
+    def content(self) -> dict[str, bytes]:
+        """All files but the journal's."""
+        return {name: self[name] for name in self.names()}
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[tuple[MemoryFolder, MemoryFolder]]:
+    """An empty source and an empty target."""
+    name = "/".join(tmp_path.parts[-2:])
+    source, target = MemoryFolder(f"{name}/photos"), MemoryFolder(f"{name}/out")
+    yield source, target
+    source._files.rm("/", recursive=True)

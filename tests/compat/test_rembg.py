@@ -17,6 +17,7 @@ from liftout.compat import rembg
 from liftout.compat.rembg import new_session, remove
 from liftout.errors import ModelMissing, UnknownModel, UsageError
 from liftout.remover import models
+from tests.bright import discs
 from tests.images import pictures
 
 
@@ -232,9 +233,67 @@ def test_models_by_their_names_in_rembg(shared: Path, photo: Path, monkeypatch: 
     assert remove(Image.open(photo), session=session).size == (128, 152)
     with pytest.raises(UsageError, match="add_onnx"):
         new_session("u2net_custom")
-    for name in ("sam", "no-such-model"):
+    for name in ("withoutbg", "no-such-model"):
         with pytest.raises(UnknownModel):
             new_session(name)
+
+
+MARKS = [
+    {"type": "point", "data": [50, 60], "label": 1},
+    {"type": "point", "data": [150, 50], "label": 0},
+    {"type": "rectangle", "data": [2, 12, 190, 108]},
+]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """A photo of two subjects."""
+    path = tmp_path / "pair.png"
+    Image.fromarray(discs((200, 120), (50, 60, 30), (150, 50, 25))).save(path)
+    return path
+
+
+def test_the_documented_call_of_sam_works(pair: Path) -> None:
+    input = pair.read_bytes()  # noqa: A001 - as in the documentation
+    session = new_session("sam")
+    output = remove(input, session=session, sam_prompt=[{"type": "point", "data": [50, 60], "label": 1}])
+    with Remover("pocket") as remover:
+        assert output == remover(input, keep=[(50, 60)]).to_bytes("png")
+    assert remove(input, session=session) == remove(input)
+
+
+def test_marks_are_points_and_a_box_for_every_session(session: rembg.Session, pair: Path) -> None:
+    with Remover("pocket") as remover:
+        expected = remover(pair, keep=[(50, 60)], drop=[(150, 50)], box=(2, 12, 190, 108))
+    photo = Image.open(pair)
+    for marks in (MARKS, tuple(MARKS), [{**mark, "data": np.array(mark["data"])} for mark in MARKS]):
+        assert remove(pair.read_bytes(), session=session, sam_prompt=marks) == expected.to_bytes("png")
+    np.testing.assert_array_equal(np.asarray(session.predict(photo, sam_prompt=MARKS)[0]), expected.alpha)
+    np.testing.assert_array_equal(np.asarray(remove(photo, sam_prompt=MARKS, only_mask=True)), expected.alpha)
+    turned = [{"type": "rectangle", "data": [190, 108, 2, 12]}, *MARKS[:2]]
+    assert remove(pair.read_bytes(), session=session, sam_prompt=turned) == expected.to_bytes("png")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"sam_prompt": [{**MARKS[0], "data": [200.5, 3]}]}, "sam_prompt 200.5,3 lies outside the photo"),
+        ({"sam_prompt": [{**MARKS[0], "label": 3}]}, "as mark 1; give a list of"),
+        ({"sam_prompt": {"type": "point"}}, "sam_prompt is"),
+        ({"sam_prompt": "[]"}, "sam_prompt is"),
+        ({"sam_prompt": [MARKS[2], MARKS[2]]}, "sam_prompt has 2 rectangles"),
+        ({"sam_model": "sam_vit_h_4b8939"}, "sam_model is 'sam_vit_h_4b8939', which chooses among the files of SAM"),
+        ({"sam_quant": True}, "sam_quant is True"),
+    ],
+)
+def test_marks_that_make_no_sense_are_one_line(pair: Path, session: rembg.Session, options: dict, says: str) -> None:
+    for more in ({}, {"session": session}):
+        with pytest.raises(UsageError) as caught:
+            remove(pair.read_bytes(), **options, **more)
+        assert says in str(caught.value) and "\n" not in str(caught.value)
+        assert caught.value.field == next(iter(options))
+    with pytest.raises(UsageError, match="sam_model"):
+        new_session("sam", sam_model="sam_vit_b_01ec64")
 
 
 HOMES = {

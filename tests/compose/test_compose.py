@@ -9,16 +9,17 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFilter
+from scipy import ndimage
 
 from liftout.compose.background import blurred_scene
 from liftout.compose.components import components
 from liftout.compose.holes import fill_holes
-from liftout.compose.subjects import largest_subject, subject_box
+from liftout.compose.subjects import largest_subjects, separate_subjects, subject_box
 from liftout.cutout import Cutout
 from liftout.errors import UsageError
 from liftout.images import Photo, decode, encode, format_of
 from liftout.options import ResultOptions
-from liftout.render import compose, render
+from liftout.render import compose, render, render_each
 from tests.images import pictures
 
 
@@ -110,7 +111,7 @@ def test_a_subject_of_a_few_pixels_has_a_box() -> None:
 
 def test_the_largest_subject_keeps_its_soft_edge_and_loses_the_others() -> None:
     big, small = disc(200, 300, (100, 90), 60), disc(200, 300, (100, 240), 30)
-    found = largest_subject(np.maximum(big, small))
+    found = largest_subjects(np.maximum(big, small))
     np.testing.assert_array_equal(found, big)
 
 
@@ -118,8 +119,76 @@ def test_subjects_that_touch_by_haze_are_still_two() -> None:
     big, small = disc(200, 300, (100, 90), 60), disc(200, 300, (100, 240), 30)
     alpha = np.maximum(big, small)
     alpha[95:105, 140:220] = np.maximum(alpha[95:105, 140:220], 20)
-    found = largest_subject(alpha)
+    found = largest_subjects(alpha)
     assert found[100, 90] == 255 and found[100, 240] == 0
+
+
+def crowd() -> np.ndarray:
+    """Three discs of sizes 60, 30 and 20, a speck, and haze between the first two."""
+    alpha = np.maximum(disc(200, 400, (100, 90), 60), disc(200, 400, (100, 240), 30))
+    alpha = np.maximum(alpha, disc(200, 400, (150, 330), 20))
+    alpha[5:8, 380:383] = 255
+    alpha[95:105, 140:220] = np.maximum(alpha[95:105, 140:220], 20)
+    return alpha
+
+
+def test_so_many_of_the_largest_subjects_stay_as_are_asked_for() -> None:
+    alpha = crowd()
+    two = largest_subjects(alpha, 2)
+    assert two[100, 90] == two[100, 240] == 255 and two[100, 180] == 20
+    assert not two[:, 300:].any()
+    np.testing.assert_array_equal(largest_subjects(alpha, 4), alpha)
+    np.testing.assert_array_equal(largest_subjects(alpha, 1000), alpha)
+    np.testing.assert_array_equal(cutout_of(alpha).largest(2).alpha, two)
+
+
+def test_each_subject_is_apart_and_together_they_are_the_whole() -> None:
+    alpha = crowd()
+    parts = list(separate_subjects(alpha))
+    centres = [(100, 90), (100, 240), (150, 330)]
+    for place, part in enumerate(parts):
+        assert [part[centre] for centre in centres] == [255 * (place == other) for other in range(3)]
+    np.testing.assert_array_equal(np.sum(parts, axis=0, dtype=np.uint8), alpha)
+    assert all(((part == 0) | (part == alpha)).all() for part in parts)
+    assert parts[2][6, 381] == 255, "a speck belongs to the nearest subject"
+
+
+def test_what_hangs_together_with_several_subjects_belongs_to_the_nearest() -> None:
+    alpha = np.full((60, 90), 40, np.uint8)
+    seeds = np.zeros((60, 90), np.int32)
+    for number, (row, column) in enumerate([(4, 6), (30, 11), (52, 80), (9, 70), (33, 47), (58, 20)], 1):
+        seeds[row - 2 : row + 2, column - 2 : column + 2] = number
+    alpha[seeds > 0] = 255
+    steps = {number: ndimage.distance_transform_cdt(seeds != number, "taxicab") for number in range(1, 7)}
+    nearest = np.min(list(steps.values()), axis=0)
+    parts = list(separate_subjects(alpha))
+    assert len(parts) == 6
+    for part in parts:
+        (number,) = np.unique(seeds[part == 255])
+        assert (steps[number][part > 0] == nearest[part > 0]).all()
+
+
+def test_without_a_solid_part_there_is_one_subject_or_none() -> None:
+    haze = np.minimum(disc(60, 80, (30, 30), 20), 100)
+    np.testing.assert_array_equal(list(separate_subjects(haze)), [haze])
+    assert list(separate_subjects(np.minimum(haze, 15))) == []
+    assert list(cutout_of(np.zeros((40, 50), np.uint8)).subjects()) == []
+
+
+def test_each_subject_is_a_picture_of_its_own() -> None:
+    cutout = cutout_of(crowd())
+    options = ResultOptions(subjects="each", crop=True, background="white")
+    rendered = list(render_each(cutout, options))
+    for (subject, picture), expected in zip(rendered, cutout.subjects(), strict=True):
+        np.testing.assert_array_equal(subject.alpha, expected.alpha)
+        np.testing.assert_array_equal(subject.rgba[subject.alpha > 0], cutout.rgba[subject.alpha > 0])
+        assert picture.content == render(expected, ResultOptions(crop=True, background="white")).content
+    ((same, alone),) = render_each(cutout, ResultOptions(subjects=2))
+    assert same is cutout and alone.content == render(cutout.largest(2), ResultOptions()).content
+    ((empty, _),) = render_each(cutout_of(np.zeros((40, 50), np.uint8)), options)
+    assert empty.box is None
+    with pytest.raises(UsageError, match="only one here"):
+        render(cutout, options)
 
 
 def test_holes_become_opaque_and_bays_stay() -> None:
@@ -367,6 +436,14 @@ def test_threshold_makes_a_hard_edge() -> None:
         lambda cutout: ResultOptions(canvas="12"), lambda cutout: ResultOptions(canvas="0x5"),
         lambda cutout: cutout.canvas(65_536, 1), lambda cutout: cutout.canvas(20_000, 20_000),
         lambda cutout: ResultOptions(threshold=0), lambda cutout: ResultOptions(subjects="some"),
+        lambda cutout: ResultOptions(subjects=0), lambda cutout: ResultOptions(subjects=True),
+        lambda cutout: cutout.largest(0),
+        lambda cutout: ResultOptions(position="middle"), lambda cutout: ResultOptions(position="30%,101%"),
+        lambda cutout: ResultOptions(position="30,80"), lambda cutout: ResultOptions(subject_size=0),
+        lambda cutout: ResultOptions(canvas="35x45cm"), lambda cutout: ResultOptions(canvas="mm"),
+        lambda cutout: cutout.shadow(contact=2), lambda cutout: cutout.over("linear:white"),
+        lambda cutout: cutout.over("linear:white:nothing"), lambda cutout: cutout.over("linear:white:red:down"),
+        lambda cutout: cutout.over("radial:white:red:45"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(call) -> None:
@@ -473,3 +550,45 @@ def test_a_subject_takes_a_share_of_the_canvas_and_of_the_space_around_it() -> N
     for wrong in ({"position": (1.5, 0)}, {"position": (1,)}, {"fill": 0}, {"fill": 1.5}):
         with pytest.raises(UsageError):
             cutout_of(alpha).canvas(200, 100, **wrong)
+
+
+def test_a_gradient_runs_between_its_colours_along_its_line() -> None:
+    empty = cutout_of(np.zeros((40, 60), np.uint8))
+    down = np.asarray(empty.over("linear:black:white"))
+    assert (down == down[:, :1]).all()
+    np.testing.assert_array_equal(down[:, 0, 0], np.floor((np.arange(40) + 0.5) / 40 * 255 + 0.5))
+    right = np.asarray(empty.over("linear:#ff0000:#0000ff:90"))
+    assert (right == right[:1]).all() and right[0, 0, 0] > 250 and right[0, -1, 2] > 250
+    np.testing.assert_array_equal(np.asarray(empty.over("linear:black:white:0")), down[::-1])
+    corner = np.asarray(empty.over("linear:black:white:135"))
+    assert corner[0, 0, 0] < 5 and corner[-1, -1, 0] > 250
+    middle = np.asarray(empty.over("radial:white:black"))
+    assert middle[20, 30, 0] > 245 and middle[0, 0, 0] < 10
+    np.testing.assert_array_equal(middle, middle[::-1, ::-1])
+
+
+def test_a_contact_shadow_lies_flat_where_the_subject_stands() -> None:
+    alpha = np.zeros((500, 500), np.uint8)
+    alpha[30:350, 150:350] = 255
+    cast = cutout_of(alpha, (200, 50, 50)).shadow(opacity=0, contact=0.6)
+    seen = cast.rgba[..., 3]
+    assert seen[351, 250] > 60 and seen[365:].max() == 0 and seen[351, :135].max() == 0
+    assert seen[30:330, :140].max() == 0
+    np.testing.assert_array_equal(cast.rgba[alpha == 255], cutout_of(alpha, (200, 50, 50)).rgba[alpha == 255])
+    both = cutout_of(alpha, (200, 50, 50)).shadow(contact=0.6).rgba[..., 3]
+    alone = cutout_of(alpha, (200, 50, 50)).shadow().rgba[..., 3]
+    assert (both >= alone).all() and (both[350:354, 160:340] > alone[350:354, 160:340]).all()
+    assert cast.crop().size == (328, 208)
+
+
+def test_a_canvas_in_millimetres_is_a_print_of_that_size() -> None:
+    cutout = cutout_of(disc(300, 300, (150, 150), 100))
+    options = ResultOptions(canvas="35x45mm", position="25%,100%", subject_size=50, enlarge=True)
+    placed = compose(cutout, options)
+    assert placed.size == (531, 413)
+    assert placed.photo.dpi == (300, 300)
+    left, _, right, bottom = placed.box
+    assert bottom == 531 and abs((right - left) - 413 / 2) <= 1 and abs(left - (413 - (right - left)) / 4) <= 1
+    with Image.open(io.BytesIO(render(cutout, options).content)) as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    assert compose(cutout, ResultOptions(canvas="413x531")).photo.dpi is None

@@ -170,12 +170,3 @@ def test_the_address_of_rembgs_documentation_leads_to_ours(client: httpx.Client)
     answer = client.get("/api", follow_redirects=True)
     assert answer.status_code == 200
     assert "/api/remove" in answer.text
-
-
-def test_prompts_of_sam_are_refused_by_name(client: httpx.Client, cat: bytes) -> None:
-    extras = '{"sam_prompt": [{"type": "point", "data": [724, 740], "label": 1}]}'
-    answer = client.post("/api/remove", files={"file": cat}, data={"extras": extras})
-    assert answer.status_code == 422
-    assert "sam_prompt" in answer.json()["detail"]
-    named = client.post("/api/remove", files={"file": cat}, data={"model": "sam"})
-    assert (named.status_code, named.json()["field"]) == (422, "model")

@@ -11,8 +11,8 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from training.export import store_as_bytes
-from training.network import PocketNetwork, halve
+from liftout.tuning.graph import store_as_bytes
+from liftout.tuning.network import PocketNetwork, halve
 from training.photos import serves_for_choosing
 from training.points.export import CHECKPOINT, LARGEST, PACK, encode_to_onnx, prompt_to_onnx
 from training.points.network import Marks, PromptedNetwork, compact, prompted, read

@@ -265,6 +265,7 @@ def test_options_do_in_the_browser_what_they_do_in_python(
         {"crop": True, "margin": 5},
         {"crop": True, "mask": True},
         {"subjects": "largest", "fill_holes": True},
+        {"subjects": 2},
         {"threshold": 100, "background": "white"},
         {"subjects": "largest", "crop": True, "threshold": 200},
     ]

@@ -26,14 +26,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.network import SIDES, PocketNetwork, add_norms
+from liftout.tuning.loss import mask_loss
+from liftout.tuning.network import SIDES, PocketNetwork, add_norms, halve
+from liftout.tuning.views import normalised
 from training.photos import ROOT, RUNS
 from training.points.network import Marks, PromptedNetwork, compact, prompted
 from training.points.scenes import Scene, Scenes
 from training.points.session import KINDS, Session, marks, resized
 from training.points.simulate import box_around, largest_error, middle, overlap
 from training.targets import open_targets
-from training.train import between, mask_loss, normalised
+from training.train import between
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -302,7 +304,6 @@ def built_in() -> PocketNetwork:
 
 def see(network: PocketNetwork, photos: Tensor) -> tuple[Tensor, list[FloatArray]]:
     """Details of the encoder, and the automatic alphas, each float32 [160, 160]."""
-    from training.network import halve
 
     with torch.no_grad():
         details = network.encoder(photos.contiguous(memory_format=torch.channels_last))

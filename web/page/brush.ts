@@ -31,14 +31,6 @@ export class AlphaEdit {
     readonly height: number,
   ) {}
 
-  get canUndo(): boolean {
-    return this.#undoSteps.length > 0;
-  }
-
-  get canRedo(): boolean {
-    return this.#redoSteps.length > 0;
-  }
-
   begin(): void {
     this.#stroke = { start: this.alpha.slice(), rect: null };
   }
@@ -77,14 +69,22 @@ export class AlphaEdit {
   }
 
   /** The strokes since `begin` become one step. */
-  end(): void {
+  end(): null {
     const stroke = this.#stroke;
     this.#stroke = null;
-    if (!stroke?.rect) return;
+    if (!stroke?.rect) return null;
     const { rect } = stroke;
     this.#undoSteps.push({ rect, before: this.#copy(stroke.start, rect), after: this.#copy(this.alpha, rect) });
     this.#redoSteps = [];
     while (this.#undoSteps.length > 1 && bytesOf(this.#undoSteps) > UNDO_BYTES) this.#undoSteps.shift();
+    return null;
+  }
+
+  /** The strokes since `begin` never were. */
+  drop(): Box | null {
+    const stroke = this.#stroke;
+    this.#stroke = null;
+    return stroke?.rect ? this.#put(stroke.rect, this.#copy(stroke.start, stroke.rect)) : null;
   }
 
   /** Take over another alpha of this size as one step; null where it is the same. */

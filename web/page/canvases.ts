@@ -96,13 +96,26 @@ export async function blurred(): Promise<Blob | null> {
   const [photo, cutout] = [read(before), read(after)];
   const rgb = new Uint8Array(width * height * 3).map((_, i) => photo[Math.floor(i / 3) * 4 + (i % 3)]!);
   const alpha = new Uint8Array(width * height).map((_, i) => cutout[i * 4 + 3]!);
-  const pixels = blurredScene(rgb, alpha, width, height, { left: 0, top: 0, width, height });
+  const pixels = blurredScene(rgb, alpha, width, height, { part: { left: 0, top: 0, width, height }, width, height });
   const canvas = new OffscreenCanvas(width, height);
   contextOf(canvas).putImageData(new ImageData(pixels, width, height), 0, 0);
   return canvas.convertToBlob();
 }
 
-function contextOf(canvas: OffscreenCanvas): OffscreenCanvasRenderingContext2D {
+/** The cutout on the stage with at most so many pixels: uint8 RGBA [height, width, 4], straight alpha. */
+export function cutoutOf(pixels: number): Size & { data: Uint8Array<ArrayBuffer> } {
+  const scale = Math.min(1, Math.sqrt(pixels / (after.width * after.height)));
+  const [width, height] = [Math.max(1, Math.round(after.width * scale)), Math.max(1, Math.round(after.height * scale))];
+  const context = scale < 1 ? contextOf(new OffscreenCanvas(width, height)) : ofCutout;
+  if (scale < 1) {
+    context.imageSmoothingQuality = "high";
+    context.drawImage(after, 0, 0, width, height);
+  }
+  const { data } = context.getImageData(0, 0, width, height);
+  return { width, height, data: new Uint8Array(data.buffer) };
+}
+
+export function contextOf(canvas: OffscreenCanvas): OffscreenCanvasRenderingContext2D {
   return canvas.getContext("2d", { willReadFrequently: true })!;
 }
 

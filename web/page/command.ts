@@ -1,5 +1,7 @@
 /** The command line that makes the same file, for who has many photos or wants it in a script. */
+import { declared } from "../src/options.js";
 import { notify } from "./announce.js";
+import { backgroundOf, composedBy } from "./chosen.js";
 import { element } from "./elements.js";
 import { t } from "./i18n.js";
 import { onRedraw, state, type Photo, type Settings } from "./state.js";
@@ -24,17 +26,22 @@ export function startCommand(): void {
 }
 
 /** What `liftout cut` is to be told so that it gives what the page gives; strokes by hand are not part of it. */
-export function commandOf(photo: Photo, { background, colour, image, crop, margin, format, quality }: Settings): string {
+export function commandOf(photo: Photo, settings: Settings): string {
   const model = photo.model || state.settings.model;
-  const behind = { none: "", colour, image: image?.name ?? "", blur: "blur" }[background];
-  return [
-    "liftout cut",
-    quoted(photo.name),
-    ...(model === DEFAULT_MODEL ? [] : [`-m ${quoted(model)}`]),
-    ...(behind ? [`--background ${quoted(behind)}`] : []),
-    ...(crop ? ["--crop", ...(margin ? [`--margin ${margin}`] : [])] : []),
-    ...(format === "png" ? [] : [`--format ${format} --quality ${quality}`]),
-  ].join(" ");
+  const behind = backgroundOf(settings);
+  const { format, quality } = settings;
+  const options: Record<string, string | number | boolean | null> = {
+    background: behind instanceof File ? behind.name : behind,
+    ...composedBy(settings),
+    ...(format === "png" ? {} : { format, quality }),
+  };
+  const words = Object.entries(options).flatMap(([name, value]) => {
+    const { name: inPython, default: usual } = declared[name as keyof typeof declared];
+    if (value === usual) return [];
+    const flag = `--${inPython.replaceAll("_", "-")}`;
+    return [value === true ? flag : `${flag} ${quoted(String(value))}`];
+  });
+  return ["liftout cut", quoted(photo.name), ...(model === DEFAULT_MODEL ? [] : [`-m ${quoted(model)}`]), ...words].join(" ");
 }
 
 /** A word for a POSIX shell. */

@@ -13,12 +13,11 @@ export type Repair = "largest" | "fill" | "harder" | "softer";
 export type Act =
   | { act: Repair }
   | { act: "begin" | "end" | "drop" | "undo" | "redo" }
+  | { act: "take"; alpha: Uint8Array<ArrayBuffer> }
   | { act: "line"; stroke: Stroke; from: Point; to: Point; radius: number };
 
-/** What can be done after it, and whether something was. */
-export interface Steps {
-  canUndo: boolean;
-  canRedo: boolean;
+/** What came of it. */
+export interface Done {
   changed: boolean;
 }
 
@@ -51,7 +50,7 @@ export function closeEdit(id: number): void {
 }
 
 /** Do what the hand did, and show it. */
-export async function stroke(id: number, acts: Act[]): Promise<Steps> {
+export async function stroke(id: number, acts: Act[]): Promise<Done> {
   const edit = edits.get(id)!;
   const alpha = await edit.ready;
   let changed = false;
@@ -62,7 +61,7 @@ export async function stroke(id: number, acts: Act[]): Promise<Steps> {
       changed = true;
     }
   }
-  return { canUndo: alpha.canUndo, canRedo: alpha.canRedo, changed };
+  return { changed };
 }
 
 function* doneBy(alpha: AlphaEdit, act: Act): Generator<Box> {
@@ -70,10 +69,12 @@ function* doneBy(alpha: AlphaEdit, act: Act): Generator<Box> {
   else if (isRepair(act)) {
     const box = alpha.replace(REPAIRS[act.act](alpha));
     if (box) yield box;
+  } else if (act.act === "take") {
+    const box = alpha.replace(act.alpha);
+    if (box) yield box;
   } else if (act.act === "line") yield* alpha.paint(act.stroke, act.from, act.to, act.radius);
   else {
-    if (act.act === "end" || act.act === "drop") alpha.end();
-    const box = act.act === "redo" ? alpha.redo() : act.act === "end" ? null : alpha.undo();
+    const box = alpha[act.act]();
     if (box) yield box;
   }
 }

@@ -3,8 +3,8 @@ export function element<T extends HTMLElement = HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
 }
 
-export function all<T extends HTMLElement = HTMLElement>(selector: string): T[] {
-  return [...document.querySelectorAll<T>(selector)];
+export function all<T extends HTMLElement = HTMLElement>(selector: string, within: ParentNode = document): T[] {
+  return [...within.querySelectorAll<T>(selector)];
 }
 
 /** One of the page's icons. */

@@ -32,6 +32,7 @@ export const en: Record<string, string> = {
   "said.undone": "Undone",
   "said.redone": "Redone",
   "said.painted": "Painted",
+  "said.placed": "{across} % from the left, {down} % from the top, size {size} %",
 
   "photo.facts": "{width} × {height} · {model} · {seconds} s",
   "photo.preview": "Preview; full resolution follows",
@@ -87,6 +88,22 @@ export const en: Record<string, string> = {
   "offer.seconds": "about {seconds} s a photo on this device",
   "offer.slower": "slower than {name}, which took {seconds} s here",
 
+  "mark.keep": "Keep, {across} % from the left, {down} % from the top. Press to remove it, drag it or use arrow keys to move it",
+  "mark.drop": "Drop, {across} % from the left, {down} % from the top. Press to remove it, drag it or use arrow keys to move it",
+  "mark.box": "Remove the box",
+  "said.pointed": "The subject is {share} % of the picture",
+
+  "canvas.print": "{width} × {height} pixels at {dpi} dpi",
+  "spot.0": "Top left",
+  "spot.1": "Top",
+  "spot.2": "Top right",
+  "spot.3": "Left",
+  "spot.4": "Centre",
+  "spot.5": "Right",
+  "spot.6": "Bottom left",
+  "spot.7": "Bottom",
+  "spot.8": "Bottom right",
+
   "copy.busy": "Copying…",
   "download.busy": "Saving…",
   copied: "Copied",
@@ -98,6 +115,12 @@ export const en: Record<string, string> = {
   "keep.failed": "The browser has no room to store your photos: they are lost when you close this page",
   "update.ready": "A new version is available",
   "update.reload": "Reload",
+
+  "label.save": "Save the mask, next photo",
+  "label.skip": "Skip",
+  "label.left": "{left} of {count} photos have no mask",
+  "label.saved": "Saved the mask of {name}",
+  "label.done": "All {count} photos have masks",
 
   "storage.model": "Model {name}",
   "storage.photos.one": "1 photo and its cutout",

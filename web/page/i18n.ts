@@ -1,6 +1,6 @@
 /**
  * The page's languages. English stands in index.html and en.ts, each other one in a file of its own and in `LANGUAGES`;
- * `data-t` names an element's text, `data-t-label` its accessible name, `data-t-alt` an image's description, `data-t-title` a tooltip.
+ * `data-t` names an element's text, `data-t-label` its accessible name, `data-t-alt` an image's description, `data-t-title` a tooltip, `data-t-group` a group of choices.
  */
 import { all } from "./elements.js";
 import { en } from "./en.js";
@@ -107,5 +107,6 @@ const TEXTS: [string, Accessor][] = [
     },
   ],
   ["data-t-alt", { read: (item) => (item as HTMLImageElement).alt, write: (item, text) => ((item as HTMLImageElement).alt = text) }],
+  ["data-t-group", { read: (item) => (item as HTMLOptGroupElement).label, write: (item, text) => ((item as HTMLOptGroupElement).label = text) }],
   ["data-t-title", { read: (item) => item.title, write: (item, text) => (item.title = text) }],
 ];

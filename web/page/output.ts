@@ -1,6 +1,7 @@
 /** Results leave the page: one file, the clipboard, a zip of all, with the options of the panel. */
 import { downloadZip } from "client-zip";
 import { notify } from "./announce.js";
+import { backgroundOf, composedBy, isUnchanged } from "./chosen.js";
 import { element } from "./elements.js";
 import { t, translate } from "./i18n.js";
 import { writer } from "./lifters.js";
@@ -83,15 +84,14 @@ async function copyOne(): Promise<void> {
 
 /** The file of a finished photo, as the panel asks for it. */
 async function fileOf(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<OutputFile> {
-  const { colour, image, crop, margin, quality } = state.settings;
+  const { quality } = state.settings;
   const name = `${photo.name.replace(/\.[^.]*$/, "")}-cutout.${ENDINGS[format]}`;
-  const background = { none: null, colour, image, blur: "blur" }[state.settings.background];
-  if (format === "png" && !background && !crop) return { name, content: photo.cutout! };
+  const [background, composed] = [backgroundOf(state.settings), composedBy(state.settings)];
+  if (format === "png" && !background && isUnchanged(composed)) return { name, content: photo.cutout! };
   const lifter = await writer();
   const { blob } = await lifter.compose(photo.file, photo.cutout!, {
+    ...composed,
     background,
-    crop,
-    margin: crop ? margin : 0,
     format,
     quality: format === "png" ? null : quality,
   });

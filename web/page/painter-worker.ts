@@ -1,6 +1,7 @@
-/** The painter's worker: the two pictures of the stage, strokes on them, thumbnails. Each function of `painter` is a call of the page. */
+/** The painter's worker: the pictures of the stage, strokes on them, thumbnails. Each function of `painter` is a call of the page. */
 import { reduced, thumbnailOf } from "./bitmaps.js";
 import { blurred, clear, drawCutout, drawPhoto, takeCanvases } from "./canvases.js";
+import { drawScene, takeScene } from "./scene.js";
 import { closeEdit, hideEdit, levelsOf, openEdit, renew, stroke } from "./edits.js";
 
 const painter = {
@@ -10,6 +11,7 @@ const painter = {
   drawCutout,
   clear,
   blurred,
+  drawScene,
   openEdit,
   stroke,
   levelsOf,
@@ -33,9 +35,11 @@ interface Call {
   given: unknown[];
 }
 
-self.onmessage = ({ data }: MessageEvent<Call | { before: OffscreenCanvas; after: OffscreenCanvas }>) => {
-  if ("before" in data) takeCanvases(data.before, data.after);
-  else void answer(data);
+self.onmessage = ({ data }: MessageEvent<Call | { before: OffscreenCanvas; after: OffscreenCanvas; scene: OffscreenCanvas }>) => {
+  if ("before" in data) {
+    takeCanvases(data.before, data.after);
+    takeScene(data.scene);
+  } else void answer(data);
 };
 
 async function answer({ id, name, given }: Call): Promise<void> {

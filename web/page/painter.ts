@@ -40,7 +40,7 @@ function start(): Worker {
     for (const { reject } of waiting.values()) reject(new Error(event.message || `${SCRIPT} cannot be started`));
     waiting.clear();
   };
-  const [before, after] = ["before", "after"].map((id) => element<HTMLCanvasElement>(id).transferControlToOffscreen());
-  started.postMessage({ before, after }, [before!, after!]);
+  const [before, after, scene] = ["before", "after", "scene"].map((id) => element<HTMLCanvasElement>(id).transferControlToOffscreen());
+  started.postMessage({ before, after, scene }, [before!, after!, scene!]);
   return started;
 }

@@ -1,11 +1,15 @@
-/** The panel: what is behind the subject, the crop, the file; which model, and what it runs on. */
+/** The panel: what is behind the subject, its edge and shadows, the size, the file; which model, and what it runs on. */
+import { canvasPosition, canvasSize } from "../src/compose/canvas.js";
 import { notify } from "./announce.js";
 import { all, choice, element, make } from "./elements.js";
 import { formatBytes, formatNumber, plural, t, translate } from "./i18n.js";
 import { fastModel, isAccepted, licenceKind, modelNamed } from "./lifters.js";
 import { loadBackground, saveBackground } from "./persistence.js";
-import { preferences, savePreferences } from "./preferences.js";
+import { mostMargin } from "./placing.js";
+import { preferences } from "./preferences.js";
+import { PRESETS, presetOf } from "./presets.js";
 import { retry } from "./queue.js";
+import { choose } from "./settings.js";
 import { finishedPhotos, onRedraw, redraw, state, type BackgroundKind, type Format, type ListedModel, type Photo } from "./state.js";
 
 const SWATCHES = ["#ffffff", "#111111", "#e4572e", "#f2b134", "#2f9e6e", "#2d7dd2", "#7b5ea7"];
@@ -14,36 +18,91 @@ const colour = element<HTMLInputElement>("colour");
 const crop = element<HTMLInputElement>("crop");
 const margin = element<HTMLInputElement>("margin");
 const quality = element<HTMLInputElement>("quality");
+const shadow = element<HTMLInputElement>("shadow");
+const contact = element<HTMLInputElement>("contact-shadow");
+const feather = element<HTMLInputElement>("feather");
+const gradient = { from: element<HTMLInputElement>("gradient-from"), to: element<HTMLInputElement>("gradient-to"), way: element<HTMLSelectElement>("gradient-way") };
+const canvas = element<HTMLSelectElement>("canvas");
+const own = { width: element<HTMLInputElement>("canvas-width"), height: element<HTMLInputElement>("canvas-height"), unit: element<HTMLSelectElement>("canvas-unit") };
+const subjectSize = element<HTMLInputElement>("subject-size");
+const positions = [0, 0.5, 1].flatMap((down) => [0, 0.5, 1].map((across) => [across, down] as const));
+const spots = positions.map(([across, down]) => {
+  const button = make("button", { type: "button" });
+  button.onclick = () => choose({ position: `${100 * across}%,${100 * down}%` });
+  return button;
+});
 const backgroundInput = element<HTMLInputElement>("background-input");
 const swatches = SWATCHES.map((value) => {
   const button = make("button", { type: "button", className: "swatch", title: value, ariaLabel: value });
   button.style.setProperty("--swatch", value);
-  button.onclick = () => set({ colour: value });
+  button.onclick = () => choose({ colour: value });
   return button;
 });
 
 export function startPanel(): void {
   recall();
   const background = choice<BackgroundKind>("background", (value) => {
-    set({ background: value });
+    choose({ background: value });
     if (value === "image" && !state.settings.image) backgroundInput.click();
   });
-  const format = choice<Format>("format", (value) => set({ format: value }));
+  const format = choice<Format>("format", (value) => choose({ format: value }));
   element("swatches").append(...swatches);
-  colour.oninput = () => set({ colour: colour.value });
-  crop.onchange = () => set({ crop: crop.checked });
-  margin.oninput = () => set({ margin: Math.min(5000, Math.max(0, Math.round(Number(margin.value)) || 0)) });
-  quality.oninput = () => set({ quality: Number(quality.value) });
+  element("spots").append(...spots);
+  colour.oninput = () => choose({ colour: colour.value });
+  gradient.from.oninput = () => choose({ gradientFrom: gradient.from.value });
+  gradient.to.oninput = () => choose({ gradientTo: gradient.to.value });
+  gradient.way.onchange = () => choose({ gradientWay: gradient.way.value });
+  crop.onchange = () => choose({ crop: crop.checked });
+  margin.oninput = () => choose({ margin: within(margin, 0, mostMargin(state.settings)) });
+  shadow.onchange = () => choose({ shadow: shadow.checked });
+  contact.onchange = () => choose({ contactShadow: contact.checked });
+  feather.oninput = () => choose({ feather: within(feather, 0, 1000) });
+  subjectSize.oninput = () => choose({ subjectSize: within(subjectSize, 1, 100) });
+  quality.oninput = () => choose({ quality: Number(quality.value) });
+  canvas.onchange = chooseCanvas;
+  for (const field of Object.values(own)) field.onchange = chooseOwnCanvas;
   element("choose-background").onclick = () => backgroundInput.click();
   backgroundInput.onchange = () => void chooseBackground(backgroundInput.files?.[0]);
   element("again").onclick = () => retry(state.selected ? [state.selected] : []);
   element("again-all").onclick = () => retry(others());
   background.value = state.settings.background;
   format.value = state.settings.format;
-  onRedraw(draw);
+  onRedraw(() => {
+    draw();
+    background.value = state.settings.background; // an undo may have changed it
+    format.value = state.settings.format;
+  });
 }
 
+/** A whole number of a field, within limits. */
+function within(field: HTMLInputElement, low: number, high: number): number {
+  return Math.min(high, Math.max(low, Math.round(Number(field.value)) || 0));
+}
+
+function chooseCanvas(): void {
+  const preset = PRESETS.find(({ id }) => id === canvas.value);
+  ownSize = "";
+  if (preset) return choose({ canvas: preset.canvas, ...preset.also });
+  if (canvas.value === "own") return chooseOwnCanvas();
+  choose({ canvas: "", margin: 0 });
+}
+
+function chooseOwnCanvas(): void {
+  const [width, height] = [within(own.width, 1, 65_535), within(own.height, 1, 65_535)];
+  const size = `${width}x${height}${own.unit.value}`;
+  try {
+    canvasSize(size);
+  } catch (error) {
+    return notify(translate((error as Error).message));
+  }
+  ownSize = size;
+  choose({ canvas: size, margin: Math.min(state.settings.margin, mostMargin({ ...state.settings, canvas: size })) });
+}
+
+let ownSize = ""; // what was chosen freely last, also where a preset has the same
+
 function draw(): void {
+  drawComposition();
   const { settings, selected } = state;
   element("colour-more").hidden = settings.background !== "colour";
   element("image-more").hidden = settings.background !== "image";
@@ -52,7 +111,7 @@ function draw(): void {
   colour.value = settings.colour;
   for (const [i, button] of swatches.entries()) button.ariaPressed = String(SWATCHES[i] === settings.colour);
   crop.checked = settings.crop;
-  margin.disabled = !settings.crop;
+  margin.disabled = !settings.crop && !settings.canvas;
   if (document.activeElement !== margin) margin.value = String(settings.margin);
   quality.value = element("quality-value").textContent = String(settings.quality);
   element("quality-field").hidden = settings.format === "png";
@@ -72,6 +131,35 @@ function draw(): void {
 
   element("photo-name").textContent = selected?.name ?? "–";
   element("photo-facts").textContent = selected ? factsOf(selected) : "–";
+}
+
+function drawComposition(): void {
+  const { settings } = state;
+  element("gradient-more").hidden = settings.background !== "gradient";
+  [gradient.from.value, gradient.to.value, gradient.way.value] = [settings.gradientFrom, settings.gradientTo, settings.gradientWay];
+  element("gradient-chip").style.background = `linear-gradient(${settings.gradientFrom}, ${settings.gradientTo})`;
+  [shadow.checked, contact.checked] = [settings.shadow, settings.contactShadow];
+  if (document.activeElement !== feather) feather.value = String(settings.feather);
+
+  const preset = presetOf(settings.canvas);
+  canvas.value = !settings.canvas ? "none" : preset && settings.canvas !== ownSize ? preset.id : "own";
+  element("crop-row").hidden = settings.canvas !== "";
+  element("canvas-more").hidden = settings.canvas === "";
+  element("own-canvas").hidden = canvas.value !== "own";
+  if (!settings.canvas) return;
+  const match = /^(\d+)x(\d+)(\w*)$/.exec(settings.canvas)!;
+  if (!Object.values(own).includes(document.activeElement as HTMLInputElement)) {
+    [own.width.value, own.height.value, own.unit.value] = [match[1]!, match[2]!, match[3]!];
+  }
+  const { width, height, dpi } = canvasSize(settings.canvas);
+  element("canvas-facts").textContent = dpi ? t("canvas.print", { width, height, dpi }) : "";
+  subjectSize.value = element("subject-size-value").textContent = String(settings.subjectSize);
+  const position = canvasPosition(settings.position);
+  for (const [i, spot] of spots.entries()) {
+    const [across, down] = positions[i]!;
+    spot.ariaPressed = String(position[0] === across && position[1] === down);
+    spot.ariaLabel = spot.title = t(`spot.${3 * 2 * down + 2 * across}`);
+  }
 }
 
 /** What a model is good at: the first words of its summary. */
@@ -111,15 +199,8 @@ async function chooseBackground(file: File | undefined): Promise<void> {
   } catch {
     return notify(t("background.unreadable", { name: file.name }));
   }
-  set({ image: file });
+  choose({ image: file });
   await saveBackground(file);
-}
-
-function set(change: Partial<typeof state.settings>): void {
-  Object.assign(state.settings, change);
-  const { background, colour, crop, margin, format, quality } = state.settings;
-  savePreferences({ options: { background, colour, crop, margin, format, quality } });
-  redraw();
 }
 
 /** Take over what was chosen at the last visit. */

@@ -14,6 +14,12 @@ type Row = Omit<Photo, "thumb" | "preview" | "error"> & { thumb: Blob | null };
 
 let database: Promise<IDBDatabase> | null = null;
 let warned = false;
+let keeps = true;
+
+/** For a visit that leaves nothing in the browser, and finds nothing there. */
+export function keepNothing(): void {
+  keeps = false;
+}
 
 export async function savePhoto(photo: Photo): Promise<void> {
   const thumb = await readThumb(photo.thumb);
@@ -33,6 +39,7 @@ export async function deletePhotos(): Promise<void> {
 
 /** In the order in which they were added. What was not finished is `stopped`: a photo that broke the page must not do so again. */
 export async function loadPhotos(): Promise<Photo[]> {
+  if (!keeps) return [];
   try {
     const store = (await open()).transaction("photos").objectStore("photos");
     const rows = await resultOf(store.getAll() as IDBRequest<Row[]>);
@@ -65,6 +72,7 @@ export async function loadBackground(): Promise<File | null> {
 }
 
 async function change(name: "photos" | "settings", write: (store: IDBObjectStore) => void): Promise<void> {
+  if (!keeps) return;
   try {
     const transaction = (await open()).transaction(name, "readwrite");
     write(transaction.objectStore(name));

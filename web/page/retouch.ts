@@ -1,16 +1,18 @@
-/** Brushes on the selected photo: a session per photo, undo and redo, and writing the cutout anew once the hand rests. */
+/** Brushes on the selected photo: a session per photo, its steps, and writing the cutout anew once the hand rests. */
 import { announce, notify } from "./announce.js";
 import type { Point, Stroke } from "./brush.js";
 import type { Act, Repair } from "./edits.js";
 import { all, choice, element } from "./elements.js";
+import { canRedo, canUndo, forget, record, redo, undo } from "./history.js";
 import { t, translate } from "./i18n.js";
 import { writer } from "./lifters.js";
 import { painter } from "./painter.js";
 import { finish } from "./queue.js";
 import { photoSize, scaleNow, setPainted, shows, stage, toStage, uncover } from "./stage.js";
-import { onRedraw, state, type Photo } from "./state.js";
+import { onRedraw, redraw, state, type Photo, type Tool } from "./state.js";
 
 const SETTLE_MS = 500; // after the last stroke, before the cutout is written anew
+const POINT_SETTLE_MS = 2500; // after the last mark: the worker that writes is the one that answers
 
 const ring = element("brush-ring");
 const size = element<HTMLInputElement>("brush-size");
@@ -18,7 +20,7 @@ const undoButton = element<HTMLButtonElement>("undo");
 const redoButton = element<HTMLButtonElement>("redo");
 const repairs = all<HTMLButtonElement>("[data-repair]");
 const preparing = element("preparing");
-const tool = choice<"look" | Stroke>("tool", changeTool);
+const tool = choice<Tool>("tool", changeTool);
 
 /** A photo that is edited. */
 interface Session {
@@ -29,8 +31,6 @@ interface Session {
   cutout: Blob;
   ready: boolean;
   painting: boolean;
-  canUndo: boolean;
-  canRedo: boolean;
   /** How often it was changed, and how often when its cutout was last written. */
   changes: number;
   written: number;
@@ -38,7 +38,14 @@ interface Session {
   writing: Promise<void> | null;
 }
 
+/** A photo that is edited, for other tools: of its alpha in the painter, and what to tell the functions here. */
+export interface Edited {
+  readonly id: number;
+  readonly photo: Photo;
+}
+
 let session: Session | null = null;
+const onOther: (() => void)[] = [];
 let lastId = 0;
 /** Sessions whose changes are in no cutout yet; of photos that have left the stage too. */
 const unwritten = new Set<Session>();
@@ -65,9 +72,38 @@ export async function settle(): Promise<void> {
   while (unwritten.size) await Promise.all([...unwritten].map(write));
 }
 
+/** Begin to edit the photo on the stage, unless it is edited already; null where it has no cutout. */
+export function editNow(): Edited | null {
+  const { selected } = state;
+  if (!selected?.cutout) return null;
+  enter(selected, selected.cutout);
+  return session;
+}
+
+/** Take over another alpha, uint8 [height, width], as one step; whether it differs. Whoever does so remembers it, to undo it by `stepBack`. */
+export async function putAlpha(edit: Edited, alpha: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  if (edit !== session) return false;
+  const done = send({ act: "take", alpha });
+  writeSoon(POINT_SETTLE_MS);
+  return (await done)?.changed ?? false;
+}
+
+/** Undo or redo what `putAlpha` did. */
+export async function stepBack(edit: Edited, which: "undo" | "redo"): Promise<boolean> {
+  if (edit !== session) return false;
+  const done = send({ act: which });
+  writeSoon(POINT_SETTLE_MS);
+  return (await done)?.changed ?? false;
+}
+
+/** Told when a stroke, a repair, or undoing one changes the alpha. */
+export function onOtherEdit(told: () => void): void {
+  onOther.push(told);
+}
+
 /** Whether a brush is chosen. */
 export function isBrush(): boolean {
-  return tool.value !== "look";
+  return state.tool === "erase" || state.tool === "restore";
 }
 
 /** Whether a stroke is being painted. */
@@ -98,7 +134,20 @@ export function paintThrough(points: Point[]): void {
 export function endStroke(): void {
   session!.painting = false;
   act({ act: "end" });
+  remember(session!);
   writeSoon();
+}
+
+/** The last change of the alpha can be undone. */
+function remember(mine: Session): void {
+  record({ photo: mine.photo, undo: () => step(mine, "undo"), redo: () => step(mine, "redo") });
+}
+
+async function step(mine: Session, which: "undo" | "redo"): Promise<boolean> {
+  if (mine !== session) return false;
+  const done = act({ act: which });
+  writeSoon();
+  return (await done)?.changed ?? false;
 }
 
 /** The stroke was none, as where a second finger comes down. */
@@ -113,11 +162,12 @@ async function repair(which: Repair): Promise<void> {
   const photo = state.selected;
   if (!photo?.cutout) return;
   enter(photo, photo.cutout);
+  const mine = session!;
   const done = act({ act: which });
   writeSoon();
-  const changed = (await done)?.changed;
-  if (changed) announce(t("said.repaired"));
-  else notify(t(`repair.none.${which}`));
+  if (!(await done)?.changed) return notify(t(`repair.none.${which}`));
+  if (mine === session) remember(mine);
+  announce(t("said.repaired"));
 }
 
 /** Take up a brush, as if it had been chosen by hand. */
@@ -154,22 +204,6 @@ export function resizeBrush(by: number): void {
   drawRing();
 }
 
-export function undo(): void {
-  void step("undo", "said.undone");
-}
-
-export function redo(): void {
-  void step("redo", "said.redone");
-}
-
-async function step(which: "undo" | "redo", said: string): Promise<void> {
-  const mine = session;
-  if (!mine) return;
-  const done = act({ act: which });
-  writeSoon();
-  if ((await done)?.changed) announce(t(said));
-}
-
 export function drawRing(): void {
   const at = brushAt && isBrush() && toStage(brushAt);
   ring.hidden = !at;
@@ -182,9 +216,11 @@ export function hideRing(): void {
   ring.hidden = true;
 }
 
-function changeTool(chosen: "look" | Stroke): void {
-  size.disabled = chosen === "look";
-  stage.classList.toggle("brushing", chosen !== "look");
+function changeTool(chosen: Tool): void {
+  state.tool = chosen;
+  redraw();
+  size.disabled = !isBrush();
+  stage.classList.toggle("brushing", isBrush());
   hideRing();
   if (chosen === "look") return drawState();
   uncover();
@@ -202,8 +238,6 @@ function enter(photo: Photo, cutout: Blob): void {
     cutout,
     ready: false,
     painting: false,
-    canUndo: false,
-    canRedo: false,
     changes: 0,
     written: 0,
     timer: 0,
@@ -222,6 +256,7 @@ function enter(photo: Photo, cutout: Blob): void {
 /** Another photo is on the stage, or another cutout of this one. */
 function leave(left: Session): void {
   session = null;
+  forget(({ photo }) => photo === left.photo);
   void painter.hideEdit(left.id);
   if (left.photo.cutout !== left.cutout) unwritten.delete(left); // it was cut anew
   if (unwritten.has(left)) void written(left);
@@ -229,27 +264,29 @@ function leave(left: Session): void {
 }
 
 /** Hand over what the hand did; what can be undone comes back. */
-async function act(...acts: Act[]): Promise<{ changed: boolean } | null> {
+function act(...acts: Act[]): Promise<{ changed: boolean } | null> {
+  for (const told of onOther) told();
+  return send(...acts);
+}
+
+async function send(...acts: Act[]): Promise<{ changed: boolean } | null> {
   const mine = session;
   if (!mine) return null;
   mine.changes++;
   mine.photo.edited = true;
   unwritten.add(mine);
-  const steps = await painter.stroke(mine.id, acts);
-  Object.assign(mine, { canUndo: steps.canUndo, canRedo: steps.canRedo });
-  drawState();
-  return steps;
+  return painter.stroke(mine.id, acts);
 }
 
 function line(from: Point, to: Point): Act {
-  return { act: "line", stroke: tool.value as Stroke, from, to, radius: radius() };
+  return { act: "line", stroke: state.tool as Stroke, from, to, radius: radius() };
 }
 
 /** The cutout is written once the hand rests: clean colours under the new alpha, and stored. */
-function writeSoon(): void {
+function writeSoon(after = SETTLE_MS): void {
   const mine = session!;
   clearTimeout(mine.timer);
-  mine.timer = window.setTimeout(() => void written(mine), SETTLE_MS);
+  mine.timer = window.setTimeout(() => void written(mine), after);
 }
 
 /** Write, and say so where that fails. */
@@ -285,8 +322,8 @@ async function writeNow(mine: Session): Promise<void> {
 
 /** What can be done with the brush now, and whether it still gets ready. */
 function drawState(): void {
-  undoButton.disabled = !session?.canUndo;
-  redoButton.disabled = !session?.canRedo;
+  undoButton.disabled = !canUndo();
+  redoButton.disabled = !canRedo();
   for (const button of repairs) button.disabled = !state.selected?.cutout;
   preparing.hidden = !isBrush() || !session || session.ready;
 }

@@ -46,15 +46,31 @@ export interface ListedModel {
   license: { code: string; weights: string; note: string; url: string };
 }
 
-export type BackgroundKind = "none" | "colour" | "image" | "blur";
+export type BackgroundKind = "none" | "colour" | "gradient" | "image" | "blur";
 export type Format = "png" | "webp" | "jpeg";
+export type Tool = "look" | "point" | "erase" | "restore";
 
 export interface Settings {
   background: BackgroundKind;
   colour: string;
+  gradientFrom: string;
+  gradientTo: string;
+  /** Degrees, or `radial`. */
+  gradientWay: string;
   image: File | null;
   crop: boolean;
+  /** Pixels of the photo, or of the canvas. */
   margin: number;
+  /** Size as the option takes it; empty without a canvas. */
+  canvas: string;
+  /** On the canvas, as the option takes it. */
+  position: string;
+  /** Percent of the canvas within the margins. */
+  subjectSize: number;
+  shadow: boolean;
+  contactShadow: boolean;
+  /** Pixels of the photo. */
+  feather: number;
   format: Format;
   quality: number;
   model: string;
@@ -76,13 +92,23 @@ export const state = {
   settings: {
     background: "none",
     colour: "#ffffff",
+    gradientFrom: "#ffffff",
+    gradientTo: "#c3ced6",
+    gradientWay: "180",
     image: null,
     crop: false,
     margin: 0,
+    canvas: "",
+    position: "50%,50%",
+    subjectSize: 100,
+    shadow: false,
+    contactShadow: false,
+    feather: 0,
     format: "png",
     quality: 90,
     model: "pocket",
   } as Settings,
+  tool: "look" as Tool,
   activity: null as Activity | null,
   /** Files that are being written, and how many are. */
   saving: null as { what: "download" | "copy" | "zip"; done: number; of: number } | null,

@@ -7,6 +7,7 @@ import { fetchWhole, NotFound, readBody, refusal, unreachable } from "./fetching
 import type { DownloadMeter } from "./progress.js";
 import { sha256 } from "./checksums.js";
 import { dropBlock, keepBlock, readBlock } from "./storage.js";
+import { alone, get } from "./transport.js";
 
 /** A file with the hash of each of its blocks. */
 export interface BlockFile {
@@ -42,7 +43,8 @@ export async function fetchFiles(files: BlockFile[], meter: DownloadMeter, warn:
       if (!part || failed) return;
       if (asOneFile.has(part.file)) continue;
       try {
-        await alone(part.file.blocks[part.index]!, () => fetchBlock(part.file, part.index, part.target, meter, keeper));
+        // two tabs that want the same block: the second waits, then finds it kept
+        await alone(`liftout ${part.file.blocks[part.index]!}`, () => fetchBlock(part.file, part.index, part.target, meter, keeper));
       } catch (error) {
         if (error instanceof NotFound && part.file.blocks.length > 1) {
           asOneFile.add(part.file); // the pack was copied as it is, not published block by block
@@ -68,11 +70,6 @@ function allocate(file: BlockFile): ArrayBuffer {
 
 function blockOf(file: BlockFile, whole: Uint8Array<ArrayBuffer>, index: number): Uint8Array<ArrayBuffer> {
   return whole.subarray(index * file.blockBytes, Math.min((index + 1) * file.blockBytes, file.bytes));
-}
-
-/** Two tabs that want the same block: the second waits, then finds it kept. */
-async function alone(hash: string, work: () => Promise<void>): Promise<void> {
-  await (navigator.locks ? navigator.locks.request(`liftout ${hash}`, work) : work());
 }
 
 async function fetchBlock(
@@ -125,7 +122,7 @@ async function fetchAsOneFile(
   const request = { model: file.model, url: file.url };
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    const response = await fetch(file.url, start ? { headers: { range: `bytes=${start}-` } } : {});
+    const response = await get(file.url, start ? { headers: { range: `bytes=${start}-` } } : {});
     if (!response.ok) throw refusal(request, response);
     const skipped = response.status === 206 ? start : 0;
     bytes = await readBody(response, file.bytes - skipped, (count) => meter.add(count));

@@ -1,5 +1,6 @@
 /** Whole files from a web server, with failures in plain words. */
 import { ModelMissing } from "./errors.js";
+import { get, isOffline, ownOrigin } from "./transport.js";
 
 /** Waits before the second, third and fourth attempt. */
 const WAITS_MS = [300, 1000, 2500];
@@ -35,7 +36,7 @@ export async function fetchWhole(request: FileRequest): Promise<FileAnswer> {
       request.onBytes?.(bytes);
     };
     try {
-      const response = await fetch(request.url, { cache: request.cache ?? "default" });
+      const response = await get(request.url, { cache: request.cache ?? "default" });
       if (!response.ok) throw refusal(request, response);
       const bytes = await readBody(response, request.bytes, count);
       refuseOtherContent(request, response, bytes);
@@ -44,7 +45,7 @@ export async function fetchWhole(request: FileRequest): Promise<FileAnswer> {
       if (received) request.onBytes?.(-received);
       const wait = WAITS_MS[attempt];
       const hopeless = error instanceof ModelMissing && !(error instanceof Busy);
-      if (hopeless || wait === undefined || navigator.onLine === false) {
+      if (hopeless || wait === undefined || isOffline()) {
         throw error instanceof ModelMissing ? error : await unreachable(request);
       }
       await new Promise((resolve) => setTimeout(resolve, wait));
@@ -55,7 +56,7 @@ export async function fetchWhole(request: FileRequest): Promise<FileAnswer> {
 /** Only what tells versions apart; null where the host cannot be reached. */
 export async function fetchVersion(url: string): Promise<string | null> {
   try {
-    const response = await fetch(url, { method: "HEAD", cache: "no-cache" });
+    const response = await get(url, { method: "HEAD", cache: "no-cache" });
     return response.ok ? versionOf(response) : "";
   } catch {
     return null;
@@ -94,13 +95,13 @@ export async function readBody(
 export async function unreachable(request: FileRequest): Promise<ModelMissing> {
   const host = new URL(request.url).host;
   const start = `${request.model}: ${request.url} cannot be downloaded`;
-  if (navigator.onLine === false) {
+  if (isOffline()) {
     return new ModelMissing(`${start}: this device is offline; go online once, then the model works offline`);
   }
-  if (new URL(request.url).origin !== self.location.origin && (await answersAtAll(request.url))) {
+  if (new URL(request.url).origin !== ownOrigin().origin && (await answersAtAll(request.url))) {
     return new ModelMissing(
       `${start}: ${host} does not allow other sites to read it (CORS); let it send Access-Control-Allow-Origin, ` +
-        `or serve the file from ${self.location.host}`,
+        `or serve the file from ${ownOrigin().host}`,
     );
   }
   return new ModelMissing(
@@ -110,7 +111,7 @@ export async function unreachable(request: FileRequest): Promise<ModelMissing> {
 
 async function answersAtAll(url: string): Promise<boolean> {
   try {
-    await fetch(url, { mode: "no-cors", method: "HEAD" });
+    await get(url, { mode: "no-cors", method: "HEAD" });
     return true;
   } catch {
     return false;

@@ -21,7 +21,7 @@ export class Network {
     // folded, fp16 weights would become fp32 in memory
     if (model.precision === "fp16") extra.optimization = { disable_specified_optimizers: "ConstantFolding" };
     const options: Ort.InferenceSession.SessionOptions = {
-      executionProviders: runtime.choice.name === "webgpu" ? ["webgpu", "wasm"] : ["wasm"],
+      executionProviders: runtime.choice.name === "webgpu" ? ["webgpu", "wasm"] : [runtime.cpu],
       // a run with the pattern takes one block for all tensors and still keeps the first run's blocks
       enableMemPattern: false,
       extra,

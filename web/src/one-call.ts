@@ -1,4 +1,5 @@
 /** The whole in one call, for who needs no more: the model is loaded with the first photo and stays. */
+import { levelsOf } from "./images/mask.js";
 import type { Photo } from "./images/sources.js";
 import { Lifter, type CutOptions, type LoadOptions } from "./lifter.js";
 import type { OnnxSource } from "./setup.js";
@@ -65,21 +66,4 @@ function divided(options: Omit<OneCallOptions, "model" | "onWarning">): { load: 
   const isOfLoad = ([name]: [string, unknown]): boolean => (LOADING as readonly string[]).includes(name);
   const entries = Object.entries(options);
   return { load: Object.fromEntries(entries.filter(isOfLoad)), cut: Object.fromEntries(entries.filter((entry) => !isOfLoad(entry))) };
-}
-
-/** uint8 [height, width]. */
-async function levelsOf(mask: Blob | ImageData): Promise<Uint8Array<ArrayBuffer>> {
-  const { data } = mask instanceof Blob ? await pixelsOf(mask) : mask;
-  let opaque = true;
-  for (let i = 3; opaque && i < data.length; i += 4) opaque = data[i] === 255;
-  return Uint8Array.from({ length: data.length / 4 }, (_, at) => data[4 * at + (opaque ? 0 : 3)]!);
-}
-
-async function pixelsOf(mask: Blob): Promise<ImageData> {
-  const bitmap = await createImageBitmap(mask, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
-  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d", { willReadFrequently: true })!;
-  context.drawImage(bitmap, 0, 0);
-  const pixels = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  bitmap.close();
-  return pixels;
 }

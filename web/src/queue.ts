@@ -1,13 +1,13 @@
 /** Photos that wait for the worker or are in it, in their order; each can be cancelled alone. */
 import { CLOSED, WorkerConnection } from "./connection.js";
-import type { LiftoutError } from "./errors.js";
+import { UsageError, type LiftoutError } from "./errors.js";
 import type { OnProgress } from "./progress.js";
-import type { CutResult, ModelFacts, Setup, Work } from "./protocol.js";
+import type { AlphaResult, ModelFacts, Setup, Work } from "./protocol.js";
 
 interface Job {
   work: Work;
   onProgress: OnProgress | undefined;
-  resolve(result: CutResult): void;
+  resolve(result: AlphaResult): void;
   reject(reason: unknown): void;
 }
 
@@ -22,6 +22,7 @@ export class JobQueue {
   #closed = false;
 
   constructor(setup: Setup, onWarning: (text: string) => void) {
+    if (typeof Worker === "undefined") throw new UsageError("liftout.js needs a browser's workers; in Node, import the package `liftout`, whose entry for Node is dist/node.js");
     this.#connection = new WorkerConnection(setup, {
       onWarning,
       onProgress: (id, progress) => this.#running.get(id)?.onProgress?.(progress),
@@ -55,8 +56,8 @@ export class JobQueue {
     return this.#connection.load(onProgress);
   }
 
-  /** Do the work when its turn comes. Rejects with the signal's reason where that aborts, at any moment. */
-  add(work: Work, onProgress: OnProgress | undefined, signal: AbortSignal | undefined): Promise<CutResult> {
+  /** Do the work when its turn comes; its act says what comes of it. Rejects with the signal's reason where that aborts, at any moment. */
+  add<Result extends AlphaResult>(work: Work, onProgress: OnProgress | undefined, signal: AbortSignal | undefined): Promise<Result> {
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         job.reject(signal!.reason);
@@ -67,7 +68,7 @@ export class JobQueue {
         onProgress,
         resolve(result) {
           signal?.removeEventListener("abort", abort);
-          resolve(result);
+          resolve(result as Result);
         },
         reject(reason) {
           signal?.removeEventListener("abort", abort);

@@ -1,67 +1,166 @@
-/** From alpha to the image file that a caller asked for. */
-import { EngineError, UsageError } from "./errors.js";
-import { blend, readBackground } from "./compose/background.js";
-import { blurredScene } from "./compose/blur.js";
+/** From alpha to the image file that a caller asked for, in the order of `liftout.render`. */
+import { blend, blurRadius, readBackground, type Behind } from "./compose/background.js";
+import { blurredScene, covering, type View } from "./compose/blur.js";
+import { canvasSize } from "./compose/canvas.js";
 import { fillHoles } from "./compose/holes.js";
+import { merged } from "./compose/layers.js";
+import { composed } from "./compose/placed.js";
 import { cropWindow, largestSubject, subjectBox, type Box } from "./compose/subjects.js";
+import type { Deflaters } from "./images/deflaters.js";
+import { LossyWriter } from "./images/lossy.js";
 import type { Photo } from "./images/photo.js";
-import { PngWriter, type Deflaters } from "./images/png-write.js";
+import { PngWriter } from "./images/png-write.js";
 import type { OnStrip, PixelGraphs } from "./graphs.js";
 import type { CompleteOptions } from "./options.js";
 import type { CutResult } from "./protocol.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-const QUALITY = { webp: 90, jpeg: 92 };
+const STRIP_PIXELS = 250_000;
+
+/** What a result is made with. */
+interface Means {
+  graphs: PixelGraphs;
+  deflaters: Deflaters;
+  /** Told after each strip of rows. */
+  onStrip: OnStrip;
+}
+
+type Picture = Omit<CutResult, "seconds" | "heapBytes">;
 
 /**
  * The image file, and what `Cutout` says of it.
  *
- * alpha: uint8 [H, W] of the photo. onStrip: told after each strip of rows.
+ * alpha: uint8 [H, W] of the photo.
  * Throws UsageError for a background that is none, or a format that this browser cannot write.
  */
-export async function render(
-  photo: Photo,
-  alpha: Bytes,
-  options: CompleteOptions,
-  graphs: PixelGraphs,
-  deflaters: Deflaters,
-  onStrip: OnStrip,
-): Promise<Omit<CutResult, "seconds" | "heapBytes">> {
+export async function render(photo: Photo, alpha: Bytes, options: CompleteOptions, means: Means): Promise<Picture> {
   const edit = edited(alpha, photo, options);
+  const { feather, shadow, contactShadow, canvas } = options;
+  const isPlain = !feather && !shadow && !contactShadow && canvas === null;
+  return isPlain ? renderInStrips(photo, alpha, edit, options, means) : renderComposed(photo, alpha, edit, options, means);
+}
+
+/** A cutout as it lies in the photo, strip by strip. */
+async function renderInStrips(photo: Photo, alpha: Bytes, edit: Edit, options: CompleteOptions, means: Means): Promise<Picture> {
   const box = subjectBox(edit.alpha, photo.width, photo.height);
   const window = windowOf(options.crop ? cropWindow(box, photo.width, photo.height, options.margin) : whole(photo));
   const { width, height, top } = window;
   const levels = cropped(edit.alpha, photo.width, 1, window);
   const facts = { alpha: levels, width, height, box: box && shifted(box, window) };
-  if (options.mask) return { ...facts, blob: await encodeGrey(levels, [height, width], options, deflaters) };
+  if (options.mask) return { ...facts, blob: await encodeGrey(levels, [height, width], null, options, means.deflaters) };
 
-  const background = options.background ?? (options.format === "jpeg" ? "white" : null);
-  const png = options.format === "png";
-  const exact = png && background === null;
-  const rgb = exact ? photo.rgb : photo.srgb; // without its profile a picture must be sRGB
-  const behind =
-    background === null
-      ? null
-      : background === "blur"
-        ? blurredScene(rgb, alpha, photo.width, photo.height, window)
-        : await readBackground(background, width, height);
-  const writer = png ? new PngWriter(deflaters, width, height, behind ? "rgb" : "rgba", exact ? photo.icc : null) : null;
-  const canvas = png ? null : canvasOf(width, height);
+  const behind = await behindOf(photo, alpha, options, { part: window, width, height });
+  const output = new Output(photo, options, [width, height], behind !== null, null, means.deflaters);
   let row = 0;
+  for await (const strip of cutoutStrips(photo, alpha, edit, options, [top, top + height], means.graphs)) {
+    const rows = strip.length / 4 / photo.width;
+    const rgba = cropped(strip, photo.width, 4, { ...window, top: 0, height: rows });
+    output.push(behind ? blend(rgba, behind, row * width) : rgba);
+    row += rows;
+    means.onStrip(row, height);
+  }
+  return { ...facts, blob: await output.finish() };
+}
+
+/** A cutout with effects that reach beyond a strip, or on a canvas. */
+async function renderComposed(photo: Photo, alpha: Bytes, edit: Edit, options: CompleteOptions, means: Means): Promise<Picture> {
+  const size = options.canvas === null ? null : canvasSize(options.canvas);
+  const read = async ([first, last]: Rows): Promise<Bytes> => {
+    const rgba = new Uint8Array((last - first) * photo.width * 4);
+    let at = 0;
+    for await (const strip of cutoutStrips(photo, alpha, edit, options, [first, last], means.graphs)) {
+      rgba.set(strip, at);
+      at += strip.length;
+      means.onStrip(at / 4 / photo.width, last - first + 1);
+    }
+    return rgba;
+  };
+  const { cutout, shadow, box, part } = await composed(edit.alpha, photo, options, size, read);
+  const { data, width, height } = cutout;
+  const levels = new Uint8Array(width * height).map((_, i) => data[4 * i + 3]!);
+  const facts = { alpha: levels, width, height, box };
+  const dpi = size && size.dpi;
+  if (options.mask) return { ...facts, blob: await encodeGrey(levels, [height, width], dpi, options, means.deflaters) };
+  const view = part ? { part: windowOf(part), width, height } : covering(photo, width, height);
+  const behind = await behindOf(photo, alpha, options, view);
+  const output = new Output(photo, options, [width, height], behind !== null, dpi, means.deflaters);
+  const rows = Math.max(1, Math.floor(STRIP_PIXELS / width));
+  for (let top = 0; top < height; top += rows) {
+    const strip = data.subarray(top * width * 4, Math.min(height, top + rows) * width * 4);
+    output.push(merged(strip, behind, shadow, top * width));
+  }
+  means.onStrip(1, 1);
+  return { ...facts, blob: await output.finish() };
+}
+
+type Rows = [first: number, last: number];
+
+/** Rows of the cutout under its edited alpha, uint8 RGBA [rows, W, 4], strip by strip. */
+async function* cutoutStrips(
+  photo: Photo,
+  alpha: Bytes,
+  edit: Edit,
+  options: CompleteOptions,
+  rows: Rows,
+  graphs: PixelGraphs,
+): AsyncGenerator<Bytes> {
+  const rgb = coloursOf(photo, options);
   // a photo with an alpha of its own has the subject's colours already; what hides under it must not be read
   const edges = photo.alpha ? "plain" : options.edges;
-  for await (const strip of graphs.cutout({ rgb, size: [photo.height, photo.width] }, alpha, edges, [top, top + height])) {
-    const rows = strip.length / 4 / photo.width;
-    if (edit.alpha !== alpha) takeOver(strip, edit, rgb, (top + row) * photo.width);
-    const rgba = cropped(strip, photo.width, 4, { ...window, top: 0, height: rows });
-    const pixels = behind ? blend(rgba, behind, row * width) : rgba;
-    if (writer) writer.push(pixels);
-    else draw(canvas!, behind ? opaque(pixels) : rgba, row);
-    row += rows;
-    onStrip(row, height);
+  let at = rows[0] * photo.width;
+  for await (const strip of graphs.cutout({ rgb, size: [photo.height, photo.width] }, alpha, edges, rows)) {
+    if (edit.alpha !== alpha) takeOver(strip, edit, rgb, at);
+    at += strip.length / 4;
+    yield strip;
   }
-  return { ...facts, blob: writer ? await writer.finish() : await viaBrowser(canvas!, options) };
+}
+
+/** The file keeps the photo's own levels and profile; without its profile a picture must be sRGB. */
+function isExact({ format, background }: CompleteOptions): boolean {
+  return format === "png" && background === null;
+}
+
+function coloursOf(photo: Photo, options: CompleteOptions): Bytes {
+  return isExact(options) ? photo.rgb : photo.srgb;
+}
+
+/** What lies behind a result; null where nothing does. view: which part of the photo it shows. */
+async function behindOf(photo: Photo, alpha: Bytes, options: CompleteOptions, view: View): Promise<Behind | null> {
+  const background = options.background ?? (options.format === "jpeg" ? "white" : null);
+  if (background === null) return null;
+  const radius = blurRadius(background);
+  if (radius === null) return readBackground(background, view.width, view.height);
+  return blurredScene(coloursOf(photo, options), alpha, photo.width, photo.height, view, radius);
+}
+
+/** The image file, written row by row from the top. */
+class Output {
+  #writer: PngWriter | null = null;
+  #lossy: LossyWriter | null = null;
+
+  /** opaque: whether rows are rgb instead of rgba. dpi: of a print, else null. */
+  constructor(
+    photo: Photo,
+    private options: CompleteOptions,
+    [width, height]: [number, number],
+    private opaque: boolean,
+    private dpi: number | null,
+    deflaters: Deflaters,
+  ) {
+    const icc = isExact(options) ? photo.icc : null;
+    if (options.format === "png") this.#writer = new PngWriter(deflaters, width, height, opaque ? "rgb" : "rgba", icc, dpi);
+    else this.#lossy = new LossyWriter(options.format, width, height);
+  }
+
+  push(pixels: Bytes): void {
+    this.#writer?.push(pixels);
+    this.#lossy?.push(this.opaque ? opaque(pixels) : pixels);
+  }
+
+  finish(): Promise<Blob> {
+    return this.#writer ? this.#writer.finish() : this.#lossy!.finish(this.options.quality, this.dpi);
+  }
 }
 
 interface Edit {
@@ -73,7 +172,7 @@ interface Edit {
 
 /** The alpha as the options want it, in the order that Python has. */
 function edited(alpha: Bytes, { width, height }: Photo, { subjects, fillHoles: fill, threshold }: CompleteOptions): Edit {
-  const kept = subjects === "largest" ? largestSubject(alpha, width, height) : alpha;
+  const kept = subjects === "all" ? alpha : largestSubject(alpha, width, height, subjects === "largest" ? 1 : subjects);
   const filled = fill ? fillHoles(kept, width, height) : kept;
   const restored = fill ? filled.map((level, i) => (level === kept[i] ? 0 : 1)) : null;
   return { alpha: threshold === null ? filled : filled.map((level) => (level >= threshold ? 255 : 0)), restored };
@@ -88,7 +187,7 @@ function takeOver(strip: Bytes, { alpha, restored }: Edit, rgb: Bytes, first: nu
   }
 }
 
-/** A part of a photo, in pixels. */
+/** A part of a photo, in whole pixels. */
 interface Window {
   left: number;
   top: number;
@@ -119,30 +218,23 @@ function cropped(plane: Bytes, wide: number, channels: number, { left, top, widt
   return out;
 }
 
-async function encodeGrey(alpha: Bytes, [height, width]: [number, number], options: CompleteOptions, deflaters: Deflaters): Promise<Blob> {
+async function encodeGrey(
+  alpha: Bytes,
+  [height, width]: [number, number],
+  dpi: number | null,
+  options: CompleteOptions,
+  deflaters: Deflaters,
+): Promise<Blob> {
   if (options.format === "png") {
-    const writer = new PngWriter(deflaters, width, height, "grey");
+    const writer = new PngWriter(deflaters, width, height, "grey", null, dpi);
     writer.push(alpha.slice());
     return writer.finish();
   }
-  const canvas = canvasOf(width, height);
+  const lossy = new LossyWriter(options.format, width, height);
   const grey = new Uint8Array(alpha.length * 3);
   alpha.forEach((level, i) => grey.fill(level, 3 * i, 3 * i + 3));
-  draw(canvas, opaque(grey), 0);
-  return viaBrowser(canvas, options);
-}
-
-function canvasOf(width: number, height: number): OffscreenCanvas {
-  const canvas = new OffscreenCanvas(width, height);
-  if (!canvas.getContext("2d", { willReadFrequently: true })) {
-    throw new EngineError(`this browser cannot draw ${width} x ${height} pixels; use format: "png"`);
-  }
-  return canvas;
-}
-
-function draw(canvas: OffscreenCanvas, rgba: Bytes, row: number): void {
-  const pixels = new ImageData(new Uint8ClampedArray(rgba.buffer, rgba.byteOffset, rgba.length), canvas.width);
-  canvas.getContext("2d")!.putImageData(pixels, 0, row);
+  lossy.push(opaque(grey));
+  return lossy.finish(options.quality, dpi);
 }
 
 function opaque(rgb: Bytes): Bytes {
@@ -153,12 +245,4 @@ function opaque(rgb: Bytes): Bytes {
     rgba[to + 2] = rgb[i + 2]!;
   }
   return rgba;
-}
-
-async function viaBrowser(canvas: OffscreenCanvas, options: CompleteOptions): Promise<Blob> {
-  const format = options.format as "webp" | "jpeg";
-  const type = `image/${format}`;
-  const blob = await canvas.convertToBlob({ type, quality: (options.quality ?? QUALITY[format]) / 100 });
-  if (blob.type !== type) throw new UsageError(`this browser cannot write ${format}; use format: "png"`);
-  return blob;
 }

@@ -16,6 +16,8 @@ declare const __RUNTIME__: Record<"wasm" | "webgpu", { module: string; glue: str
 export interface Runtime {
   ort: typeof Ort;
   choice: EngineChoice;
+  /** What it calls its provider of the processor. */
+  cpu: "wasm" | "cpu";
   /** Size of the WebAssembly heap in bytes; it never shrinks. */
   heapBytes(): number;
 }
@@ -33,7 +35,7 @@ export async function startRuntime(choice: EngineChoice, folder: string, meter: 
   ort.env.wasm.wasmPaths = { mjs: new URL(files.glue, folder).href };
   ort.env.wasm.wasmBinary = binary!;
   ort.env.logLevel = "error";
-  return { ort, choice, heapBytes: watchHeap() };
+  return { ort, choice, cpu: "wasm", heapBytes: watchHeap() };
 }
 
 export function runtimeFile(choice: EngineChoice, folder: string): BlockFile {

@@ -3,6 +3,7 @@ import { UsageError } from "./errors.js";
 import type { ModelSource } from "./model.js";
 import type { Setup } from "./protocol.js";
 import type { EngineName } from "./engine.js";
+import { pageUrl } from "./transport.js";
 import type { SpecEntry } from "./spec.js";
 
 /** A plain ONNX file, with the catalogue entry (or its name) that says what goes in and comes out. */
@@ -45,9 +46,6 @@ declare const __RUNTIME_VERSION__: string;
 
 /** Throws UsageError. */
 export function setupOf(model: string | OnnxSource, options: Places & EngineOptions): Setup {
-  if (typeof Worker === "undefined") {
-    throw new UsageError("liftout.js needs a browser's workers, which Node does not have; there, run `liftout cut`, or ask a server of `liftout serve`");
-  }
   const { engine = "auto", threads, acceptLicense = false, checkMemory = true } = options;
   if (!ENGINES.includes(engine)) {
     throw new UsageError(`engine is ${JSON.stringify(engine)}; it must be one of ${ENGINES.join(", ")}`);
@@ -92,11 +90,6 @@ function folder(url: string | URL): string {
   const absolute = new URL(url, pageUrl());
   if (!absolute.pathname.endsWith("/")) absolute.pathname += "/";
   return absolute.href;
-}
-
-/** What relative URLs are relative to. Workers have no document. */
-function pageUrl(): string {
-  return globalThis.document?.baseURI ?? self.location.href;
 }
 
 function sourceOf(model: string | OnnxSource, places: Places): ModelSource {

@@ -10,6 +10,12 @@ test("the largest subject stays with its soft edge, and others go", () => {
   assert.equal(drawn(largestSubject(alpha, 10, 5), 10), drawn(plane("..........", ".###-.....", ".####.....", ".###......", "-------..."), 10));
 });
 
+test("so many of the largest subjects stay as are asked for", () => {
+  const alpha = plane("##-..##..#", "##...##...", "....------", "#.........");
+  assert.equal(drawn(largestSubject(alpha, 10, 4, 2), 10), drawn(plane("##-..##...", "##...##...", "....------", ".........."), 10));
+  assert.equal(drawn(largestSubject(alpha, 10, 4, 9), 10), drawn(alpha, 10));
+});
+
 test("an alpha without a solid part stays as it is", () => {
   const alpha = plane("..--..", "......");
   assert.equal(drawn(largestSubject(alpha, 6, 2), 6), drawn(alpha, 6));

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from liftout.errors import UsageError
+from liftout.options import any_of
 from liftout.remedies import Advice
 
 _TRUE = {"1", "true", "yes", "on", "y", "t"}
@@ -85,6 +86,19 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     if value not in words:
         raise ParameterError(name, f"is {shown(value)}", f"it must be one of {', '.join(words)}")
     return str(value)
+
+
+def word_or_whole(name: str, value: Any, words: tuple[str, ...]) -> str | int:
+    """One of several words, or a whole number. Raises ParameterError.
+
+    name: of the parameter, for messages. value: text or a number. words: the words.
+    """
+    if isinstance(value, str) and value in words:
+        return value
+    try:
+        return whole(name, value)
+    except ParameterError:
+        raise ParameterError(name, f"is {shown(value)}", f"it must be {any_of(words, number=True)}") from None
 
 
 def shown(value: Any) -> str:

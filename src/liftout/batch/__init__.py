@@ -7,6 +7,7 @@ job        what a batch is asked to do, and the outcome for one photo
 storage    folders and object stores behind one small interface (fsspec)
 journal    which results the target already holds, read from the names of small files
 planner    compares source, target and journal: the photos that are still to do
+prompts    what the subject of single photos is, from a file
 prefetch   runs the planner in a thread, a bounded way ahead of the work
 claim      keeps a second batch off a target while one is writing to it
 capacity   how many workers fit on a machine

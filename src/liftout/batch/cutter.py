@@ -17,11 +17,12 @@ from filelock import FileLock
 from PIL import Image
 
 from liftout.batch import journal
-from liftout.batch.job import Item, Job, Outcome
+from liftout.batch.job import Item, Job, Outcome, further_output
 from liftout.batch.storage import Storage
-from liftout.errors import InputError, LiftoutError, OutputError, one_line
+from liftout.cutout import Cutout
+from liftout.errors import InputError, LiftoutError, OutputError, UsageError, one_line
 from liftout.remover import Remover
-from liftout.render import render
+from liftout.render import render_each
 
 _T = TypeVar("_T")
 
@@ -45,6 +46,8 @@ class Picture:
 
     content: bytes
     outcome: Outcome
+    further: tuple[bytes, ...] = ()
+    """The results after the first, where each subject has its own."""
 
 
 class Cutter:
@@ -100,8 +103,9 @@ class Cutter:
         started = time.perf_counter()
         try:
             with self._alone_if_large(source.content):
-                cutout = self._remover(source.content, name=item.path)
-                rendered = render(cutout, self.job.result)
+                cutout = self._cutout(item, source.content)
+                parts = render_each(cutout, self.job.result, subjects=self._remover.subjects(cutout))
+                content, *further = (rendered.content for _, rendered in parts)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with one photo, the others go on
             return Picture(content=b"", outcome=_failure(outcome, error, "cannot be cut out"))
         height, width = cutout.size
@@ -110,10 +114,11 @@ class Cutter:
             width=width,
             height=height,
             subject=float(cutout.alpha.mean()) / 255,
-            bytes_out=len(rendered.content),
+            bytes_out=len(content) + sum(map(len, further)),
             cut_seconds=time.perf_counter() - started,
+            outputs=_outputs(item, 1 + len(further)),
         )
-        return Picture(content=rendered.content, outcome=outcome)
+        return Picture(content=content, outcome=outcome, further=tuple(further))
 
     def write(self, item: Item, picture: Picture) -> Outcome:
         """Write a result and its record into the target, with retries where the storage fails."""
@@ -121,7 +126,9 @@ class Cutter:
             return picture.outcome
         started = time.perf_counter()
         _, tries, error = self._with_retries(
-            lambda: journal.commit(self._target, item, picture.content, source=self._source.place)
+            lambda: journal.commit(
+                self._target, item, picture.content, source=self._source.place, further=picture.further
+            )
         )
         outcome = replace(
             picture.outcome, write_seconds=time.perf_counter() - started, tries=picture.outcome.tries + tries - 1
@@ -142,6 +149,17 @@ class Cutter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _cutout(self, item: Item, content: bytes) -> Cutout:
+        asked = self.job.asked if item.asked is None else item.asked
+        try:
+            return self._remover(content, name=item.path, **vars(asked))
+        except UsageError as error:  # prompts that do not fit this photo
+            if item.asked is None:
+                raise InputError(error.problem, subject=item.path, field=error.field, remedy=error.remedy) from None
+            raise InputError(
+                f"{item.asked_in}: {error.field} {error.problem}", subject=item.path, remedy=error.remedy
+            ) from None
+
     def _with_retries(self, act: Callable[[], _T]) -> tuple[_T | None, int, Exception | None]:
         """Result, number of tries, and the last error where all failed."""
         error: Exception | None = None
@@ -160,6 +178,13 @@ class Cutter:
         if self._lock is None or self._large_pixels is None or _pixels(content) <= self._large_pixels:
             return nullcontext()
         return self._lock
+
+
+def _outputs(item: Item, count: int) -> tuple[str, ...]:
+    """For `Outcome.outputs`."""
+    return (
+        (item.output, *(further_output(item.output, number) for number in range(2, count + 1))) if item.several else ()
+    )
 
 
 def _pixels(content: bytes) -> int:

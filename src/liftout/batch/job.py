@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from liftout import pointing
 from liftout.compose.background import parse_blur, parse_colour
 from liftout.engines.choice import computes
 from liftout.errors import LiftoutError
 from liftout.images import FORMATS
+from liftout.models import packs
 from liftout.models.local import is_path
 from liftout.models.resolve import locate
 from liftout.options import ResultOptions, RunOptions
+from liftout.prompts import NOTHING, Asked
 from liftout.remedies import PYTHON, Terms
 
 Status = Literal["done", "failed"]
@@ -34,6 +38,8 @@ class Job:
     """A folder, or an fsspec URL of a store that can be written to."""
     result: ResultOptions = field(default_factory=ResultOptions)
     run: RunOptions = field(default_factory=RunOptions)
+    asked: Asked = NOTHING
+    """Prompts for every photo; those of `Batch(prompts=...)` for single photos go before them."""
     overwrite: bool = False
     """Replace files in the target that no batch made, and results that were made with other options or from another source."""
     retries: int = 2
@@ -59,6 +65,14 @@ class Item:
     """Records of the output that will be replaced."""
     old_bytes: int | None = None
     """Bytes of the output that will be replaced; None where there is none."""
+    several: bool = False
+    """Whether each subject has an output of its own, of which `output` is the first."""
+    old_further: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """Numbers and records of the outputs after the first that will be replaced or removed."""
+    asked: Asked | None = None
+    """Prompts for this photo alone, in place of the job's."""
+    asked_in: str = ""
+    """The file and line that they are from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +82,8 @@ class Outcome:
     path: str
     output: str
     status: Status
+    outputs: tuple[str, ...] = ()
+    """All outputs, where each subject has its own."""
     failure: LiftoutError | None = None
     """Why it failed."""
     kind: str = ""
@@ -97,7 +113,13 @@ class Outcome:
         if self.failure is not None:
             fields |= {"error": self.failure.line(terms), "kind": self.kind or type(self.failure).__name__}
         rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in fields.items()}
-        return {key: value for key, value in rounded.items() if value not in ("", None)}
+        return {key: value for key, value in rounded.items() if value not in ("", None, ())}
+
+
+def further_output(first: str, number: int) -> str:
+    """The path of a subject's own output, `a/cat-2.png`. first: of the first one, `a/cat-1.png`. number: 2 or more."""
+    stem, _, suffix = first.rpartition("-1.")
+    return f"{stem}-{number}.{suffix}"
 
 
 def identity(job: Job) -> str:
@@ -113,14 +135,27 @@ def identity(job: Job) -> str:
     result = dataclasses.asdict(job.result)
     if background is not None:
         result["background"] = _sha256(background)  # its content counts, not where it lies
-    facts = {
+    facts: dict[str, Any] = {
         "result": result,
         "run": run,
         "input": dataclasses.asdict(resolved.spec.input),
         "output": dataclasses.asdict(resolved.spec.output),
         "network": {path.name: _sha256(path) for path in _network_files(resolved.file.path)},
     }
+    if job.asked or job.result.subjects == "each":  # subjects that touch are told apart by the same network
+        facts["asked"] = identity_of_prompts(job.asked)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def identity_of_prompts(asked: Asked) -> str:
+    """What an alpha depends on where prompts are given: they, and the network that reads them."""
+    return json.dumps([asked.described(), _pointing()], sort_keys=True)
+
+
+@functools.cache
+def _pointing() -> dict[str, str]:
+    pack = packs.built_in(pointing.NAME)
+    return {} if pack is None else {path.name: _sha256(path) for path in sorted(pack.folder.glob("*.onnx"))}
 
 
 def choices(job: Job) -> dict[str, Any]:
@@ -134,6 +169,7 @@ def choices(job: Job) -> dict[str, Any]:
             value = getattr(options, item.name)
             if item.name not in _NO_PIXELS and value != item.default:
                 chosen[item.name] = value
+    chosen |= job.asked.described()
     chosen["model"] = locate(job.run.model).spec.name if is_path(job.run.model) else job.run.model
     if (background := background_file(job.result)) is not None:
         chosen["background_sha256"] = _sha256(background)

@@ -3,11 +3,14 @@
 Object stores cannot rename or append, and listing many objects is much faster than reading them. So each finished output has
 one record, whose name says everything:
 
-    .liftout/done/<folder of the output>/<output key>-<input key>-<bytes>
+    .liftout/done/<folder of the output>/<output key>-<input key>-<bytes>[-<outputs>]
 
 The output key is a hash of the output's path; the input key is a hash of the photo's path and signature and the job's identity;
 `bytes` is the output's size. An output is done when it has such a record and the size that the record says. The content of a
 record is JSON: source, input, output and size.
+
+Where each subject has an output of its own, `cat-1.png` is the first and the others follow from its name. Every output has a record; that
+of the first also says how many there are. The first is written last, so that it stands for all.
 
 `.liftout/options.json` holds the options that the target's results are made with, so that a run with other options is noticed, and
 `.liftout/sources.json` where their photos came from. Only where that is more than one place the content of records is read: it says
@@ -22,16 +25,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from liftout.batch.job import Item
+from liftout.batch.job import Item, further_output
 from liftout.batch.storage import OWN, Storage
 
 _DONE = f"{OWN}/done"
 _OPTIONS = f"{OWN}/options.json"
 _SOURCES = f"{OWN}/sources.json"
-_NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{32})-(\d+)")
+_NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{32})-(\d+)(?:-(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Record:
     """Size of the output."""
     path: str
     """Path of the record in the target."""
+    outputs: int = 1
+    """How many outputs the photo has, where this is the record of the first."""
 
 
 def records(target: Storage, folder: str) -> dict[str, list[Record]]:
@@ -51,8 +57,9 @@ def records(target: Storage, folder: str) -> dict[str, list[Record]]:
     by_output: dict[str, list[Record]] = {}
     for name in target.listing(base).files:
         if match := _NAME.fullmatch(name):
-            output, photo, size = match.groups()
-            by_output.setdefault(output, []).append(Record(photo, int(size), f"{base}/{name}"))
+            output, photo, size, outputs = match.groups()
+            record = Record(photo, int(size), f"{base}/{name}", int(outputs or 1))
+            by_output.setdefault(output, []).append(record)
     return by_output
 
 
@@ -111,28 +118,52 @@ def origin(target: Storage, record: Record) -> tuple[str, str]:
     return str(facts.get("input", "")), str(facts.get("source", ""))
 
 
-def commit(target: Storage, item: Item, content: bytes, *, source: str) -> None:
-    """Write an output and its record, so that a crash between any two steps leaves no wrong record.
+def commit(target: Storage, item: Item, content: bytes, *, source: str, further: Sequence[bytes] = ()) -> None:
+    """Write a photo's output and its record, so that a crash between any two steps leaves no wrong record.
 
     source: the place (`Storage.place`) of the photo's source. Raises OSError, or what the target's store raises.
-    item: what was planned. content: bytes of the output.
+    item: what was planned. content: bytes of the output. further: of the outputs after it, where each subject has its own.
     """
-    record = f"{item.record}-{len(content)}"
+    facts: dict[str, Any] = {"source": source, "input": item.path}
+    for number, more in enumerate(further, 2):
+        _commit_further(target, item, number, more, facts)
+    record = f"{item.record}-{len(content)}" + (f"-{1 + len(further)}" if item.several else "")
     if item.old_bytes == len(content):
         # The old output has the size that the new record will say; it must not be taken for the new output.
         target.remove(item.output)
-    facts = {"source": source, "input": item.path, "output": item.output, "bytes": len(content)}
+    facts |= {"output": item.output, "bytes": len(content)}
     target.write(record, json.dumps(facts).encode())
     target.write(item.output, content)
     for old in item.old_records:
         if old != record:
             target.remove(old)
+    for number, records_of_it in item.old_further:
+        if number > 1 + len(further):
+            target.remove(further_output(item.output, number))
+            for old in records_of_it:
+                target.remove(old)
+
+
+def _commit_further(target: Storage, item: Item, number: int, content: bytes, facts: dict[str, Any]) -> None:
+    """Write an output after the first, and its record. Those that it replaces lose their records before."""
+    output = further_output(item.output, number)
+    record = f"{record_path(output, item.record.rpartition('-')[2])}-{len(content)}"
+    target.write(record, json.dumps({**facts, "output": output, "bytes": len(content)}).encode())
+    for old in dict(item.old_further).get(number, ()):
+        if old != record:
+            target.remove(old)
+    target.write(output, content)
 
 
 def is_committed(target: Storage, item: Item) -> bool:
     """Whether the photo was done since the item was planned, as by a worker that crashed before it could report."""
     size = target.size(item.output)
-    return size is not None and size != item.old_bytes and target.size(f"{item.record}-{size}") is not None
+    if size is None or size == item.old_bytes:
+        return False
+    if not item.several:
+        return target.size(f"{item.record}-{size}") is not None
+    own = records(target, item.output.rpartition("/")[0]).get(output_key(item.output), [])
+    return any(record.bytes == size and record.path.startswith(f"{item.record}-") for record in own)
 
 
 def _folder(folder: str) -> str:

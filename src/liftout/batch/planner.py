@@ -1,7 +1,8 @@
 """The photos that are still to do, folder by folder: memory grows with the largest folder, not with the tree.
 
 Names of outputs: `a/cat.jpg` becomes `a/cat.png`. Where two photos of a folder would get the same name (`cat.jpg` and
-`cat.webp`), each keeps its whole name: `cat.jpg.png` and `cat.webp.png`.
+`cat.webp`), each keeps its whole name: `cat.jpg.png` and `cat.webp.png`. Where each subject has an output of its own, they are
+`a/cat-1.png`, `a/cat-2.png`, ...
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from liftout.batch import journal
-from liftout.batch.job import Item, Job, Outcome
+from liftout.batch.job import Item, Job, Outcome, further_output, identity_of_prompts
+from liftout.batch.prompts import PhotoPrompts
 from liftout.batch.storage import Entry, Storage, inside
+from liftout.compose.subjects import MOST_SUBJECTS
 from liftout.errors import OutputExists
+from liftout.files import numbered
 from liftout.remedies import UseOption
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".jp2")
@@ -40,9 +44,16 @@ class Planner:
     """Compares source, target and journal."""
 
     def __init__(
-        self, job: Job, source: Storage, target: Storage, identity: str, patterns: tuple[str, ...] = ()
+        self,
+        job: Job,
+        source: Storage,
+        target: Storage,
+        identity: str,
+        patterns: tuple[str, ...] = (),
+        prompts: PhotoPrompts | None = None,
     ) -> None:
-        """identity: `job.identity`. patterns: which photos, as for `Batch`."""
+        """identity: `job.identity`. patterns: which photos, as for `Batch`. prompts: for single photos."""
+        self._prompts = prompts
         self._job = job
         self._source, self._target = source, target
         self._identity = identity
@@ -65,6 +76,13 @@ class Planner:
             subfolders = [_join(folder, name) for name in listing.folders if not name.startswith(".")]
             folders.extend(path for path in reversed(subfolders) if path != self._target_in_source)
         self.progress.complete = True
+
+    def named_in_vain(self) -> Iterator[Outcome]:
+        """Failures for the lines of the prompts' file that name no photo of the source, after `everything`."""
+        for path, error in self._prompts.unseen() if self._prompts else ():
+            if not self._patterns or self.wanted(path):
+                self.progress.pending += 1
+                yield Outcome(path=path, output="", status="failed", failure=error)
 
     def some(self, paths: Iterable[str]) -> Iterator[Item | Outcome]:
         """As `everything`, for these paths only. Paths that are gone or are not photos are left out."""
@@ -123,17 +141,26 @@ class Planner:
         present: dict[str, Entry],
         records: dict[str, list[journal.Record]],
     ) -> Item | Outcome | None:
+        several = self._job.result.subjects == "each"
+        output_name = numbered(output_name, 1) if several else output_name
         path, output = _join(folder, entry.name), _join(folder, output_name)
         old_records = records.get(journal.output_key(output), [])
         old_bytes = present[output_name].size if output_name in present else None
-        input_key = journal.input_key(path, entry.signature, self._identity)
+        asked = self._prompts.of(path) if self._prompts else None
+        identity = self._identity
+        if asked is not None and asked.described() != self._job.asked.described():
+            identity += identity_of_prompts(asked)
+        input_key = journal.input_key(path, entry.signature, identity)
+        further = _Further.found(folder, output_name, present, records) if several else _NONE
         if old_bytes is not None and any(
-            record.input_key == input_key and record.bytes == old_bytes for record in old_records
+            record.input_key == input_key and record.bytes == old_bytes and further.are_complete(record)
+            for record in old_records
         ):
             return None
-        if old_bytes is not None and not old_records and not self._job.overwrite:
+        foreign = output if old_bytes is not None and not old_records else further.foreign
+        if foreign and not self._job.overwrite:
             exists = OutputExists(
-                f"{output} exists in the target and was not made by a batch",
+                f"{foreign} exists in the target and was not made by a batch",
                 subject=path,
                 remedy=UseOption("overwrite", True),
             )
@@ -152,6 +179,10 @@ class Planner:
             record=journal.record_path(output, input_key),
             old_records=tuple(record.path for record in old_records),
             old_bytes=old_bytes,
+            several=several,
+            old_further=further.replaced,
+            asked=asked,
+            asked_in=self._prompts.place(path) if self._prompts and asked is not None else "",
         )
 
     def _other_source(self, records: list[journal.Record], size: int) -> str:
@@ -165,6 +196,50 @@ class Planner:
                 if source not in ("", own):
                     return f"{photo} of {source}"
         return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Further:
+    """The outputs after the first one that a photo has in the target, where each subject has its own."""
+
+    sizes: dict[int, int | None]
+    """Bytes by number; None where a record alone is left."""
+    records: dict[int, list[journal.Record]]
+    foreign: str = ""
+    """One that no batch made."""
+
+    @classmethod
+    def found(
+        cls, folder: str, first: str, present: dict[str, Entry], records: dict[str, list[journal.Record]]
+    ) -> _Further:
+        """first: the name of the first output."""
+        sizes: dict[int, int | None] = {}
+        theirs: dict[int, list[journal.Record]] = {}
+        foreign = ""
+        for number in range(2, MOST_SUBJECTS + 1):
+            name = further_output(first, number)
+            own = records.get(journal.output_key(_join(folder, name)), [])
+            if own:
+                sizes[number] = present[name].size if name in present else None
+                theirs[number] = own
+            elif name in present:
+                foreign = foreign or _join(folder, name)
+        return cls(sizes=sizes, records=theirs, foreign=foreign)
+
+    def are_complete(self, first: journal.Record) -> bool:
+        """Whether they are those that the record of the first output tells of, and no others."""
+        return set(self.sizes) == set(range(2, first.outputs + 1)) and all(
+            any(record.input_key == first.input_key and record.bytes == size for record in self.records[number])
+            for number, size in self.sizes.items()
+        )
+
+    @property
+    def replaced(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """For `Item.old_further`."""
+        return tuple((number, tuple(record.path for record in own)) for number, own in self.records.items())
+
+
+_NONE = _Further(sizes={}, records={})
 
 
 def output_names(names: Iterable[str], suffix: str) -> dict[str, str]:

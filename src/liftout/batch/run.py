@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from liftout.batch import journal
@@ -15,6 +17,7 @@ from liftout.batch.job import Item, Job, Outcome, choices, identity
 from liftout.batch.local import run_locally
 from liftout.batch.planner import Planner, PlanProgress, limited
 from liftout.batch.prefetch import Prefetch
+from liftout.batch.prompts import PhotoPrompts
 from liftout.batch.storage import Storage, check_apart, open_storage
 from liftout.batch.watch import FolderWatch
 from liftout.engines.choice import computes
@@ -60,6 +63,7 @@ class Batch:
         workers: int | None = None,
         watch: bool = False,
         stop_on_error: bool = False,
+        prompts: str | os.PathLike[str] | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         """Check storages, options and model.
@@ -67,6 +71,7 @@ class Batch:
         patterns: which photos, like `*.jpg` or `2024/**/*.png`; by default all files with a photo's suffix. limit: the most
         photos to do. on: what runs the workers, processes of this machine or Ray. workers: how many; by default as many as cores
         and memory allow. watch: keep running, and do photos as they arrive. stop_on_error: start no photo after one has failed.
+        prompts: a CSV or JSON lines file with prompts for single photos, see `liftout.batch.prompts`.
         notify: called with one line about what the batch waits for before it begins.
         Raises UsageError, UnknownModel, ModelUnavailable, ExtraMissing, OutputError.
         """
@@ -86,7 +91,8 @@ class Batch:
         self._choices, self._notify = choices(job), notify
         _check_options(target, self._choices, overwrite=job.overwrite)
         self._source, self._target, self._watching = source, target, watch
-        self._planner = Planner(job, source, target, identity(job), patterns)
+        given = None if prompts is None else PhotoPrompts(Path(prompts))
+        self._planner = Planner(job, source, target, identity(job), patterns, given)
         self._planner.sources = _recorded_sources(target)
         self._stop = threading.Event()
         self.summary = Summary()
@@ -98,7 +104,7 @@ class Batch:
 
     def plan(self) -> Iterator[Item | Outcome]:
         """What would be done: items to do, and outcomes of photos that would fail before any work. Nothing is written."""
-        yield from limited(self._planner.everything(), self._limit, self._stop.is_set)
+        yield from limited(self._planned(None), self._limit, self._stop.is_set)
         self._count_planned()
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -171,6 +177,8 @@ class Batch:
 
     def _planned(self, watch: FolderWatch | None) -> Iterator[Item | Outcome]:
         yield from self._planner.everything()
+        if not self._watching:
+            yield from self._planner.named_in_vain()
         while watch is not None and not self._stop.wait(_TICK):
             yield from self._planner.some(watch.settled())
 
@@ -232,13 +240,16 @@ def run_batch(
     on: Executor = "local",
     workers: int | None = None,
     stop_on_error: bool = False,
+    prompts: str | os.PathLike[str] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> Summary:
     """Run a whole batch.
 
     The options and errors are those of `Batch`. on_outcome: called with the outcome of each photo. Returns the counts.
     """
-    batch = Batch(job, patterns=patterns, limit=limit, on=on, workers=workers, stop_on_error=stop_on_error)
+    batch = Batch(
+        job, patterns=patterns, limit=limit, on=on, workers=workers, stop_on_error=stop_on_error, prompts=prompts
+    )
     for outcome in batch.outcomes():
         if on_outcome is not None:
             on_outcome(outcome)

@@ -29,6 +29,7 @@ COMMANDS = {
     "video": "Cut the subject out of films and animated pictures.",
     "convert": "Convert a model's checkpoint to a fast network, or make a network smaller.",
     "batch": "Cut out folders and buckets of photos, on this machine or a cluster.",
+    "tune": "Make a model of your own from photos and masks; make the masks.",
     "models": "List, compare, choose, download, remove and add models.",
     "site": "Write a static site that cuts out photos in the browser.",
     "serve": "Serve the page and the HTTP API.",

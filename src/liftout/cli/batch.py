@@ -16,7 +16,7 @@ from liftout.cli.progress import photo_progress
 from liftout.cli.terminal import printable
 from liftout.cli.terms import COMMANDS, error_line
 from liftout.errors import UsageError
-from liftout.options import ResultOptions, RunOptions
+from liftout.options import PromptOptions, ResultOptions, RunOptions
 
 if TYPE_CHECKING:
     from liftout.batch.job import Outcome
@@ -28,6 +28,12 @@ INTERRUPTED = 130
 @click.command()
 @click.argument("source", metavar="SRC")
 @click.argument("target", metavar="DST")
+@params.options_of(PromptOptions)
+@click.option(
+    "--prompts",
+    metavar="FILE",
+    help="Points and boxes for single photos: a CSV file with the columns photo, keep, drop and box, or JSON lines.",
+)
 @params.options_of(ResultOptions)
 @params.options_of(RunOptions)
 @fetching.accept_license_option
@@ -81,6 +87,7 @@ INTERRUPTED = 130
 def batch(
     source: str,
     target: str,
+    prompts: str | None,
     accept_license: tuple[str, ...],
     on: str,
     workers: int | None,
@@ -99,7 +106,8 @@ def batch(
 ) -> int:
     """Cut out all photos of a folder or bucket.
 
-    SRC and DST are folders or URLs (s3://, gs://, az://, ...). The tree is mirrored: a/cat.jpg becomes a/cat.png. Photos that
+    SRC and DST are folders or URLs (s3://, gs://, az://, ...). The tree is mirrored: a/cat.jpg becomes a/cat.png, or a/cat-1.png,
+    a/cat-2.png, ... with --subjects each. Photos that
     are done already are skipped: run the same command again to resume. Photos are never removed.
     """
     from liftout.batch.job import Job
@@ -109,8 +117,9 @@ def batch(
         raise UsageError("--json prints the report and --report writes it to a file", remedy="give one of them")
     result: ResultOptions = params.read(ResultOptions, values)
     run: RunOptions = params.read(RunOptions, values)
+    asked = params.read_prompts(values)
     run = fetching.settled(run, accept_license=accept_license, quiet=quiet or as_json)
-    job = Job(source=source, target=target, result=result, run=run, overwrite=overwrite, retries=retries)
+    job = Job(source=source, target=target, result=result, run=run, asked=asked, overwrite=overwrite, retries=retries)
     planned = Batch(
         job,
         patterns=patterns,
@@ -119,6 +128,7 @@ def batch(
         workers=workers,
         watch=watch and not dry_run,
         stop_on_error=on_error == "stop",
+        prompts=prompts,
         notify=fetching.notifier(quiet=quiet),
     )
     if dry_run:
@@ -133,7 +143,8 @@ def _dry_run(planned: Batch, *, quiet: bool) -> int:
     for item in planned.plan():
         if isinstance(item, Item):
             to_do += 1
-            click.echo(printable(f"{item.path} -> {item.output}"))
+            more = ", ..." if item.several else ""
+            click.echo(printable(f"{item.path} -> {item.output}{more}"))
         else:
             failed += 1
             click.echo(_failure(item), err=True)

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +28,13 @@ from liftout.errors import (
     OutputExists,
     UsageError,
 )
-from liftout.options import ResultOptions, RunOptions
+from liftout.files import numbered
+from liftout.options import PromptOptions, ResultOptions, RunOptions
 from liftout.remedies import UseOption
 
 if TYPE_CHECKING:
     from liftout.cutout import Cutout
+    from liftout.prompts import Asked
     from liftout.remover import Remover
 
 STREAM = "-"
@@ -45,6 +47,14 @@ class _Job:
     """None is standard output."""
     shared: bool = False
     """Whether an earlier photo of this call would become the same file."""
+    several: bool = False
+    """Whether each subject becomes a file of its own."""
+
+    def path(self, number: int = 1) -> Path | None:
+        """The file that is written, or that of a subject, counted from 1, where each has its own; None is standard output."""
+        if self.target is None or not self.several:
+            return self.target
+        return self.target.with_name(numbered(self.target.name, number))
 
 
 @click.command()
@@ -52,6 +62,7 @@ class _Job:
 @click.option(
     "--output", "-o", metavar="FILE|DIR|-", help="File, folder, or - for standard output. [default: beside the photo]"
 )
+@params.options_of(PromptOptions)
 @params.options_of(ResultOptions)
 @params.options_of(RunOptions)
 @fetching.accept_license_option
@@ -72,10 +83,12 @@ def cut(
     """Cut the subject out of photos.
 
     IMAGE is a file, or - for standard input. The result is written as <name>-cutout.png beside the photo, unless -o names another
-    place. A photo that fails leaves no file and does not stop the others.
+    place; with --subjects each as <name>-cutout-1.png, <name>-cutout-2.png, ... A photo that fails leaves no file and does not stop the
+    others.
     """
     result: ResultOptions = params.read(ResultOptions, values)
     run: RunOptions = params.read(RunOptions, values)
+    asked = params.read_prompts(values)
     jobs = list(_plan(images, output, result))
     if as_json and any(job.target is None for job in jobs):
         raise UsageError("--json and the picture would both go to standard output", remedy="give -o FILE")
@@ -90,11 +103,11 @@ def cut(
         started = time.perf_counter()
         targets: dict[Path, str] = {}
         refusal = functools.partial(_refusal, result=result, targets=targets, overwrite=overwrite)
-        for job, cutout in _cutouts(remover, jobs, refusal):
+        for job, cutout in _cutouts(remover, jobs, asked, refusal):
             try:
                 if isinstance(cutout, LiftoutError):
                     raise cutout
-                report = _write(cutout, job, result, overwrite=overwrite)
+                report = _write(cutout, remover.subjects(cutout), job, result, refusal, overwrite=overwrite)
             except (InputError, OutputError, EngineError, ExtraMissing) as error:
                 if debug:
                     raise
@@ -151,10 +164,15 @@ def _plan(images: tuple[str, ...], output: str | None, result: ResultOptions) ->
         else:
             stem = "stdin" if source == STREAM else Path(source).stem
             target = (folder or Path(source).parent) / f"{stem}{ending}"
+        several = result.subjects == "each"
+        if target is None and several:
+            raise UsageError(
+                "--subjects each makes several pictures, and standard output takes one", remedy="give -o DIR"
+            )
         if target is None and sys.stdout.isatty():
             raise UsageError("standard output is a terminal", remedy="give -o FILE or redirect it")
         shared = target is not None and first_source.setdefault(target, source) != source
-        yield _Job(source, target, shared)
+        yield _Job(source, target, shared, several)
 
 
 def _make_folder(folder: Path) -> None:
@@ -165,7 +183,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _cutouts(
-    remover: Remover, jobs: list[_Job], refusal: Callable[[_Job], OutputError | None]
+    remover: Remover, jobs: list[_Job], asked: Asked, refusal: Callable[[_Job], OutputError | None]
 ) -> Iterator[tuple[_Job, Cutout | LiftoutError]]:
     """Each job, in order, with its cutout or its error. While one is written, the next photos are already being cut.
 
@@ -174,8 +192,8 @@ def _cutouts(
     waiting = deque(jobs)
     while waiting:
         job = waiting[0]
-        if (refused := refusal(job)) or job.source == STREAM or len(waiting) == 1:
-            yield waiting.popleft(), refused or _alone(remover, job)
+        if (refused := refusal(job)) or job.source == STREAM or len(waiting) == 1 or asked:
+            yield waiting.popleft(), refused or _alone(remover, job, asked)
             continue
         followers = itertools.takewhile(
             lambda job: job.source != STREAM and not job.shared and not refusal(job), itertools.islice(waiting, 1, None)
@@ -191,34 +209,40 @@ def _cutouts(
             yield waiting.popleft(), cutout
 
 
-def _alone(remover: Remover, job: _Job) -> Cutout | LiftoutError:
+def _alone(remover: Remover, job: _Job, asked: Asked) -> Cutout | LiftoutError:
     stream = job.source == STREAM
+    name = "standard input" if stream else job.source
     try:
-        return remover(
-            sys.stdin.buffer.read() if stream else job.source, name="standard input" if stream else job.source
-        )
+        photo = sys.stdin.buffer.read() if stream else job.source
+        return remover(photo, name=name, **vars(asked))
     except (InputError, EngineError, ExtraMissing) as error:
         return error
+    except UsageError as error:  # prompts that do not fit this photo, which says nothing about the others
+        return InputError(error.problem, subject=name, field=error.field, remedy=error.remedy)
 
 
-def _refusal(job: _Job, result: ResultOptions, targets: dict[Path, str], *, overwrite: bool) -> OutputError | None:
-    """The reason not to open a photo, if there is one. written: source by result, of the photos of this call that are done."""
-    if job.target is None or not job.target.exists():
+def _refusal(
+    job: _Job, result: ResultOptions, targets: dict[Path, str], *, overwrite: bool, number: int = 1
+) -> OutputError | None:
+    """The reason not to write a photo's file, if there is one. number: of the file, where each subject has its own.
+
+    targets: source by target, of the photos of this call that are done.
+    """
+    path = job.path(number)
+    if path is None or job.target is None or not path.exists():
         return None
-    if job.source != STREAM and _same_file(Path(job.source), job.target):
+    if job.source != STREAM and _same_file(Path(job.source), path):
         return OutputError("the result would replace the photo itself", subject=job.source, remedy="give another -o")
-    if result.background is not None and _same_file(Path(result.background), job.target):
+    if result.background is not None and _same_file(Path(result.background), path):
         return OutputError(
-            f"the result would replace the background {job.target}", subject=job.source, remedy="give another -o"
+            f"the result would replace the background {path}", subject=job.source, remedy="give another -o"
         )
     if job.shared and job.target in targets:
         return OutputExists(
-            f"{job.target} is already the result of {targets[job.target]}", subject=job.source, remedy="give another -o"
+            f"{path} is already the result of {targets[job.target]}", subject=job.source, remedy="give another -o"
         )
     if not overwrite:
-        return OutputExists(
-            "already exists", subject=job.target, remedy=(UseOption("overwrite", True), "give another -o")
-        )
+        return OutputExists("already exists", subject=path, remedy=(UseOption("overwrite", True), "give another -o"))
     return None
 
 
@@ -229,28 +253,50 @@ def _same_file(one: Path, other: Path) -> bool:
         return False
 
 
-def _write(cutout: Cutout, job: _Job, result: ResultOptions, *, overwrite: bool) -> dict[str, Any]:
-    """Write one cutout to its output; returns the facts for --json. Raises OutputError."""
-    from liftout.files import write_whole
-    from liftout.render import render
+def _write(
+    cutout: Cutout,
+    subjects: Iterable[Cutout],
+    job: _Job,
+    result: ResultOptions,
+    refusal: Callable[..., OutputError | None],
+    *,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Write one cutout to its output, or each subject to its own; returns the facts for --json. Raises OutputError.
 
-    rendered = render(cutout, result, format=job.target.name if job.target else None)
-    if job.target is None:
-        sys.stdout.buffer.write(rendered.content)
-        sys.stdout.buffer.flush()
-    else:
-        write_whole(job.target, rendered.content, overwrite=overwrite)
+    refusal: see `_refusal`. Where there is a reason not to write one of the files, none is written.
+    """
+    from liftout.files import write_whole
+    from liftout.render import render_each
+
+    kind = job.target.name if job.target else None
+    rendered = list(render_each(cutout, result, format=kind, subjects=subjects))
+    for number in range(1, len(rendered) + 1 if job.several else 1):
+        if refused := refusal(job, number=number):
+            raise refused
+    outputs = []
+    for number, (subject, picture) in enumerate(rendered, 1):
+        path = job.path(number)
+        if path is None:
+            sys.stdout.buffer.write(picture.content)
+            sys.stdout.buffer.flush()
+        else:
+            write_whole(path, picture.content, overwrite=overwrite)
+        outputs.append({"output": str(path or STREAM), **_facts(subject)})
     height, width = cutout.size
     return {
         "input": job.source,
-        "output": str(job.target) if job.target else STREAM,
-        "format": rendered.format.name,
+        **({"outputs": outputs} if job.several else {"output": outputs[0]["output"]}),
+        "format": rendered[0][1].format.name,
         "width": width,
         "height": height,
-        "box": cutout.box,
-        "subject": round(float(cutout.alpha.mean()) / 255, 4),
-        **({"note": rendered.note} if rendered.note else {}),
+        **_facts(cutout),
+        **({"note": note} if (note := rendered[0][1].note) else {}),
     }
+
+
+def _facts(cutout: Cutout) -> dict[str, Any]:
+    return {"box": cutout.box, "subject": round(float(cutout.alpha.mean()) / 255, 4)}
 
 
 def _announce(report: dict[str, Any], job: _Job, printer: Printer, *, quiet: bool) -> None:
@@ -259,4 +305,5 @@ def _announce(report: dict[str, Any], job: _Job, printer: Printer, *, quiet: boo
     if report["box"] is None:
         printer.err(f"{job.source}: no subject was found; the cutout is empty")
     if not quiet and job.target is not None:
-        printer.out(str(job.target))
+        for output in report.get("outputs", [report]):
+            printer.out(output["output"])

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import click
 
-from liftout.options import DEFAULT_MODEL, about, choices, kind
+from liftout.errors import UsageError
+from liftout.options import DEFAULT_MODEL, PromptOptions, about, any_of, choices, kind
+
+if TYPE_CHECKING:
+    from liftout.prompts import Asked
 
 MODEL_HELP = (
     "Name of a model (`liftout models list` shows all), or what it is for: best, people, products, anime, hair, fast. "
@@ -31,11 +35,53 @@ def options_of(schema: type[Any], *, leave_out: tuple[str, ...] = ()) -> Callabl
     return decorate
 
 
+def refused(schema: type[Any], problem: str, remedy: str) -> Callable[[_F], _F]:
+    """A decorator that answers the options of a dataclass with UsageError instead of `no such option`: the command cannot do them, others
+    can."""
+
+    def refuse(_: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value:
+            raise UsageError(problem, field=str(parameter.name), remedy=remedy)
+
+    def decorate(function: _F) -> _F:
+        for field in dataclasses.fields(schema):
+            names = f"--{field.name.replace('_', '-')}"
+            function = click.option(names, multiple=True, hidden=True, expose_value=False, callback=refuse)(function)
+        return function
+
+    return decorate
+
+
 def read(schema: type[Any], values: dict[str, Any]) -> Any:
     """An options object from a command's values; its fields are removed from `values`. Raises UsageError for a bad value."""
     return schema(
         **{field.name: values.pop(field.name) for field in dataclasses.fields(schema) if field.name in values}
     )
+
+
+def read_prompts(values: dict[str, Any]) -> Asked:
+    """The prompts of a command's values, which are removed from `values`. Raises UsageError for a point or box of another form."""
+    from liftout.prompts import Asked
+
+    return Asked.of(**{field.name: values.pop(field.name) for field in dataclasses.fields(PromptOptions)})
+
+
+class _WordOrNumber(click.ParamType[Any]):
+    """One of several words, or a whole number; its limits are those of the options schema."""
+
+    name = "word or number"
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word, or the number."""
+        if value in self._words or isinstance(value, int):
+            return value
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not {any_of(self._words, number=True)}.", param, ctx)
 
 
 def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], _F]:
@@ -52,11 +98,15 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> Callable[[_F], 
         }
     if value_type is bool:
         return click.option(*names, is_flag=True, **settings)
-    if allowed is not None:
+    if allowed is not None and value_type is int:
+        settings["type"] = _WordOrNumber(allowed)
+    elif allowed is not None:
         settings["type"] = click.Choice(list(allowed))
     elif value_type is int:
         low, high = (None if limit is None else int(limit) for limit in (description.low, description.high))
         settings["type"] = click.IntRange(low, high)
+    elif get_origin(value_type) is tuple:
+        settings |= {"type": str, "multiple": True, "show_default": False}
     elif value_type is float:
         settings["type"] = click.FloatRange(description.low, description.high)
     else:

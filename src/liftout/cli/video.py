@@ -16,7 +16,7 @@ from liftout.cli.progress import photo_progress
 from liftout.cli.terminal import Printer, encodable
 from liftout.cli.terms import COMMANDS, error_line
 from liftout.errors import InputError, OutputError, UsageError
-from liftout.options import ResultOptions, RunOptions, VideoOptions, canvas_size
+from liftout.options import PromptOptions, ResultOptions, RunOptions, VideoOptions, frame_size
 
 if TYPE_CHECKING:
     from liftout.remover import Remover
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from liftout.video.write import Written
 
 STREAM = "-"
-LEFT_OUT = ("crop", "margin", "canvas", "position", "enlarge", "shadow", "format", "metadata")
+LEFT_OUT = (
+    *("crop", "margin", "canvas", "position", "enlarge", "subject_size", "shadow", "contact_shadow"),
+    *("format", "metadata"),
+)
 """Options of a result that follow the subject, so that they would shake, or that films do not have."""
 
 
@@ -36,6 +39,9 @@ LEFT_OUT = ("crop", "margin", "canvas", "position", "enlarge", "shadow", "format
     "-o",
     metavar="FILE|DIR|-",
     help="File, folder for PNG files, or - for raw frames on standard output. [default: <name>-cutout.webm beside the clip]",
+)
+@params.refused(
+    PromptOptions, "holds for one photo, and the frames of a film move on", "cut out single frames with `liftout cut`"
 )
 @params.options_of(VideoOptions)
 @params.options_of(ResultOptions, leave_out=LEFT_OUT)
@@ -114,7 +120,7 @@ def _open(
         return open_clip(source, remover, options, max_pixels=run.max_pixels)
     if options.size is not None:
         raise UsageError("raw frames are not scaled", field="size", remedy="scale them before")
-    width, height = canvas_size(raw, "raw")
+    width, height = frame_size(raw, "raw")
     rate = Fraction(str(options.fps)) if options.fps else Fraction(25)
     frames = RawSource(sys.stdin.buffer, (height, width), pixel, rate, max_pixels=run.max_pixels)
     return Clip(frames, remover, options)

@@ -11,6 +11,7 @@ Follows rembg 2.0.86 in names, arguments, defaults and types of results. Where i
 * Without a model name the built-in one runs, which is free for any use.
 * Model files that rembg has downloaded (`U2NET_HOME`, `~/.u2net`, `REMBG_HOME`, `~/.rembg`) are used where they are the
   published ones by their hash.
+* `sam_prompt` (points and a rectangle) works with every model and needs no download; the model `sam` is the built-in one.
 * An argument that neither knows is an error. Profile, EXIF, XMP and resolution survive in bytes, 16-bit input stays 16-bit.
 """
 
@@ -20,7 +21,7 @@ import dataclasses
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, overload
@@ -38,6 +39,7 @@ from liftout.models.catalog import find
 from liftout.models.local import is_path
 from liftout.models.resolve import locate
 from liftout.options import Edges, RunOptions
+from liftout.prompts import Asked
 from liftout.remedies import AddModel, ListModels
 from liftout.remover import Remover, models
 
@@ -49,7 +51,7 @@ __all__ = ["Session", "new_session", "remove"]
 Array = npt.NDArray[Any]
 
 _CUSTOM_MODELS = ("u2net_custom", "dis_custom", "ben_custom")
-_MISSING_MODELS = ("sam", "withoutbg", "atlascloud")
+_MISSING_MODELS = ("withoutbg", "atlascloud")
 _DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 
 
@@ -76,13 +78,15 @@ class Session:
         graph = locate(self._remover.spec).file.path
         return onnxruntime.InferenceSession(os.fspath(graph), sess_options=options, providers=list(providers))
 
-    def predict(self, img: Image.Image) -> list[Image.Image]:
-        """The subject's alpha as a list of one grey picture of the size of `img`, upright."""
-        return [self._remover(img).mask()]
+    def predict(self, img: Image.Image, *, sam_prompt: Sequence[Mapping[str, Any]] | None = None) -> list[Image.Image]:
+        """The subject's alpha as a list of one grey picture of the size of `img`, upright. sam_prompt: as for `remove`."""
+        with adapter.as_marks():
+            return [self._remover(img, **vars(adapter.asked(sam_prompt))).mask()]
 
-    def cut(self, data: Any, edges: Edges, clothes: ClothCategory | None) -> Cutout:
-        """Cut out one photo; clothes: which, for the model that tells clothes apart."""
-        return self._for(clothes).with_edges(edges)(data)
+    def cut(self, data: Any, edges: Edges, clothes: ClothCategory | None, asked: Asked) -> Cutout:
+        """Cut out one photo; clothes: which, for the model that tells clothes apart. asked: prompts."""
+        with adapter.as_marks():
+            return self._for(clothes).with_edges(edges)(data, **vars(asked))
 
     def _for(self, clothes: ClothCategory | None) -> Remover:
         if clothes is None or clothes == "attire":
@@ -108,14 +112,21 @@ class Session:
 
 
 def new_session(
-    model_name: str = "", sess_opts: object | None = None, *, providers: Sequence[Any] | None = None
+    model_name: str = "",
+    sess_opts: object | None = None,
+    *,
+    providers: Sequence[Any] | None = None,
+    sam_model: str | None = None,
+    sam_quant: bool | None = None,
 ) -> Session:
     """Load a model.
 
-    model_name: rembg's name or liftout's; empty is the built-in model. sess_opts: ONNX Runtime's SessionOptions, of which the
+    model_name: rembg's name or liftout's; empty is the built-in model, and so is `sam`. sam_model, sam_quant: refused, the files of SAM that
+    they choose among are not here. sess_opts: ONNX Runtime's SessionOptions, of which the
     number of threads is used. providers: ONNX Runtime's names, of which the first decides where it runs.
     Raises UnknownModel, ModelUnavailable, EngineError, UsageError.
     """
+    _refuse_files_of_sam(sam_model=sam_model, sam_quant=sam_quant)
     if model_name in _CUSTOM_MODELS:
         raise UsageError("takes no file here", subject=model_name, remedy=(AddModel(), "give its name here"))
     if model_name in _MISSING_MODELS:
@@ -161,13 +172,18 @@ def remove(
     model_name: str = "",
     providers: Sequence[Any] | None = None,
     sess_opts: object | None = None,
+    sam_prompt: Sequence[Mapping[str, Any]] | None = None,
+    sam_model: str | None = None,
+    sam_quant: bool | None = None,
 ) -> bytes | Image.Image | Array:
     """Cut out one photo; arguments as in rembg, see this module's own words for the differences.
 
     data: encoded bytes, a path or a binary file (gives PNG bytes), a Pillow image (gives one), or an array (gives one). only_mask: the alpha
     as a grey picture. post_process_mask: a hard, smoothed edge. bgcolor: (r, g, b) or (r, g, b, a), put behind the subject.
-    cc, cloth_category: upper, lower, full or attire, for u2net_cloth_seg. model_name, providers, sess_opts: as for
-    `new_session`, where no session is given; the last two models stay loaded.
+    cc, cloth_category: upper, lower, full or attire, for u2net_cloth_seg. sam_prompt: what the subject is, a list of
+    {"type": "point", "data": [x, y], "label": 1 (keep) or 0 (drop)} and {"type": "rectangle", "data": [left, top, right, bottom]} in pixels of
+    the upright photo, for any model. model_name, providers, sess_opts, sam_model, sam_quant: as for `new_session`, where no session is
+    given (the last two are refused); two models stay loaded.
     Raises TypeError for an argument that is not known, and liftout's errors.
     """
     arguments = Arguments(
@@ -183,19 +199,32 @@ def remove(
         vitmatte_model=vitmatte_model,
         bgcolor=bgcolor,
         putalpha=putalpha,
+        sam_prompt=sam_prompt,
     )
+    _refuse_files_of_sam(sam_model=sam_model, sam_quant=sam_quant)
     if session is None:
         session = new_session(model_name, sess_opts, providers=providers)  # its model stays loaded for the next call
     elif not isinstance(session, Session):
         raise UsageError(
             f"is {session!r}", field="session", remedy="it must come from liftout.compat.rembg.new_session"
         )
-    result = adapter.result(session.cut(data, arguments.edges or "auto", cc or cloth_category), arguments)
+    cutout = session.cut(data, arguments.edges or "auto", cc or cloth_category, adapter.asked(sam_prompt))
+    result = adapter.result(cutout, arguments)
     if not force_return_bytes and isinstance(data, np.ndarray):
         return result.levels
     if not force_return_bytes and isinstance(data, Image.Image):
         return result.pillow()
     return result.png()
+
+
+def _refuse_files_of_sam(**arguments: object) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise UsageError(
+                f"is {value!r}, which chooses among the files of SAM",
+                field=name,
+                remedy="leave it out, the built-in model reads sam_prompt",
+            )
 
 
 def _device(providers: Sequence[Any] | None) -> str:

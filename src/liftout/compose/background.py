@@ -1,4 +1,4 @@
-"""What lies behind a subject: a colour, a picture, or the photo itself out of focus."""
+"""What lies behind a subject: a colour, a gradient, a picture, or the photo itself out of focus."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageColor, ImageFilter
 
 from liftout.compose.geometry import Box
+from liftout.compose.gradient import LINEAR, RADIAL, Gradient
 from liftout.errors import UsageError
 from liftout.images import ImageInput, Photo, decode
 from liftout.images.colour import from_srgb
@@ -22,7 +23,7 @@ Window = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
 TransparentColour = tuple[int, int, int, int]
 Background: TypeAlias = str | Colour | TransparentColour | ImageInput
-"""A colour, a picture, or `blur`."""
+"""A colour, a picture, `blur`, or a gradient as text."""
 
 BLUR = "blur"
 _BLUR_SHARE = 0.02
@@ -66,9 +67,9 @@ class Scene:
 def read_background(background: Background, scene: Scene, size: tuple[int, int], icc: bytes | None) -> UInt8:
     """What lies behind a cutout of `size` [height, width], in the colour space of `icc`: uint8 [H, W, 3], or [3] for a colour.
 
-    background: a colour as [R, G, B] or by name, `blur` with or without a radius, a picture's path, or the picture. scene: the photo,
-    which `blur` blurs. icc: profile of the photo, None for sRGB.
-    Raises UsageError where it is neither a colour nor `blur` nor a picture, InputError for a picture that cannot be read.
+    background: a colour as [R, G, B] or by name, `blur` with or without a radius, a gradient such as `linear:white:#ccc`, a
+    picture's path, or the picture. scene: the photo, which `blur` blurs. icc: profile of the photo, None for sRGB.
+    Raises UsageError where it is none of these, InputError for a picture that cannot be read.
     """
     if isinstance(background, tuple):
         return in_colour_space(checked_colour(background, "background"), icc)
@@ -79,11 +80,14 @@ def read_background(background: Background, scene: Scene, size: tuple[int, int],
         radius = parse_blur(background)
         if radius is not None:
             return scene.blurred(size, radius)
+        gradient = parse_gradient(background)
+        if gradient is not None:
+            return from_srgb(gradient.levels(size), icc)
         if not Path(background).is_file():
             raise UsageError(
                 f"`{background}` is neither a colour nor a file",
                 field="background",
-                remedy="try white, '#1e90ff', blur or photo.jpg",
+                remedy="try white, '#1e90ff', linear:white:#ccc, blur or photo.jpg",
             )
     return from_srgb(covering(decode(background), size), icc)
 
@@ -156,6 +160,34 @@ def parse_blur(text: str) -> float | None:
     if not 0 < value <= 10_000:
         raise UsageError(f"`{text}`: the radius must be a number of pixels above 0, as in blur:20", field="background")
     return value
+
+
+def parse_gradient(text: str) -> Gradient | None:
+    """The gradient of `linear:FROM:TO`, `linear:FROM:TO:DEGREES` or `radial:FROM:TO`; None where the text begins otherwise.
+
+    Raises UsageError where its colours or its angle are none.
+    """
+    word, *parts = text.split(":")
+    if word not in (LINEAR, RADIAL):
+        return None
+    colours = [parse_colour(part) for part in parts[:2]]
+    first, last = colours if len(colours) == 2 else (None, None)
+    angle = _angle(parts[2:]) if word == LINEAR else None
+    if first is None or last is None or len(parts) > (3 if word == LINEAR else 2) or (word == LINEAR and angle is None):
+        example = "linear:white:#cccccc:45" if word == LINEAR else "radial:white:#cccccc"
+        raise UsageError(f"`{text}` is not a gradient", field="background", remedy=f"give colours as in {example}")
+    return Gradient(first=first, last=last, angle=angle)
+
+
+def _angle(parts: list[str]) -> float | None:
+    """Degrees, 180 (downwards) where nothing is said; None where it is no number."""
+    if not parts:
+        return 180
+    try:
+        angle = float(parts[0])
+    except ValueError:
+        return None
+    return angle if math.isfinite(angle) else None
 
 
 def covering(photo: Photo, size: tuple[int, int]) -> UInt8:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bool = npt.NDArray[np.bool_]
+Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
@@ -52,16 +53,27 @@ class Components:
         np.add.at(steps, offsets + self.ends[runs], -1)
         return np.cumsum(steps[:-1], dtype=np.int8).astype(np.bool_).reshape(height, width)
 
-    def first_pixel(self, component: int) -> tuple[int, int]:
-        """(row, column) of the first pixel of a component."""
-        run = int(np.flatnonzero(self.labels == component)[0])
-        return int(self.rows[run]), int(self.starts[run])
+    def spread(self, values: Int64, *, elsewhere: int) -> Int32:
+        """int32 [H, W]: at each pixel the value of its component, `elsewhere` where none is set."""
+        height, width = self.size
+        steps = np.zeros(height * width + 1, np.int32)
+        offsets, change = self.rows * width, (values - elsewhere)[self.labels].astype(np.int32)
+        np.add.at(steps, offsets + self.starts, change)
+        np.subtract.at(steps, offsets + self.ends, change)
+        spread = np.cumsum(steps[:-1], dtype=np.int32, out=steps[:-1])
+        spread += np.int32(elsewhere)
+        return spread.reshape(height, width)
 
-    def component_at(self, row: int, column: int) -> int:
-        """The component that a set pixel belongs to."""
+    def first_pixels(self) -> tuple[Int64, Int64]:
+        """(rows, columns) of the first pixel of each component."""
+        _, runs = np.unique(self.labels, return_index=True)
+        return self.rows[runs], self.starts[runs]
+
+    def components_at(self, rows: Int64, columns: Int64) -> Int64:
+        """The components that set pixels belong to."""
         width = self.size[1]
-        run = int(np.searchsorted(self.rows * width + self.starts, row * width + column, side="right")) - 1
-        return int(self.labels[run])
+        runs = np.searchsorted(self.rows * width + self.starts, rows * width + columns, side="right") - 1
+        return self.labels[runs]
 
     def box(self, chosen: Bool) -> tuple[int, int, int, int] | None:
         """(left, top, right, bottom) around the components for which `chosen` holds; right and bottom exclusive."""

@@ -1,4 +1,4 @@
-"""Decode: a path, bytes, a file, a Pillow image or an array becomes a `Photo`.
+"""Decode: a path, bytes, a file, a Pillow image, an array or a tensor becomes a `Photo`.
 
 Upright by EXIF; 8 bits a channel, scaled and never clipped, and all 16 beside them where there are so many; greys,
 palettes and CMYK as RGB; an alpha channel kept apart. RGB keeps its own pixel values and ICC profile; other spaces are
@@ -12,17 +12,17 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, Any, Protocol, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from liftout.errors import ImageAnimated, ImageTooLarge, ImageUnreadable, InputError, one_line
-from liftout.images import heif, metadata
+from liftout.images import frameworks, heif, metadata
 from liftout.images.channels import Channels, channels_of, split_channels
 from liftout.images.deep import is_deep, read_deep
 from liftout.images.photo import Photo
@@ -30,8 +30,26 @@ from liftout.images.png import holds_all_rows
 from liftout.options import DEFAULT_MAX_PIXELS, LARGEST_RATIO, LONGEST_SIDE
 from liftout.remedies import RaiseLimit, RunBatch
 
+
+class SupportsArray(Protocol):
+    """What numpy can read: a tensor, a `Cutout`, an array of another library."""
+
+    def __array__(self) -> npt.NDArray[Any]:
+        """As an array of numpy."""
+        ...
+
+
 ImageInput: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | npt.NDArray[Any]
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | Image.Image
+    | npt.NDArray[Any]
+    | SupportsArray
+    | Mapping[str, Any]
 )
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000")
@@ -44,14 +62,22 @@ def decode(image: ImageInput, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str
     """Decode a photo.
 
     image: path, encoded bytes, binary file, Pillow image, or array: uint8, uint16 or float in [0, 1] of shape [H, W],
-    [H, W, 1], [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4]. name: of the photo, for messages.
+    [H, W, 1], [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4], red first; a tensor of PyTorch, channels first or last; a row of
+    `datasets` that was not decoded ({"bytes": ..., "path": ...}). name: of the photo, for messages.
     Raises ImageUnreadable, ImageAnimated or ImageTooLarge (more than `max_pixels`, a side above 65,535 pixels, or above 200 times
     the other), each naming the file; ExtraMissing for HEIC without its extra.
     """
+    if isinstance(image, Mapping):
+        image, own_name = frameworks.from_row(image)
+        name = name or own_name
     if isinstance(image, np.ndarray):
         return _from_array(image, max_pixels, name or "array")
+    if frameworks.is_tensor(image):
+        return _from_array(frameworks.from_tensor(image), max_pixels, name or "tensor")
     if isinstance(image, Image.Image):
         return _from_pillow(image, max_pixels, name or getattr(image, "filename", "") or "image")
+    if hasattr(image, "__array__"):
+        return _from_array(np.asarray(image), max_pixels, name or type(image).__name__)
     label, content = _read(image, name)
     if heif.is_heif(content):
         with heif.open_heif(content, label) as picture:
@@ -96,11 +122,6 @@ def _read(image: object, name: str | None) -> tuple[str, bytes]:
         label, content = name or str(getattr(image, "name", "stream")), image.read()
         if not isinstance(content, bytes):
             raise ImageUnreadable("is open as text", subject=label, remedy="open it with mode 'rb'")
-    elif type(image).__module__.partition(".")[0] == "torch":
-        raise InputError(
-            "a torch tensor is not accepted",
-            remedy="give an array with channels last: tensor.permute(1, 2, 0).cpu().numpy()",
-        )
     else:
         raise InputError(
             f"an image is a path, bytes, a binary file, a Pillow image or an array, not {type(image).__name__}"

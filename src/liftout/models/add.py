@@ -106,10 +106,15 @@ def _enter(spec: ModelSpec, graph: Path) -> ModelSpec:
         precision=stored_precision(graph),
     )
     spec = dataclasses.replace(spec, files=(file,))
+    enter(spec)
+    return spec
+
+
+def enter(spec: ModelSpec) -> None:
+    """Write a model's entry into the user's catalogue; its files or its pack are in the cache."""
     entry = _entry(spec.name)
     entry.parent.mkdir(parents=True, exist_ok=True)
     write_whole(entry, _toml(spec).encode(), overwrite=True)
-    return spec
 
 
 def add_folder(

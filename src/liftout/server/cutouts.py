@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from liftout.cutout import Cutout
-from liftout.options import ResultOptions, RunOptions, canvas_size
-from liftout.render import render
-from liftout.server import fields
+from liftout.options import PromptOptions, ResultOptions, RunOptions, canvas_size
+from liftout.prompts import Asked
+from liftout.render import render, render_each
+from liftout.server import archive, fields
 from liftout.server.background import BackgroundPicture
 from liftout.server.body import Body
 from liftout.server.negotiation import accepted_types, preferred_format
@@ -22,11 +25,13 @@ from liftout.server.openapi import cutouts as document
 from liftout.server.openapi.cutouts import ANSWER, ANSWERS, IMAGE, URL
 from liftout.server.problems import Problem, unprocessable
 from liftout.server.rate import headers as rate_headers
-from liftout.server.results import Result, result_key
+from liftout.server.results import Layer, Result, result_key
 from liftout.server.service import Service, Timing, one_source
 from liftout.server.signing import EXPIRES, SIGNATURE, seconds_left
 
 PATH = "/v1/cutouts"
+OPTIONS = fields.names(PromptOptions, ResultOptions, RunOptions)
+"""Fields of a request that say how its photo is cut out."""
 
 
 def router(service: Service) -> APIRouter:
@@ -73,14 +78,14 @@ def router(service: Service) -> APIRouter:
 async def _answer(service: Service, request: Request, headers: dict[str, str]) -> Response:
     """The response to a request that was admitted. Raises Problem, ClientLeft."""
     async with service.open_body(request) as body:
-        options, run, chosen_model = read_options(service, body)
+        options, run, asked, chosen_model = read_options(service, body)
         background = _background_picture(service, body)
         answer = _answer_kind(request, body)
         kind = preferred_format(request) if options.format is None and answer == "image" else None
         field, photo = await photo_of(service, body)
         model = await asyncio.to_thread(service.model_identity, run, field=field, chosen_model=chosen_model)
         files = (photo, background.content) if background else (photo,)
-        key = await asyncio.to_thread(result_key, model, run, options, kind=kind, files=files)
+        key = await asyncio.to_thread(result_key, model, run, options, asked, kind=kind, files=files)
         headers = {**headers, "ETag": f'W/"{key[:32]}-{answer}"'}
         if _matches(request, headers["ETag"]):
             if request.method in ("GET", "HEAD"):
@@ -94,9 +99,10 @@ async def _answer(service: Service, request: Request, headers: dict[str, str]) -
                 request,
                 photo,
                 run,
-                lambda cutout: render_result(cutout, options, kind, background),
+                lambda cutout, subjects: render_result(cutout, subjects, options, kind, background),
                 field=field,
                 chosen_model=chosen_model,
+                asked=asked,
             )
             if service.results:
                 await asyncio.to_thread(service.results.put, key, result)
@@ -116,11 +122,9 @@ def _matches(request: Request, etag: str) -> bool:
     return "*" in tags or etag in tags or etag.removeprefix("W/") in tags
 
 
-def read_options(service: Service, body: Body) -> tuple[ResultOptions, RunOptions, bool]:
-    """Options of a request, and whether it names the model. Raises Problem 422."""
-    fields.refuse_unknown(
-        [*body.fields, *body.files], [IMAGE, URL, ANSWER, EXPIRES, SIGNATURE, *fields.names(ResultOptions, RunOptions)]
-    )
+def read_options(service: Service, body: Body) -> tuple[ResultOptions, RunOptions, Asked, bool]:
+    """Options and prompts of a request, and whether it names the model. Raises Problem 422."""
+    fields.refuse_unknown([*body.fields, *body.files], [IMAGE, URL, ANSWER, EXPIRES, SIGNATURE, *OPTIONS])
     uploads = [IMAGE, *fields.pictures()]
     for name in body.files:
         if name not in uploads:
@@ -134,7 +138,7 @@ def read_options(service: Service, body: Body) -> tuple[ResultOptions, RunOption
             raise unprocessable(
                 "canvas", f"canvas {result.canvas} has more than {limit:g} megapixels, the limit of this server"
             )
-    return result, run, bool(body.fields.get("model"))
+    return result, run, fields.read_prompts(body.fields), bool(body.fields.get("model"))
 
 
 async def photo_of(service: Service, body: Body) -> tuple[str, bytes]:
@@ -160,30 +164,40 @@ def _background_picture(service: Service, body: Body) -> BackgroundPicture | Non
 
 
 def render_result(
-    cutout: Cutout, options: ResultOptions, kind: str | None, background: BackgroundPicture | None
+    cutout: Cutout,
+    subjects: Iterable[Cutout],
+    options: ResultOptions,
+    kind: str | None,
+    background: BackgroundPicture | None,
 ) -> Result:
-    """The finished picture. kind: the format where the options name none."""
+    """The finished picture. subjects: of the cutout, where each is to have its own. kind: the format where the options name none."""
     height, width = cutout.size
     picture = background.decode() if background and not options.mask else None
-    rendered = render(cutout, options, format=kind, background=picture)
-    return Result(
-        rendered=rendered,
-        width=width,
-        height=height,
-        box=cutout.box,
-        subject=round(float(cutout.alpha.mean()) / 255, 4),
-    )
+    facts: dict[str, Any] = {"width": width, "height": height, "box": cutout.box, "subject": _share(cutout)}
+    if options.subjects != "each":
+        return Result(rendered=render(cutout, options, format=kind, background=picture), **facts)
+    layers, files = [], []
+    rendering = render_each(cutout, options, format=kind, background=picture, subjects=subjects)
+    for number, (part, rendered) in enumerate(rendering, 1):
+        name = f"cutout-{number}{rendered.format.suffix}"
+        layers.append(Layer(name=name, box=part.box, subject=_share(part)))
+        files.append((name, rendered.content))
+    return Result(rendered=replace(rendered, content=archive.zipped(files)), layers=tuple(layers), **facts)
+
+
+def _share(cutout: Cutout) -> float:
+    return round(float(cutout.alpha.mean()) / 255, 4)
 
 
 def _picture(result: Result, model: str, headers: dict[str, str]) -> Response:
-    kind = result.rendered.format
-    headers["Content-Disposition"] = f'inline; filename="cutout{kind.suffix}"'
+    name = "cutouts.zip" if result.layers else f"cutout{result.rendered.format.suffix}"
+    headers["Content-Disposition"] = f'inline; filename="{name}"'
     headers["X-Liftout-Model"] = model
     if result.box is not None:
         headers["X-Liftout-Box"] = ",".join(map(str, result.box))
     if result.rendered.note:
         headers["X-Liftout-Note"] = result.rendered.note.encode("ascii", "replace").decode()
-    return Response(result.rendered.content, media_type=kind.mime, headers=headers)
+    return Response(result.rendered.content, media_type=result.mime, headers=headers)
 
 
 def _json(result: Result, model: str, timing: Timing, headers: dict[str, str], *, with_image: bool) -> Response:
@@ -201,9 +215,22 @@ def _json(result: Result, model: str, timing: Timing, headers: dict[str, str], *
     }
     if result.rendered.note:
         content["note"] = result.rendered.note
-    if with_image:
-        content["image"] = base64.b64encode(result.rendered.content).decode("ascii")
+    if result.layers:
+        content["subjects"] = [_layer(result, layer, with_image=with_image) for layer in result.layers]
+        content["bytes"] = sum(layer["bytes"] for layer in content["subjects"])
+    elif with_image:
+        content["image"] = _base64(result.rendered.content)
     return JSONResponse(content, headers=headers)
+
+
+def _layer(result: Result, layer: Layer, *, with_image: bool) -> dict[str, Any]:
+    picture = archive.unzipped(result.rendered.content, layer.name)
+    facts = {**vars(layer), "bytes": len(picture)}
+    return {**facts, "image": _base64(picture)} if with_image else facts
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def _answer_kind(request: Request, body: Body) -> str:

@@ -15,7 +15,8 @@ from liftout.adapters import parameters
 from liftout.adapters.parameters import ParameterError
 from liftout.compose.background import parse_colour
 from liftout.errors import UsageError
-from liftout.options import ResultOptions, RunOptions, about, choices, kind
+from liftout.options import PromptOptions, ResultOptions, RunOptions, about, choices, kind
+from liftout.prompts import MOST_POINTS, Asked
 from liftout.server.problems import HTTP, unprocessable
 
 _T = TypeVar("_T", ResultOptions, RunOptions)
@@ -27,7 +28,26 @@ OPERATORS = ("engine", "device", "precision", "threads", "max_pixels")
 IMAGE = "IMAGE"
 """Marks, in an option's metavar, that it takes a picture: over HTTP an uploaded file, never a path."""
 
-_WORD = re.compile(r"[a-z]+(:[0-9.]+)?", re.IGNORECASE)
+_LONGEST = 200
+"""Characters of what is wrong with a point or box that an answer repeats."""
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+_TEXT = {"type": "string"}
+_POINTS = {
+    "anyOf": [
+        _TEXT,
+        {
+            "type": "array",
+            "items": {"anyOf": [_TEXT, {**_NUMBERS, "minItems": 2, "maxItems": 2}]},
+            "maxItems": MOST_POINTS,
+        },
+    ],
+    "examples": ["300,200", ["40%,25%", [300, 200]]],
+}
+_BOX = {
+    "anyOf": [_TEXT, {**_NUMBERS, "minItems": 4, "maxItems": 4}],
+    "examples": ["10,20,300,400", "5%,10%,60%,90%"],
+}
+_WORD = re.compile(r"[a-z]+(:[#a-z0-9.(), %-]+)*", re.IGNORECASE)
 
 
 def read(schema: type[_T], values: Mapping[str, Any], base: _T) -> _T:
@@ -53,6 +73,19 @@ def read(schema: type[_T], values: Mapping[str, Any], base: _T) -> _T:
         except UsageError as error:
             raise unprocessable(name, error.line(HTTP)) from None
     return options
+
+
+def read_prompts(values: Mapping[str, Any]) -> Asked:
+    """The prompts of a request: text, several of it, or points and box as JSON has them. Raises Problem 422 with the field."""
+    given = {name: values[name] for name in names(PromptOptions) if values.get(name) not in (None, "", [])}
+    for name, value in given.items():
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, str):
+                _check_text(name, part)
+    try:
+        return Asked.of(**given)
+    except UsageError as error:
+        raise unprocessable(error.field, f"{error.what(HTTP)[:_LONGEST]}; {HTTP.advice(error.remedy)}") from None
 
 
 def refuse_unknown(names: Iterable[str], allowed: Iterable[str]) -> None:
@@ -109,10 +142,13 @@ boolean = _with_problem(parameters.boolean)
 whole = _with_problem(parameters.whole)
 text = _with_problem(parameters.text)
 one_of = _with_problem(parameters.one_of)
+word_or_whole = _with_problem(parameters.word_or_whole)
 
 
 def _value(schema: type[Any], field: dataclasses.Field[Any], name: str, value: Any) -> Any:
     allowed, type_ = choices(schema, field.name), kind(schema, field.name)
+    if allowed is not None and type_ is int:
+        return word_or_whole(name, value, allowed)
     if allowed is not None:
         return one_of(name, value, allowed)
     if type_ is bool:
@@ -122,14 +158,18 @@ def _value(schema: type[Any], field: dataclasses.Field[Any], name: str, value: A
     if type_ is float:
         return _number(name, value)
     content = text(name, value)
-    if len(content) > 200 or not content.isprintable():
-        raise unprocessable(name, f"{name} is {parameters.shown(content)}; it is too long or has control characters")
+    _check_text(name, content)
     if _takes_picture(field) and not _is_colour(name, content) and not _is_keyword_of(field, content):
         raise unprocessable(
             name,
             f"{name} is {parameters.shown(content)}, which is not a colour; give a colour such as white or #1e90ff, or upload a file",
         )
     return content
+
+
+def _check_text(name: str, content: str) -> None:
+    if len(content) > 200 or not content.isprintable():
+        raise unprocessable(name, f"{name} is {parameters.shown(content)}; it is too long or has control characters")
 
 
 def _takes_picture(field: dataclasses.Field[Any]) -> bool:
@@ -162,6 +202,12 @@ def _number(name: str, value: Any) -> float:
 def _property(schema: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:
     option, type_, allowed = about(field), kind(schema, field.name), choices(schema, field.name)
     document: dict[str, Any] = {"description": option.help}
+    if schema is PromptOptions:
+        return document | (_POINTS if field.default == () else _BOX)
+    if allowed is not None and type_ is int:
+        number = {"type": "integer", "minimum": option.low, "maximum": option.high}
+        number = {key: value for key, value in number.items() if value is not None}
+        return {**document, "anyOf": [{"type": "string", "enum": list(allowed)}, number], "default": field.default}
     if allowed is not None:
         document |= {"type": "string", "enum": list(allowed)}
     else:

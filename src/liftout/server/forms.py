@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from liftout.options import PromptOptions
 from liftout.server.memory import Reservation
 from liftout.server.problems import Problem, unprocessable
 
@@ -23,6 +25,8 @@ MAX_VALUES = 1000
 """Values in a JSON body: each takes many times the memory of its text."""
 OFF_LOOP = 256 * 1024
 """Bytes. JSON, forms and base64 of this size and larger are parsed in a thread, so that other requests continue."""
+REPEATED = tuple(field.name for field in dataclasses.fields(PromptOptions) if field.default == ())
+"""Fields of text that may come several times."""
 WIDEST = 4
 """Bytes that Python uses per character of a text that contains an emoji."""
 
@@ -137,9 +141,12 @@ def decode_base64(text: str) -> bytes:
 
 
 def unique_fields(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """Pairs as a dictionary. Raises Problem 422 where a name comes twice."""
+    """Pairs as a dictionary; several values of a field of `REPEATED` are a list. Raises Problem 422 where another name comes twice."""
     fields: dict[str, Any] = {}
     for name, value in pairs:
+        if name in fields and name in REPEATED:
+            fields[name] = [*fields[name], value] if isinstance(fields[name], list) else [fields[name], value]
+            continue
         if name in fields:
             raise unprocessable(name, f"{name[:80]} is given twice")
         fields[name] = value

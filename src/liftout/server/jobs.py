@@ -17,7 +17,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from liftout.options import ResultOptions, RunOptions
 from liftout.server import cutouts, fields
 from liftout.server.body import Body
 from liftout.server.fetch import Unreachable, post
@@ -176,7 +175,7 @@ class JobRunner:
         reservation = Reservation(self._service.memory)
         try:
             body = Body({**task.options, URL: task.url}, {}, reservation)
-            options, run, chosen_model = cutouts.read_options(self._service, body)
+            options, run, asked, chosen_model = cutouts.read_options(self._service, body)
             field = URL if task.upload is None else IMAGE
             photo = await (self._service.fetch(body, field=URL) if task.upload is None else _read_upload(task, body))
             with self._service.telemetry.job():
@@ -184,13 +183,14 @@ class JobRunner:
                     None,
                     photo,
                     run,
-                    lambda cutout: cutouts.render_result(cutout, options, None, None),
+                    lambda cutout, subjects: cutouts.render_result(cutout, subjects, options, None, None),
                     field=field,
                     chosen_model=chosen_model,
+                    asked=asked,
                 )
         finally:
             reservation.close()
-        return result.rendered.content, result.rendered.format.mime
+        return result.rendered.content, result.mime
 
     async def _notify_one(self) -> bool:
         """Call one webhook; False if none is due."""
@@ -233,7 +233,7 @@ async def _add(service: Service, store: JobStore, body: Body, owner: str) -> str
         _check_form(body)
     else:
         photos, options, webhook = _read_json(service, body)
-    fields.refuse_unknown(options, fields.names(ResultOptions, RunOptions))
+    fields.refuse_unknown(options, cutouts.OPTIONS)
     cutouts.read_options(service, Body(dict(options), {}, body.memory))
     _check_webhook(service, webhook)
     try:

@@ -9,7 +9,7 @@ this answers 4xx, and where rembg ignores a parameter (form fields of POST, mist
     ppm      smooth the mask: opened, blurred, and cut at one half, as rembg does
     dc, vm   clean edge colours, which cutouts here always have; ViTMatte, which is edges = refined here
     bgc      r,g,b,a behind the subject
-    extras   JSON object with further arguments of rembg's `remove`
+    extras   JSON object with further arguments of rembg's `remove`; sam_prompt is points and a box
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from starlette.responses import Response
 
 from liftout.adapters import rembg as adapter
 from liftout.adapters.rembg import Arguments
-from liftout.options import RunOptions
+from liftout.options import PromptOptions, RunOptions
 from liftout.server import body as bodies
 from liftout.server import fields
 from liftout.server.openapi import BODY, GUARDED, key_needed, refusals
 from liftout.server.openapi import rembg as document
 from liftout.server.openapi.rembg import FILE, URL
-from liftout.server.problems import unprocessable
+from liftout.server.problems import Problem, unprocessable
 from liftout.server.rate import headers as rate_headers
 from liftout.server.service import Service, one_source
 
@@ -83,14 +83,24 @@ async def _remove(service: Service, request: Request) -> Response:
         run = _run_options(service, arguments)
         source = one_source(FILE, {FILE: FILE in files, URL: body.fields.get(URL)})
         photo = files[FILE] if source == FILE else await service.fetch(body, field=URL)
-        content, timing = await service.cut(
-            request,
-            photo,
-            run,
-            lambda cutout: adapter.result(cutout, arguments).png(),
-            field=source,
-            chosen_model=bool(arguments.model_name),
-        )
+        try:
+            content, timing = await service.cut(
+                request,
+                photo,
+                run,
+                lambda cutout, _: adapter.result(cutout, arguments).png(),
+                field=source,
+                chosen_model=bool(arguments.model_name),
+                asked=adapter.asked(arguments.sam_prompt),
+            )
+        except Problem as problem:
+            if problem.field in fields.names(PromptOptions):
+                said = problem.detail.removeprefix(f"{problem.field} ")
+                raise unprocessable(
+                    adapter.EXTRAS,
+                    f"{adapter.EXTRAS} holds {adapter.PROMPT}, which has a mark that does not fit: {said}",
+                ) from None
+            raise
     headers = {"Server-Timing": timing.header, **rate_headers(allowance)}
     return Response(content, media_type="image/png", headers=headers)
 

@@ -71,7 +71,7 @@ def router(service: Service) -> APIRouter:
                     request,
                     photo,
                     settings.run,
-                    lambda cutout: _render(cutout, parameters, background),
+                    lambda cutout, _: _render(cutout, parameters, background),
                     field=field,
                     chosen_model=False,
                 )

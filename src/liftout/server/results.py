@@ -18,7 +18,9 @@ from pathlib import Path
 from liftout import __version__
 from liftout.images import FORMATS
 from liftout.options import ResultOptions, RunOptions
+from liftout.prompts import Asked
 from liftout.render import Rendered
+from liftout.server import archive
 
 _KEEP = 0.9
 """Share of the size that is kept when files are deleted."""
@@ -27,25 +29,41 @@ _log = logging.getLogger("liftout.server")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One of several subjects. name: of its picture in the archive. box, subject: as of a `Result`, of this subject alone."""
+
+    name: str
+    box: tuple[int, int, int, int] | None
+    subject: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """A finished picture and what a caller is told about it. width, height: of the photo, upright. box: of the subject in the
-    photo's pixels. subject: share of the photo, 0..1."""
+    photo's pixels. subject: share of the photo, 0..1. layers: the subjects, the largest first, where each has a picture of its own; the
+    content is then an archive of them, in the format that it has."""
 
     rendered: Rendered
     width: int
     height: int
     box: tuple[int, int, int, int] | None
     subject: float
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def mime(self) -> str:
+        """Media type of the content."""
+        return archive.MIME if self.layers else self.rendered.format.mime
 
 
 def result_key(
-    model: str, run: RunOptions, options: ResultOptions, *, kind: str | None, files: tuple[bytes, ...]
+    model: str, run: RunOptions, options: ResultOptions, asked: Asked, *, kind: str | None, files: tuple[bytes, ...]
 ) -> str:
     """The hash of everything that a result depends on.
 
     model: `Service.model_identity`. kind: the format where the options name none. files: photo and background.
     """
-    facts = [__version__, model, dataclasses.asdict(run), dataclasses.asdict(options), kind]
+    facts = [__version__, model, dataclasses.asdict(run), dataclasses.asdict(options), asked.described(), kind]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for content in files:
         digest.update(hashlib.sha256(content).digest())
@@ -84,8 +102,8 @@ class ResultCache:
             path.unlink(missing_ok=True)
             return None
         rendered = Rendered(content=content, format=FORMATS[facts.pop("format")], note=facts.pop("note"))
-        box = facts.pop("box")
-        return Result(rendered=rendered, box=None if box is None else tuple(box), **facts)
+        layers = tuple(Layer(**{**layer, "box": _box(layer["box"])}) for layer in facts.pop("layers"))
+        return Result(rendered=rendered, box=_box(facts.pop("box")), layers=layers, **facts)
 
     def put(self, key: str, result: Result) -> None:
         """Keep a result. A folder that cannot be written is noted in the log."""
@@ -98,6 +116,7 @@ class ResultCache:
             "height": result.height,
             "box": result.box,
             "subject": result.subject,
+            "layers": [vars(layer) for layer in result.layers],
         }
         content = json.dumps(facts).encode() + b"\n" + rendered.content
         if len(content) > self._limit:
@@ -152,3 +171,10 @@ class ResultCache:
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / key
+
+
+def _box(edges: list[int] | None) -> tuple[int, int, int, int] | None:
+    if edges is None:
+        return None
+    left, top, right, bottom = edges
+    return left, top, right, bottom

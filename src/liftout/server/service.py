@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from liftout.models.purposes import choose, is_purpose
 from liftout.models.resolve import locate
 from liftout.models.spec import ModelSpec
 from liftout.options import RunOptions
+from liftout.prompts import NOTHING, Asked
 from liftout.remover import Remover
 from liftout.server import body, fields, keys, problems
 from liftout.server.fetch import FetchRules, Resolver, checked_prefixes, networks, resolve
@@ -167,15 +168,16 @@ class Service:
         request: Request | None,
         photo: bytes,
         choice: RunOptions,
-        finish: Callable[[Cutout], _T],
+        finish: Callable[[Cutout, Iterable[Cutout]], _T],
         *,
         field: str,
         chosen_model: bool,
+        asked: Asked = NOTHING,
     ) -> tuple[_T, Timing]:
         """Cut out a photo on a worker.
 
-        request: the one that waits for it; None for a job. finish: turns the cutout into the result, on the same worker. field: of the request that held the photo. chosen_model:
-        whether the request named the model. Raises Problem, or ClientLeft if the client has disconnected.
+        request: the one that waits for it; None for a job. finish: turns the cutout into the result, on the same worker; its second argument gives the subjects one by one. field: of the request that held the photo. chosen_model:
+        whether the request named the model. asked: prompts for the photo. Raises Problem, or ClientLeft if the client has disconnected.
         """
         choice = dataclasses.replace(choice, model=self.meant(choice.model))
         queued = time.perf_counter()
@@ -189,10 +191,10 @@ class Service:
             with observed(observer):
                 with self.loaded.using(choice) as remover:
                     token.check()
-                    cutout = remover(photo, name=field)
+                    cutout = remover(photo, name=field, **vars(asked))
                 token.check()
                 with stage("encode"):
-                    return finish(cutout)
+                    return finish(cutout, remover.subjects(cutout))
 
         try:
             result = await self._unless_left(request, self.pool.run(work))

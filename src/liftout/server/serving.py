@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from fastapi import APIRouter
 
 from liftout.server import logs
 from liftout.server.application import create_app
@@ -32,13 +33,16 @@ def prepare(
     trust_proxy: str = "",
     web: Path | None = None,
     shared: Shared | None = None,
+    routes: APIRouter | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> tuple[Service, uvicorn.Server]:
     """The service and a server for it that does not run yet.
 
-    web, shared: as for `create_app`. ready: called when one process of several accepts connections.
+    web, shared: as for `create_app`. routes: more of them. ready: called when one process of several accepts connections.
     """
     app = create_app(settings, web=web, shared=shared)
+    if routes is not None:
+        app.include_router(routes)
     service: Service = app.state.service
     config = uvicorn.Config(
         app,

@@ -17,7 +17,7 @@ from liftout.cutout import Background, Cutout
 from liftout.errors import ClipUnreadable, InputError, UsageError
 from liftout.images import Photo, decode
 from liftout.options import ResultOptions
-from liftout.render import compose
+from liftout.render import compose, each_is_several
 from liftout.video.alphas import Matted
 from liftout.video.frame import Frame
 from liftout.video.source import ANIMATED_PICTURES, Source, open_source
@@ -66,6 +66,8 @@ class Look:
 
         Raises UsageError for options that exclude each other, InputError for a background that cannot be read.
         """
+        if result.subjects == "each":
+            raise each_is_several()
         if result.mask and fill:
             raise UsageError("asks for another film than the mask", field="fill", remedy="write one after the other")
         self._result, self._fill, self._size = result, fill, size

@@ -8,6 +8,7 @@
  */
 import { reduced, resized, type Raster } from "../images/resampling.js";
 import { gaussianBlur } from "./gaussian.js";
+import { halfToEven } from "./rounding.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Levels = Raster<Bytes>;
@@ -20,6 +21,7 @@ const WHOLE = 0.999;
 const FILL_FACTOR = 4; // the subject is painted over at a quarter of the resolution, or less
 const LEAST = 1e-6;
 
+/** A part of a photo in pixels, with fractions. */
 export interface Part {
   left: number;
   top: number;
@@ -27,9 +29,27 @@ export interface Part {
   height: number;
 }
 
-/** uint8 RGBA of `part` of a photo, uint8 rgb [height, width, 3] with its alpha. */
-export function blurredScene(rgb: Bytes, alpha: Bytes, width: number, height: number, part: Part): Uint8ClampedArray<ArrayBuffer> {
-  const sigma = SHARE * Math.max(width, height);
+/** What is to be shown of a photo, and how large, in pixels. */
+export interface View {
+  part: Part;
+  width: number;
+  height: number;
+}
+
+/** The middle of a photo, as much as covers another size. */
+export function covering({ width: wide, height: high }: { width: number; height: number }, width: number, height: number): View {
+  const scale = Math.max(height / high, width / wide);
+  const [across, down] = [width / scale, height / scale];
+  return { part: { left: (wide - across) / 2, top: (high - down) / 2, width: across, height: down }, width, height };
+}
+
+/**
+ * uint8 RGBA of a view of a photo, uint8 rgb [height, width, 3] with its alpha. radius: standard deviation of the blur in pixels of the
+ * view; 0 chooses one.
+ */
+export function blurredScene(rgb: Bytes, alpha: Bytes, width: number, height: number, view: View, radius = 0): Uint8ClampedArray<ArrayBuffer> {
+  const { part } = view;
+  const sigma = radius ? radius / (view.width / part.width) : SHARE * Math.max(width, height);
   const factor = Math.max(1, Math.min(Math.floor(sigma / 3), width, height));
   const soft = gaussianBlur(withoutSubject({ data: rgb, width, height, channels: 3 }, alpha, factor), sigma / factor);
   // both ends within the picture: the last cell of a side may be smaller than the others
@@ -41,7 +61,7 @@ export function blurredScene(rgb: Bytes, alpha: Bytes, width: number, height: nu
     within(left + part.width, soft.width),
     within(top + part.height, soft.height),
   ];
-  return opaque(resized(soft, part.width, part.height, "bicubic", window).data);
+  return opaque(resized(soft, view.width, view.height, "bicubic", window).data);
 }
 
 function opaque(rgb: Bytes): Uint8ClampedArray<ArrayBuffer> {
@@ -60,14 +80,8 @@ function withoutSubject(photo: Levels, alpha: Bytes, factor: number): Levels {
   if (!known.includes(1)) return reduced(photo, factor); // the subject is everywhere: there is only its own blur to show
   const shown = Float32Array.from(photo.data, (level, i) => level * rest[Math.floor(i / 3)]!);
   const painted = filled(reduced({ ...photo, data: shown }, coarse), known);
-  const levels: Levels = { ...painted, data: Uint8Array.from(painted.data, rounded) };
+  const levels: Levels = { ...painted, data: Uint8Array.from(painted.data, halfToEven) };
   return coarse === factor ? levels : composed(levels, known, reduced(photo, factor));
-}
-
-/** Half to even, as numpy rounds. */
-function rounded(value: number): number {
-  const below = Math.floor(value);
-  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
 }
 
 /** The photo where `known` says that it is no subject, else what was painted. */

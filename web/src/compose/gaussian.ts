@@ -6,56 +6,80 @@
  */
 import type { Raster } from "../images/resampling.js";
 
-type Levels = Raster<Uint8Array<ArrayBuffer>>;
+type Bytes = Uint8Array<ArrayBuffer>;
+type Levels = Raster<Bytes>;
 
 const PASSES = 3;
+const ONE = 2 ** 24; // weights have 24 bits after the point
+const HALF = 2 ** 23;
 
 /** sigma: standard deviation in pixels. The edge goes on beyond itself. */
 export function gaussianBlur(raster: Levels, sigma: number): Levels {
-  const radius = boxRadius(sigma);
   const { width, height, channels } = raster;
-  let data = raster.data;
-  const row = width * channels;
-  for (let pass = 0; pass < PASSES; pass++) data = boxBlur(data, radius, { length: width, step: channels, lines: height, line: row, channels });
-  for (let pass = 0; pass < PASSES; pass++) data = boxBlur(data, radius, { length: height, step: row, lines: width, line: channels, channels });
-  return { ...raster, data };
+  const box = boxOf(sigma);
+  let [from, to] = [raster.data, new Uint8Array(raster.data.length)];
+  for (let pass = 0; pass < 2 * PASSES; pass++) {
+    if (pass < PASSES) blurRows(from, to, box, width, height, channels);
+    else blurColumns(from, to, box, width * channels, height);
+    [from, to] = [to, pass ? from : new Uint8Array(from.length)];
+  }
+  return { ...raster, data: from };
 }
 
-/** Radius of a box with soft ends of which three give a Gaussian. */
-function boxRadius(sigma: number): number {
-  const variance = (sigma * sigma) / PASSES;
-  const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
-  const rest = ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) * (whole + 1)));
-  return whole + rest;
+/** How many pixels away a blur of this standard deviation can be seen at most. */
+export function reachOf(sigma: number): number {
+  return PASSES * (boxOf(sigma).whole + 1);
 }
 
-/** How lines of pixels lie in a plane. */
-interface Lines {
-  length: number;
-  step: number;
-  lines: number;
-  line: number;
-  channels: number;
+/** A box of 2 `whole` + 1 pixels and one more at each end, and the weights of both. */
+interface Box {
+  whole: number;
+  inner: number;
+  outer: number;
 }
 
-function boxBlur(from: Uint8Array<ArrayBuffer>, radius: number, { length, step, lines, line, channels }: Lines): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(from.length);
-  const whole = Math.floor(radius);
-  const inner = Math.floor(2 ** 24 / (radius * 2 + 1));
-  const outer = Math.floor((2 ** 24 - (whole * 2 + 1) * inner) / 2);
-  const last = length - 1;
-  for (let n = 0; n < lines; n++) {
+/** The box with soft ends of which three give a Gaussian; Pillow computes it in single precision. */
+function boxOf(sigma: number): Box {
+  const single = Math.fround;
+  const variance = single(single(single(sigma) * single(sigma)) / PASSES);
+  const whole = Math.floor((single(Math.sqrt(12 * variance + 1)) - 1) / 2);
+  const above = single((2 * whole + 1) * (whole * (whole + 1) - 3 * variance));
+  const below = single(6 * single(variance - (whole + 1) * (whole + 1)));
+  const radius = single(whole + single(above / below));
+  const inner = Math.floor(single(ONE / single(radius * 2 + 1)));
+  return { whole: Math.floor(radius), inner, outer: Math.floor((ONE - (Math.floor(radius) * 2 + 1) * inner) / 2) };
+}
+
+function blurRows(from: Bytes, to: Bytes, { whole, inner, outer }: Box, width: number, height: number, channels: number): void {
+  const last = width - 1;
+  for (let line = 0; line < height; line++) {
     for (let c = 0; c < channels; c++) {
-      const start = n * line + c;
-      const at = (i: number): number => from[start + Math.min(last, Math.max(0, i)) * step]!;
+      const start = line * width * channels + c;
+      const at = (i: number): number => from[start + (i < 0 ? 0 : i > last ? last : i) * channels]!;
       let sum = 0;
       for (let i = -whole; i <= whole; i++) sum += at(i);
-      for (let i = 0; i < length; i++) {
-        const ends = at(i - whole - 1) + at(i + whole + 1);
-        out[start + i * step] = Math.floor((sum * inner + ends * outer + 2 ** 23) / 2 ** 24);
-        sum += at(i + whole + 1) - at(i - whole);
+      for (let i = 0; i < width; i++) {
+        const [before, after] = [at(i - whole - 1), at(i + whole + 1)];
+        to[start + i * channels] = (sum * inner + (before + after) * outer + HALF) / ONE;
+        sum += after - at(i - whole);
       }
     }
   }
-  return out;
+}
+
+/** Row by row, with a running sum of each column: memory is read in its order. row: samples in one. */
+function blurColumns(from: Bytes, to: Bytes, { whole, inner, outer }: Box, row: number, height: number): void {
+  const at = (i: number): number => Math.min(height - 1, Math.max(0, i)) * row;
+  const sums = new Int32Array(row);
+  for (let i = -whole; i <= whole; i++) {
+    for (let x = 0, above = at(i); x < row; x++) sums[x]! += from[above + x]!;
+  }
+  for (let i = 0; i < height; i++) {
+    const [before, first, after, here] = [at(i - whole - 1), at(i - whole), at(i + whole + 1), i * row];
+    for (let x = 0; x < row; x++) {
+      const next = from[after + x]!;
+      to[here + x] = (sums[x]! * inner + (from[before + x]! + next) * outer + HALF) / ONE;
+      sums[x]! += next - from[first + x]!;
+    }
+  }
 }

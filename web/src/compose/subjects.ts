@@ -1,5 +1,5 @@
 /** Where the subject of an alpha is; the same rules as in `liftout.compose.subjects`. */
-import { components, paintRuns, runsOf } from "./components.js";
+import { components, paintRuns, runsOf, type Runs } from "./components.js";
 
 const SEEN = 16; // alpha from which a pixel counts as visible: fainter haze does not widen a box
 const SOLID = 128; // alpha from which a pixel is more subject than not
@@ -47,21 +47,29 @@ export function cropWindow(box: Box | null, width: number, height: number, margi
   };
 }
 
-/** Alpha of the largest subject alone, uint8 [height, width], soft edges included; zero elsewhere. */
-export function largestSubject(alpha: Uint8Array<ArrayBuffer>, width: number, height: number): Uint8Array<ArrayBuffer> {
+/** Alpha of the largest subject alone, or of the `count` largest, uint8 [height, width], soft edges included; zero elsewhere. */
+export function largestSubject(alpha: Uint8Array<ArrayBuffer>, width: number, height: number, count = 1): Uint8Array<ArrayBuffer> {
   const cores = runsOf((at) => alpha[at]! >= SOLID, width, height);
   if (!cores.rows.length) return alpha;
   const areas = new Map<number, number>();
   cores.labels.forEach((label, run) => areas.set(label, (areas.get(label) ?? 0) + cores.ends[run]! - cores.starts[run]!));
-  let largest = cores.labels[0]!;
-  for (const [label, area] of areas) if (area > areas.get(largest)!) largest = label;
+  const bySize = [...areas].sort(([, one], [, other]) => other - one); // keeps the order of those of one size
+  const kept = new Set(bySize.slice(0, count).map(([label]) => label));
   const apart = alpha.slice();
-  paintRuns(apart, width, cores, (run) => cores.labels[run] !== largest, 0);
+  paintRuns(apart, width, cores, (run) => !kept.has(cores.labels[run]!), 0);
   const soft = runsOf((at) => apart[at]! > 0, width, height);
-  const inside = soft.rows.findIndex((row, run) => {
-    const [x, y] = [cores.starts[largest]!, cores.rows[largest]!];
-    return row === y && soft.starts[run]! <= x && x < soft.ends[run]!;
-  });
-  paintRuns(apart, width, soft, (run) => soft.labels[run] !== soft.labels[inside], 0);
+  const own = new Set<number>();
+  let run = 0;
+  for (const label of [...kept].sort((one, other) => one - other)) {
+    const place = placeOf(cores, label, width);
+    while (placeOf(soft, run, width) + soft.ends[run]! - soft.starts[run]! <= place) run++;
+    own.add(soft.labels[run]!);
+  }
+  paintRuns(apart, width, soft, (at) => !own.has(soft.labels[at]!), 0);
   return apart;
+}
+
+/** Where a run begins, row by row. */
+function placeOf({ rows, starts }: Runs, run: number, width: number): number {
+  return rows[run]! * width + starts[run]!;
 }

@@ -33,7 +33,7 @@ export function serveDeflate(): void {
   };
 }
 
-function deflate(strip: Strip): Deflated {
+export function deflate(strip: Strip): Deflated {
   const filtered = filterUp(strip);
   const pieces: Uint8Array[] = [];
   const stream = new Deflate({ level: LEVEL }, (piece) => pieces.push(piece));

@@ -5,15 +5,14 @@
  * Source: W3C Portable Network Graphics (third edition), sections 5 (chunks), 9 (filters); RFC 1950 (zlib).
  */
 import { zlibSync } from "fflate";
-import { startWorker } from "../start-worker.js";
 import { crc32, joinAdler32 } from "../checksums.js";
-import { DEFLATE, type Deflated, type Strip } from "./deflate.js";
+import type { Deflated } from "./deflate.js";
+import type { Deflaters } from "./deflaters.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Colour type and channels. */
 const KINDS = { grey: [0, 1], rgb: [2, 3], rgba: [6, 4] } as const;
-const WORKERS = 2;
 
 export class PngWriter {
   #parts: Promise<Deflated>[] = [];
@@ -26,6 +25,7 @@ export class PngWriter {
     private height: number,
     private kind: keyof typeof KINDS,
     private icc: Bytes | null = null,
+    private dpi: number | null = null,
   ) {}
 
   /** The next rows, uint8 [rows, W, channels]. They are handed over: the caller may not use them afterwards. */
@@ -53,6 +53,7 @@ export class PngWriter {
       Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10),
       ...chunk("IHDR", new Uint8Array(header.buffer)),
       ...(this.icc ? chunk("iCCP", concat(Uint8Array.from("ICC\0\0", (c) => c.charCodeAt(0)), zlibSync(this.icc) as Bytes)) : []),
+      ...(this.dpi ? chunk("pHYs", resolution(this.dpi)) : []),
       ...chunk("IDAT", Uint8Array.of(0x78, 0x01)),
       ...parts.flatMap((part) => chunk("IDAT", part.bytes)),
       ...chunk("IDAT", new Uint8Array(sum.buffer)),
@@ -62,36 +63,12 @@ export class PngWriter {
   }
 }
 
-/** A few workers that deflate, started when first needed. */
-export class Deflaters {
-  #workers: Worker[] = [];
-  #waiting = new Map<number, { resolve: (part: Deflated) => void; reject: (error: Error) => void }>();
-  #next = 0;
-
-  /** base: URL of the folder that holds the worker's script. */
-  constructor(private base: string) {}
-
-  run(strip: Strip): Promise<Deflated> {
-    const id = this.#next++;
-    const worker = (this.#workers[id % WORKERS] ??= this.#start());
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, strip }, [strip.rows.buffer]);
-    });
-  }
-
-  #start(): Worker {
-    const worker = startWorker(this.base, DEFLATE);
-    worker.onmessage = ({ data }: MessageEvent<{ id: number; part: Deflated }>) => {
-      this.#waiting.get(data.id)?.resolve(data.part);
-      this.#waiting.delete(data.id);
-    };
-    worker.onerror = (event) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`deflate: ${event.message}`));
-      this.#waiting.clear();
-    };
-    return worker;
-  }
+/** Pixels per metre, across and down. */
+function resolution(dpi: number): Bytes {
+  const body = new DataView(new ArrayBuffer(9));
+  for (const at of [0, 4]) body.setUint32(at, Math.round(dpi / 0.0254));
+  body.setUint8(8, 1);
+  return new Uint8Array(body.buffer);
 }
 
 function chunk(type: string, body: Bytes): Bytes[] {

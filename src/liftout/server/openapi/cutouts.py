@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from liftout.images import FORMATS
-from liftout.options import ResultOptions, RunOptions
-from liftout.server import fields
+from liftout.options import PromptOptions, ResultOptions, RunOptions
+from liftout.server import archive, fields
 
 IMAGE = "image"
 URL = "url"
@@ -26,10 +26,16 @@ _SIGNED = {
 }
 _URL = {"type": "string", "format": "uri", "description": "URL of the photo, if this server fetches."}
 
+_BOX = {
+    "description": "[left, top, right, bottom] around the subject in the photo's pixels, or null.",
+    "anyOf": [{"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}, {"type": "null"}],
+}
+
 
 def answers() -> dict[str, Any]:
     """Content of the response 200."""
-    kinds: dict[str, Any] = {kind.mime: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS.values()}
+    mimes = [*(kind.mime for kind in FORMATS.values()), archive.MIME]
+    kinds: dict[str, Any] = {mime: {"schema": {"type": "string", "format": "binary"}} for mime in mimes}
     kinds["application/json"] = {
         "schema": {
             "type": "object",
@@ -41,16 +47,25 @@ def answers() -> dict[str, Any]:
                 "bytes": {"type": "integer"},
                 "width": {"type": "integer", "description": "Of the photo, upright."},
                 "height": {"type": "integer"},
-                "box": {
-                    "description": "[left, top, right, bottom] around the subject in the photo's pixels, or null.",
-                    "anyOf": [
-                        {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4},
-                        {"type": "null"},
-                    ],
-                },
+                "box": _BOX,
                 "subject": {"type": "number", "description": "Share of the photo that is subject, 0 to 1."},
                 "model": {"type": "string"},
                 "note": {"type": "string"},
+                "subjects": {
+                    "description": "With `subjects=each`, in the place of `image`: each subject, the largest first.",
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["name", "box", "subject", "bytes"],
+                        "properties": {
+                            "name": {"type": "string", "description": "Of the picture in the zip archive."},
+                            "box": _BOX,
+                            "subject": {"type": "number"},
+                            "bytes": {"type": "integer"},
+                            "image": {"type": "string", "description": "The picture file in base64."},
+                        },
+                    },
+                },
                 "seconds": {
                     "type": "object",
                     "properties": {"waited": {"type": "number"}, "ran": {"type": "number"}},
@@ -62,7 +77,7 @@ def answers() -> dict[str, Any]:
 
 
 def _options() -> dict[str, Any]:
-    return {**fields.properties(ResultOptions, RunOptions, leave_out=fields.OPERATORS), **_OWN}
+    return {**fields.properties(PromptOptions, ResultOptions, RunOptions, leave_out=fields.OPERATORS), **_OWN}
 
 
 def request_body() -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from liftout.images import FORMATS
-from liftout.options import ResultOptions, RunOptions
-from liftout.server import fields
+from liftout.options import PromptOptions, ResultOptions, RunOptions
+from liftout.server import archive, fields
 from liftout.server.openapi.cutouts import IMAGE
 
 _TEXT = {"type": "string"}
@@ -36,14 +36,17 @@ JOB: dict[str, Any] = {
     },
 }
 PICTURE: dict[str, Any] = {
-    "description": "The cutout",
-    "content": {kind.mime: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS.values()},
+    "description": "The cutout; with `subjects=each` a zip archive of them",
+    "content": {
+        mime: {"schema": {"type": "string", "format": "binary"}}
+        for mime in (*(kind.mime for kind in FORMATS.values()), archive.MIME)
+    },
 }
 
 
 def request_body() -> dict[str, Any]:
     """The body of a new job."""
-    options = fields.properties(ResultOptions, RunOptions, leave_out=fields.OPERATORS)
+    options = fields.properties(PromptOptions, ResultOptions, RunOptions, leave_out=fields.OPERATORS)
     schema: dict[str, Any] = {
         "type": "object",
         "required": ["urls"],

@@ -35,7 +35,10 @@ _ABOUT: dict[str, tuple[dict[str, Any], str]] = {
     "dc": ({"type": "boolean", "default": False}, "Clean edge colours, which every cutout of liftout has."),
     "vm": ({"type": "boolean", "default": False}, "Refined edges."),
     "bgc": ({"type": "string", "pattern": r"^\d{1,3},\d{1,3},\d{1,3}(,\d{1,3})?$"}, "Background as r,g,b,a."),
-    "extras": ({"type": "string"}, "JSON object with arguments of rembg's remove()."),
+    "extras": (
+        {"type": "string", "examples": ['{"sam_prompt": [{"type": "point", "data": [300, 200], "label": 1}]}']},
+        "JSON object with arguments of rembg's remove(); sam_prompt says what the subject is.",
+    ),
 }
 
 

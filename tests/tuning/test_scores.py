@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.scores import f_measure, score, summarise
+from liftout.tuning.scores import f_measure, score, summarise
 
 
 def _disc(shape: tuple[int, int] = (60, 80), radius: int = 18) -> np.ndarray:
