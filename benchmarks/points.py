@@ -11,8 +11,8 @@ from liftout import Remover
 
 ROOT = Path(__file__).resolve().parent.parent
 CLICKS = {
-    "astronaut": ("drop", (445, 420), True),
-    "cat": ("keep", (60, 40), True),
+    "astronaut": ("drop", (410, 430), True),
+    "cat": ("drop", (30, 285), True),
     "coffee": ("keep", (305, 110), False),
     "officer": ("keep", (70, 300), True),
     "rocket": ("keep", (325, 235), False),

@@ -88,7 +88,7 @@ def photos(every: int) -> Iterator[Example]:
         yield Example(np.asarray(Image.open(photo).convert("RGB")), truth)
 
 
-def scenes(folder: Path, count: int, *, each: bool = False) -> Iterator[Example]:
+def scenes(folder: Path, count: int) -> Iterator[Example]:
     """Scenes with exactly two subjects, of which one is wanted."""
     drawn, number, found = Scenes(open_targets(folder / "photos", folder / "teacher"), choosing=True), 0, 0
     while found < count:

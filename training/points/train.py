@@ -246,7 +246,7 @@ class Run:
             session.since = session.keep, session.drop
             found["scene_1"].append(overlap(ask(network, details, session) > 0.5, truth > 0.5))
             found["scene_box"].append(self._boxed(network, details, truth))
-        return {name: float(np.mean(values)) for name, values in found.items()}
+        return {name: float(np.mean(values)) if values else math.nan for name, values in found.items()}
 
     def _boxed(self, network: PromptedNetwork, details: Tensor, truth: FloatArray) -> float:
         left, top, right, bottom = (at / 160 for at in box_around(truth > 0.5))

@@ -26,12 +26,12 @@ def with_edges_of(other: graphs.UInt8, answer: graphs.UInt8) -> graphs.UInt8:
     mine, theirs = answer.astype(np.float32) / 255, other.astype(np.float32) / 255
     solid = (mine >= 0.5).astype(np.float32)
     share = _mean(solid, radius)  # 0 or 1 where no edge is near
-    band = np.clip(4 * np.minimum(share, 1 - share) * 4, 0, 1)
+    band = np.clip(16 * np.minimum(share, 1 - share), 0, 1)
     differ = _mean(np.abs(theirs - mine), 2 * radius)
     trust = np.clip(2 - differ / (AGREE / 2), 0, 1)
     weight = band * trust
-    mixed: graphs.UInt8 = np.rint(255 * (mine + weight * (theirs - mine))).astype(np.uint8)
-    return mixed
+    result: graphs.UInt8 = np.rint(255 * (mine + weight * (theirs - mine))).astype(np.uint8)
+    return result
 
 
 def _mean(plane: Float32, radius: int) -> Float32:
