@@ -84,7 +84,7 @@ def test_clicks_keep_and_drop_and_can_be_undone(page: Page, examples: Path, tmp_
     page.pick("tool", "point")
     said(page)
     page.page.mouse.click(*page.at(0.5, 0.5), button="right")
-    page.page.locator(".mark-point.drop").wait_for()
+    page.page.locator(".mark-point.drops").wait_for()
     said(page)
     dropped = alpha_of(page.picture(tmp_path))
     assert dropped[200, 300] < 128 < whole[200, 300]
@@ -125,7 +125,7 @@ def test_keys_and_a_finger_can_point_and_a_drag_is_a_box(page: Page, examples: P
     page.page.focus("#stage")
     for key in ("ArrowRight", "ArrowDown", "Space"):
         page.page.keyboard.press(key)
-    page.page.locator(".mark-point.drop").wait_for()
+    page.page.locator(".mark-point.drops").wait_for()
     said(page)
     assert "%" in page.page.inner_text("#announcer")
     assert "from the left" in str(page.page.locator(".mark-point").get_attribute("aria-label"))

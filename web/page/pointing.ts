@@ -216,7 +216,7 @@ function place(item: HTMLButtonElement, { kind, at }: Mark, index: number): void
   const { width, height } = photoSize();
   const { x, y } = toStage(at);
   item.dataset["index"] = String(index);
-  item.className = `mark-point placing ${kind}`;
+  item.className = `mark-point placing ${kind}s`;
   item.style.transform = `translate(${x}px,${y}px)`;
   item.ariaLabel = item.title = t(`mark.${kind}`, { across: Math.round((100 * at.x) / width), down: Math.round((100 * at.y) / height) });
 }
