@@ -12,16 +12,7 @@ import torch
 import liftout
 from liftout.models import packs
 from liftout.models.catalog import find
-from liftout.tuning.graph import (
-    add_conv,
-    add_depth,
-    add_encoder,
-    add_fine,
-    store_as_bytes,
-    to_onnx,
-    with_weights,
-    write,
-)
+from liftout.tuning.graph import store_as_bytes, to_onnx, write
 from liftout.tuning.network import SIDES, PocketNetwork
 from training.network import from_u2netp
 from training.photos import RUNS, U2NETP
@@ -33,14 +24,9 @@ SHIPPED = PACK / packs.NETWORK
 __all__ = [
     "PACK",
     "SHIPPED",
-    "add_conv",
-    "add_depth",
-    "add_encoder",
-    "add_fine",
     "sharpen",
     "store_as_bytes",
     "to_onnx",
-    "with_weights",
     "write",
     "write_pack",
 ]

@@ -230,7 +230,7 @@ class Remover:
     def subjects(self, cutout: Cutout) -> Iterator[Cutout]:
         """Each subject of a cutout as a cutout of its own, the largest first; together they are the cutout.
 
-        As `Cutout.subjects`, and subjects that touch are told apart too: the built-in network is asked what object each thick place of a
+        As `Cutout.subjects`, and subjects that touch are told apart too: the built-in network is asked which object each thick place of a
         shape belongs to. Raises EngineError, ModelMissing.
         """
 
@@ -239,9 +239,9 @@ class Remover:
             pointer = pointing.load(self._options.threads)
             return pointer, pointer.see(cutout.photo.seen_by_network())
 
-        def answer(point: tuple[float, float]) -> graphs.UInt8:
+        def answer(prompts: Prompts) -> graphs.UInt8:
             pointer, photo = seen()
-            return pointer.answer(photo, Prompts(keep=(point,)))
+            return pointer.answer(photo, prompts)
 
         return cutout.subjects(lambda alpha: separate_touching(alpha, answer))
 

@@ -33,6 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "recipe_of", lambda *_: recipe)
 
 
+@pytest.mark.long
 def test_a_model_is_tuned_and_used_everywhere(quick: None, tmp_path: Path, own_home: Path) -> None:
     data = write_shapes(tmp_path / "rings", 16)
     assert liftout("tune", data, "-o", "rings", "--steps", 16) == 0

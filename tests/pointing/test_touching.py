@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from liftout.pointing.touching import separate_touching, thick_places
+from liftout.prompts import Prompts
 
 SIZE = (200, 320)
 
@@ -28,16 +29,16 @@ PAIR = np.maximum(LARGE, SMALL)
 
 
 class Answers:
-    """Says of a point which of the objects it lies in, and counts."""
+    """Gives the objects that the points to keep lie in, and remembers what it was asked."""
 
     def __init__(self, *objects: np.ndarray) -> None:
-        self.asked: list[tuple[float, float]] = []
+        self.asked: list[Prompts] = []
         self._objects = objects
 
-    def __call__(self, point: tuple[float, float]) -> np.ndarray:
-        self.asked.append(point)
-        x, y = int(point[0]), int(point[1])
-        return max(self._objects, key=lambda found: int(found[y, x]))
+    def __call__(self, prompts: Prompts) -> np.ndarray:
+        self.asked.append(prompts)
+        places = [(int(y), int(x)) for x, y in prompts.keep]
+        return np.maximum.reduce([max(self._objects, key=lambda found: int(found[place])) for place in places])
 
 
 def near(places: list[tuple[int, int]], *expected: tuple[int, int]) -> bool:
@@ -68,7 +69,7 @@ def test_limbs_are_no_places() -> None:
 def test_two_answers_are_two_subjects_that_together_are_the_whole() -> None:
     answers = Answers(LARGE, SMALL)
     first, second = separate_touching(PAIR, answers)
-    assert len(answers.asked) == 2
+    assert [(len(prompts.keep), len(prompts.drop)) for prompts in answers.asked] == [(1, 0), (1, 0), (1, 1), (1, 1)]
     np.testing.assert_array_equal(first.astype(int) + second, PAIR)
     assert first[100, 60] == second[110, 235] == 255
     assert first[110, 235] == second[100, 60] == 0
@@ -76,6 +77,12 @@ def test_two_answers_are_two_subjects_that_together_are_the_whole() -> None:
 
 def test_one_answer_to_all_points_is_one_subject() -> None:
     (whole,) = separate_touching(PAIR, Answers(PAIR))
+    np.testing.assert_array_equal(whole, PAIR)
+
+
+def test_a_place_whose_answer_reaches_over_the_whole_is_no_subject() -> None:
+    body_alone_and_whole = Answers(LARGE, np.minimum(PAIR, 250))
+    (whole,) = separate_touching(PAIR, body_alone_and_whole)
     np.testing.assert_array_equal(whole, PAIR)
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from training.export import store_as_bytes
-from training.network import PocketNetwork, halve
+from liftout.tuning.graph import store_as_bytes
+from liftout.tuning.network import PocketNetwork, halve
 from training.photos import serves_for_choosing
 from training.points.export import CHECKPOINT, LARGEST, PACK, encode_to_onnx, prompt_to_onnx
 from training.points.network import Marks, PromptedNetwork, compact, prompted, read
@@ -136,7 +136,7 @@ def test_a_compact_checkpoint_is_read_back(loud: PromptedNetwork, details: torch
     marks = said([(0.5, 0.5)], start=True)
     again = read(tmp_path / "points.pt")(details, marks)[0]
     expected = loud(details, marks)[0]
-    assert float((again - expected).abs().mean()) < 0.02 * float(expected.std())
+    assert float((again - expected).abs().mean()) < 0.01 * float(expected.abs().mean())  # float16
 
 
 def test_what_ships_comes_out_of_the_checkpoints_that_are_kept(pocket: PocketNetwork) -> None:

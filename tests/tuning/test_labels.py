@@ -90,13 +90,6 @@ def test_a_mask_has_the_size_of_the_upright_photo(folder: Path, remover: Remover
     assert desk.save(turned.id, _png((400, 600))).is_file()
 
 
-def test_two_photos_of_one_name_get_two_masks(tmp_path: Path, remover: Remover) -> None:
-    for name in ("a.jpg", "A-cutout.jpg"):
-        Image.new("RGB", (64, 64)).save(tmp_path / name)
-    desk = Desk(tmp_path, remover)
-    assert len({item.mask for item in desk.waiting()}) == desk.count
-
-
 def test_a_folder_without_photos_is_refused(tmp_path: Path, remover: Remover) -> None:
     with pytest.raises(UsageError, match="holds no photos"):
         Desk(tmp_path, remover)

@@ -21,8 +21,8 @@ from liftout.convert.graph import Graph, Value
 from liftout.models import packs
 from liftout.models.catalog import find
 from liftout.pointing.network import ENCODE, NAME, PROMPT
-from training.export import add_conv, add_depth, add_encoder, add_fine, store_as_bytes, with_weights, write
-from training.network import SIZE, Encoder
+from liftout.tuning.graph import add_conv, add_depth, add_encoder, add_fine, store_as_bytes, with_weights, write
+from liftout.tuning.network import SIZE, Encoder
 from training.photos import ROOT
 from training.points.network import (
     CELL,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.network import SIDES, Depth, Fine, PocketNetwork, Unit, enlarge, halve
+from liftout.tuning.network import SIDES, Depth, Fine, PocketNetwork, Unit, enlarge, halve
 
 MAPS = 10
 """keep, drop, wide keep, wide drop, like keep, like drop, inside, outside, start, started."""

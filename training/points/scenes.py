@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.network import SIZE
+from liftout.tuning.network import SIZE
+from liftout.tuning.views import View
 from training.targets import Targets
-from training.train import View
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]

@@ -26,8 +26,8 @@ JITTER = 0.08
 STROKES = 0.12
 OFF_MIDDLE = 0.35
 """How often a click is anywhere in the wrong region, not in its middle."""
-RESTART = 0.3
-"""How often a further click says all of it again to the first start, as a call with several points does."""
+RESTART, RESELECT = 0.3, 0.5
+"""How often a further click says all of it again to the first start, as a call with several points does; and where there was none."""
 ONLY_LAST = 0.25
 """How often, correcting the last answer, only the new click is said."""
 SETTLED = 8
@@ -90,7 +90,7 @@ class Session:
         """The next click after an answer, and what it is said to."""
         before = len(self.keep), len(self.drop)
         self.correct(answer, chance)
-        if chance.random() < RESTART:
+        if chance.random() < (RESELECT if self.first is None else RESTART):
             self.start, self.since = self.first, (self.keep, self.drop)
             return
         self.start = answer

@@ -15,7 +15,7 @@ import math
 import os
 import time
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.network import SIDES, PocketNetwork, add_norms
+from liftout.tuning.loss import mask_loss
+from liftout.tuning.network import SIDES, PocketNetwork, add_norms, halve
+from liftout.tuning.views import normalised
 from training.photos import ROOT, RUNS
 from training.points.network import Marks, PromptedNetwork, compact, prompted
 from training.points.scenes import Scene, Scenes
 from training.points.session import KINDS, Session, marks, resized
 from training.points.simulate import box_around, largest_error, middle, overlap
 from training.targets import open_targets
-from training.train import between, mask_loss, normalised
+from training.train import between
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -41,7 +43,7 @@ KEPT = ROOT / "checkpoints"
 SHARE = 0.5
 """The built-in network's, of its run `decoder`; see RUNS.md."""
 NORM_SCENES = 32
-CHOOSING_PHOTOS, CHOOSING_SCENES = 40, 28
+CHOOSING_PHOTOS, CHOOSING_SCENES = 30, 20
 LOG = (
     "step",
     "minutes",
@@ -62,7 +64,8 @@ class Recipe:
     """minutes: of training, scores not counted. rate: highest learning rate of what the built-in network has; it rises over `warm_up`
     steps and falls along a cosine. fresh: how much higher that of what it does not have is. side: of the photos, 320 from the share
     `whole_from` of the time on. batch: scenes; clicks: of a session. several: how often a scene has more than one subject. overlap: weight of the
-    intersection over union in the loss. averaging: how much of the averaged weights each step keeps."""
+    intersection over union in the loss. averaging: how much of the averaged weights each step keeps. start: run to begin from,
+    else the built-in network. kinds: how often sessions begin in each way, see `session.py`."""
 
     minutes: float
     rate: float = 2e-4
@@ -77,6 +80,8 @@ class Recipe:
     decay: float = 1e-3
     warm_up: int = 30
     seed: int = 1
+    start: str = ""
+    kinds: dict[str, float] = field(default_factory=lambda: dict(KINDS))
 
     @classmethod
     def read(cls, path: Path, minutes: float | None = None) -> Recipe:
@@ -100,10 +105,13 @@ class Run:
         self.network = prompted(self.built_in, recipe.seed)
         self.network = self.network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         with torch.no_grad():
-            batch = [self.scenes.draw(recipe.seed, -1 - k, recipe.several) for k in range(NORM_SCENES)]
+            batch = [self.scenes.draw(recipe.seed + 1000, k, recipe.several) for k in range(NORM_SCENES)]
             details = torch.cat([self._see(batch[k : k + 8], 320)[0] for k in range(0, NORM_SCENES, 8)])
         nothing = Marks(*(torch.full((NORM_SCENES, 1, 2), -1.0) for _ in range(2)), *_unsaid(NORM_SCENES, 160))
         add_norms([self.network.depth, self.network.fine], lambda: self.network(details, nothing))
+        if recipe.start:
+            begun = torch.load(folder.parent / recipe.start / "checkpoint.pt", map_location="cpu")
+            self.network.load_state_dict(begun["network"])
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         fresh = {id(values) for part in self.network.prompted for values in part.parameters()}
         learnt = [values for values in self.network.parameters() if values.requires_grad]
@@ -146,7 +154,8 @@ class Run:
         scenes = [self.scenes.draw(recipe.seed, first + k, recipe.several) for k in range(recipe.batch)]
         with torch.no_grad():
             details, automatic = self._see(scenes, side)
-        kinds = chance.choice(list(KINDS), recipe.batch, p=list(KINDS.values()))
+        shares = np.array(list(recipe.kinds.values()))
+        kinds = chance.choice(list(recipe.kinds), recipe.batch, p=shares / shares.sum())
         sessions = [
             Session.begin(scene, alpha, str(kind), chance)
             for scene, alpha, kind in zip(scenes, automatic, kinds, strict=True)
@@ -295,7 +304,6 @@ def built_in() -> PocketNetwork:
 
 def see(network: PocketNetwork, photos: Tensor) -> tuple[Tensor, list[FloatArray]]:
     """Details of the encoder, and the automatic alphas, each float32 [160, 160]."""
-    from training.network import halve
 
     with torch.no_grad():
         details = network.encoder(photos.contiguous(memory_format=torch.channels_last))

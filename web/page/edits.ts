@@ -13,6 +13,7 @@ export type Repair = "largest" | "fill" | "harder" | "softer";
 export type Act =
   | { act: Repair }
   | { act: "begin" | "end" | "drop" | "undo" | "redo" }
+  | { act: "take"; alpha: Uint8Array<ArrayBuffer> }
   | { act: "line"; stroke: Stroke; from: Point; to: Point; radius: number };
 
 /** What came of it. */
@@ -67,6 +68,9 @@ function* doneBy(alpha: AlphaEdit, act: Act): Generator<Box> {
   if (act.act === "begin") alpha.begin();
   else if (isRepair(act)) {
     const box = alpha.replace(REPAIRS[act.act](alpha));
+    if (box) yield box;
+  } else if (act.act === "take") {
+    const box = alpha.replace(act.alpha);
     if (box) yield box;
   } else if (act.act === "line") yield* alpha.paint(act.stroke, act.from, act.to, act.radius);
   else {

@@ -88,6 +88,11 @@ export const en: Record<string, string> = {
   "offer.seconds": "about {seconds} s a photo on this device",
   "offer.slower": "slower than {name}, which took {seconds} s here",
 
+  "mark.keep": "Keep, {across} % from the left, {down} % from the top. Press to remove it, drag it or use arrow keys to move it",
+  "mark.drop": "Drop, {across} % from the left, {down} % from the top. Press to remove it, drag it or use arrow keys to move it",
+  "mark.box": "Remove the box",
+  "said.pointed": "The subject is {share} % of the picture",
+
   "canvas.print": "{width} × {height} pixels at {dpi} dpi",
   "spot.0": "Top left",
   "spot.1": "Top",

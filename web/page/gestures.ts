@@ -1,6 +1,7 @@
 /** Hands on the stage: zoom and pan by wheel, fingers and keys; strokes by pointer and keys. */
 import type { Point } from "./brush.js";
 import { redo, undo } from "./history.js";
+import { endStretch, isPointing, mark, markAtCursor, stepCursor, stretch } from "./pointing.js";
 import {
   beginStroke,
   dab,
@@ -20,7 +21,11 @@ import { fit, pan, stage, toPhoto, zoom, ZOOM_STEP } from "./stage.js";
 const PAN = 40; // pixels of the screen for an arrow key
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+const CLICK = 6; // pixels of the screen that a hand may move in a click
+
 const fingers = new Map<number, Point>();
+/** Where a pointer came down that sets a mark or draws a box, on the screen; and whether it is a box. */
+let pointed: { at: Point; isBox: boolean } | null = null;
 
 export function startGestures(): void {
   stage.onpointerdown = onDown;
@@ -28,8 +33,11 @@ export function startGestures(): void {
   stage.onpointerup = stage.onpointercancel = onUp;
   stage.onpointerleave = hideRing;
   stage.onkeydown = onKey;
+  stage.oncontextmenu = (event) => {
+    if (isPointing()) event.preventDefault();
+  };
   stage.ondblclick = (event) => {
-    if (!overControls(event) && !isBrush()) fit();
+    if (!overControls(event) && !isBrush() && !isPointing()) fit();
   };
   stage.addEventListener(
     "wheel",
@@ -61,8 +69,14 @@ function onDown(event: PointerEvent): void {
   if (overControls(event)) return;
   stage.setPointerCapture(event.pointerId);
   fingers.set(event.pointerId, pointOf(event));
-  if (isBrush() && event.button === 0 && fingers.size === 1) beginStroke(toPhoto(pointOf(event)));
+  if (isPointing()) pointed = fingers.size === 1 && event.button !== 1 ? { at: pointOf(event), isBox: false } : dropPoint();
+  else if (isBrush() && event.button === 0 && fingers.size === 1) beginStroke(toPhoto(pointOf(event)));
   else if (isPainting()) dropStroke(); // a second finger: it was no stroke but the begin of a pinch
+}
+
+function dropPoint(): null {
+  if (pointed?.isBox) endStretch(toPhoto(pointed.at), null);
+  return null;
 }
 
 function onMove(event: PointerEvent): void {
@@ -70,6 +84,9 @@ function onMove(event: PointerEvent): void {
   const from = fingers.get(event.pointerId);
   if (isPainting() && from) {
     paintThrough([...(event.getCoalescedEvents?.() ?? []), event].map((each) => toPhoto(pointOf(each))));
+  } else if (pointed && from) {
+    pointed.isBox ||= distance(pointed.at, to) > CLICK && event.buttons === 1;
+    if (pointed.isBox) stretch(toPhoto(pointed.at), toPhoto(to));
   } else if (from && fingers.size === 1 && isBrush() && event.buttons === 1) {
     // the brush had nothing to paint on: a picture that moves instead would surprise
   } else if (from && fingers.size === 1) {
@@ -88,6 +105,12 @@ function onMove(event: PointerEvent): void {
 function onUp(event: PointerEvent): void {
   fingers.delete(event.pointerId);
   if (isPainting()) endStroke();
+  if (!pointed) return;
+  const { at, isBox } = pointed;
+  pointed = null;
+  if (event.type === "pointercancel") return isBox ? endStretch(toPhoto(at), null) : undefined;
+  if (isBox) endStretch(toPhoto(at), toPhoto(pointOf(event)));
+  else mark(toPhoto(at), event.altKey || event.button === 2);
 }
 
 function distance(a: Point, b: Point): number {
@@ -101,6 +124,8 @@ function onKey(event: KeyboardEvent): void {
   else if (event.key === "-") zoom(1 / ZOOM_STEP);
   else if (event.key === "0") fit();
   else if (arrow && isBrush()) stepBrush(...arrow);
+  else if (arrow && isPointing()) stepCursor(...arrow);
+  else if (event.key === " " && isPointing()) markAtCursor();
   else if (arrow) pan(-arrow[0] * PAN, -arrow[1] * PAN);
   else if (event.key === " " && isBrush()) dab();
   else if (event.key === "[") resizeBrush(0.8);

@@ -12,6 +12,7 @@ import { photoSize, scaleNow, setPainted, shows, stage, toStage, uncover } from 
 import { onRedraw, redraw, state, type Photo, type Tool } from "./state.js";
 
 const SETTLE_MS = 500; // after the last stroke, before the cutout is written anew
+const POINT_SETTLE_MS = 2500; // after the last mark: the worker that writes is the one that answers
 
 const ring = element("brush-ring");
 const size = element<HTMLInputElement>("brush-size");
@@ -37,7 +38,14 @@ interface Session {
   writing: Promise<void> | null;
 }
 
+/** A photo that is edited, for other tools: of its alpha in the painter, and what to tell the functions here. */
+export interface Edited {
+  readonly id: number;
+  readonly photo: Photo;
+}
+
 let session: Session | null = null;
+const onOther: (() => void)[] = [];
 let lastId = 0;
 /** Sessions whose changes are in no cutout yet; of photos that have left the stage too. */
 const unwritten = new Set<Session>();
@@ -62,6 +70,35 @@ export function startRetouch(): void {
 export async function settle(): Promise<void> {
   if (session?.painting) endStroke();
   while (unwritten.size) await Promise.all([...unwritten].map(write));
+}
+
+/** Begin to edit the photo on the stage, unless it is edited already; null where it has no cutout. */
+export function editNow(): Edited | null {
+  const { selected } = state;
+  if (!selected?.cutout) return null;
+  enter(selected, selected.cutout);
+  return session;
+}
+
+/** Take over another alpha, uint8 [height, width], as one step; whether it differs. Whoever does so remembers it, to undo it by `stepBack`. */
+export async function putAlpha(edit: Edited, alpha: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  if (edit !== session) return false;
+  const done = send({ act: "take", alpha });
+  writeSoon(POINT_SETTLE_MS);
+  return (await done)?.changed ?? false;
+}
+
+/** Undo or redo what `putAlpha` did. */
+export async function stepBack(edit: Edited, which: "undo" | "redo"): Promise<boolean> {
+  if (edit !== session) return false;
+  const done = send({ act: which });
+  writeSoon(POINT_SETTLE_MS);
+  return (await done)?.changed ?? false;
+}
+
+/** Told when a stroke, a repair, or undoing one changes the alpha. */
+export function onOtherEdit(told: () => void): void {
+  onOther.push(told);
 }
 
 /** Whether a brush is chosen. */
@@ -227,7 +264,12 @@ function leave(left: Session): void {
 }
 
 /** Hand over what the hand did; what can be undone comes back. */
-async function act(...acts: Act[]): Promise<{ changed: boolean } | null> {
+function act(...acts: Act[]): Promise<{ changed: boolean } | null> {
+  for (const told of onOther) told();
+  return send(...acts);
+}
+
+async function send(...acts: Act[]): Promise<{ changed: boolean } | null> {
   const mine = session;
   if (!mine) return null;
   mine.changes++;
@@ -241,10 +283,10 @@ function line(from: Point, to: Point): Act {
 }
 
 /** The cutout is written once the hand rests: clean colours under the new alpha, and stored. */
-function writeSoon(): void {
+function writeSoon(after = SETTLE_MS): void {
   const mine = session!;
   clearTimeout(mine.timer);
-  mine.timer = window.setTimeout(() => void written(mine), SETTLE_MS);
+  mine.timer = window.setTimeout(() => void written(mine), after);
 }
 
 /** Write, and say so where that fails. */

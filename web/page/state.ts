@@ -48,7 +48,7 @@ export interface ListedModel {
 
 export type BackgroundKind = "none" | "colour" | "gradient" | "image" | "blur";
 export type Format = "png" | "webp" | "jpeg";
-export type Tool = "look" | "erase" | "restore";
+export type Tool = "look" | "point" | "erase" | "restore";
 
 export interface Settings {
   background: BackgroundKind;

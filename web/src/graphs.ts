@@ -77,23 +77,25 @@ export class PixelGraphs {
 
   /**
    * The photo's alpha, uint8 [H, W], from a prediction; crisp at the photo's resolution where edges are refined and the prediction
-   * is smaller than the photo. image: the photo that `prepare` was given. onStrip: told after every strip.
+   * is smaller than the photo. image: the photo that `prepare` was given. box: from there, or null for the whole prediction.
+   * onStrip: told after every strip.
    */
   async finish(
     prediction: Prediction,
     image: GraphImage,
     spec: OutputSpec,
-    box: Ort.Tensor,
+    box: Ort.Tensor | null,
     edges: Edges,
     onStrip: OnStrip,
   ): Promise<Bytes> {
     if (!prediction.data.every(Number.isFinite)) {
       throw new InputError('the network produced values that are not numbers; load it with engine: "wasm", or as an fp32 pack');
     }
-    const [, , height, width] = Array.from(box.data as BigInt64Array, Number);
+    const part = box ?? this.int64([0, 0, prediction.dims[2]!, prediction.dims[3]!]);
+    const [, , height, width] = Array.from(part.data as BigInt64Array, Number);
     const feed: Feed = {
       prediction: this.tensor("float32", prediction.data, prediction.dims),
-      box,
+      box: part,
       activation: this.int64(ACTIVATION[spec.activation]),
       classes: this.int64(spec.classes),
     };

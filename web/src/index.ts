@@ -17,10 +17,11 @@ export {
 export type { Box } from "./compose/subjects.js";
 export { Lifter } from "./lifter.js";
 export type { KeptModels, KeptPack } from "./kept-models.js";
-export type { CutAllOptions, CutOptions, Cutout, LoadOptions, Outcome } from "./lifter.js";
+export type { ComposeOptions, CutAllOptions, CutOptions, Cutout, LoadOptions, Outcome } from "./lifter.js";
 export type { Photo } from "./images/sources.js";
 export { applySegmentationMask, removeBackground, segmentForeground, unload, type OneCallOptions } from "./one-call.js";
-export type { AlphaInput, Seconds } from "./protocol.js";
+export type { Asked, BoxInput, PointInput } from "./pointing/prompts.js";
+export type { AlphaInput, AlphaResult, Seconds } from "./protocol.js";
 export type { EngineOptions, OnnxSource, Places } from "./setup.js";
 export type { ResultOptions } from "./options.js";
 export type { OnProgress, Phase, Progress } from "./progress.js";

@@ -2,9 +2,10 @@
 import { UsageError, type LiftoutError } from "./errors.js";
 import { inputOf, type Photo } from "./images/sources.js";
 import { dropAll, dropPack, keptModels, type KeptModels } from "./kept-models.js";
-import { completeOptions, type ResultOptions } from "./options.js";
+import { completeOptions, type Edges, type ResultOptions } from "./options.js";
+import { isAsked, type Asked } from "./pointing/prompts.js";
 import type { OnProgress, Progress } from "./progress.js";
-import type { AlphaInput, CutResult, ModelFacts } from "./protocol.js";
+import type { AlphaInput, AlphaResult, CutResult, ModelFacts } from "./protocol.js";
 import { JobQueue, MOST_IN_WORKER } from "./queue.js";
 import type { EngineChoice } from "./engine.js";
 import { manifestUrl, setupOf, type EngineOptions, type OnnxSource, type Places } from "./setup.js";
@@ -21,14 +22,19 @@ export interface LoadOptions extends Places, EngineOptions {
   preview?: string | OnnxSource;
 }
 
-/** Options of `cut` and `compose`. */
-export interface CutOptions extends ResultOptions {
+/** Options of `cut`. Points and a box say what the subject is. */
+export interface CutOptions extends ResultOptions, Asked {
+  /** The alpha that points correct; without it `keep` and `box` select, and `drop` alone corrects what the model finds. */
+  start?: AlphaInput | null;
   onProgress?: OnProgress;
   /** Cancels this photo at any moment; others go on. */
   signal?: AbortSignal;
   /** Given the preview model's cutout before the chosen model begins. */
   onPreview?: (preview: Cutout) => void;
 }
+
+/** Options of `compose`. */
+export type ComposeOptions = Omit<CutOptions, "onPreview" | "start" | keyof Asked>;
 
 /** Options of `cutAll`. */
 export interface CutAllOptions extends Omit<CutOptions, "onProgress" | "onPreview"> {
@@ -43,12 +49,15 @@ export type Cutout = CutResult;
 /** What became of the photo at `index` of those that `cutAll` was given. */
 export type Outcome = { ok: true; index: number; cutout: Cutout } | { ok: false; index: number; error: LiftoutError };
 
+let lastKey = 0; // of photos that were pointed at
+
 /** A loaded model. Photos are cut one after the other; the page stays responsive, as all work is in a worker. */
 export class Lifter {
   /** Texts about what is not as it should be but stops nothing. */
   readonly warnings: string[] = [];
   #queue: JobQueue;
   #preview: Lifter | null = null;
+  #keys = new WeakMap<object, number>();
 
   private constructor(model: string | OnnxSource, options: LoadOptions) {
     this.#queue = new JobQueue(setupOf(model, options), (text) => {
@@ -120,14 +129,36 @@ export class Lifter {
    * or one that ran out of memory, the next call works: it loads the model again from what is kept.
    */
   async cut(photo: Photo, options: CutOptions = {}): Promise<Cutout> {
-    const { onProgress, signal, onPreview, ...rest } = options;
+    const { onProgress, signal, onPreview, keep, drop, box, start = null, ...rest } = options;
     const complete = completeOptions(rest);
     this.#refuseClosed();
     signal?.throwIfAborted();
-    const work = { act: "cut", photo: await inputOf(photo), options: complete } as const;
+    const asked = { keep, drop, box, start };
+    const prompts = isAsked(asked) || start ? asked : null;
+    const work = { act: "cut", photo: await inputOf(photo), prompts, options: complete } as const;
     signal?.throwIfAborted();
     if (onPreview && this.#preview) onPreview(await this.#preview.cut(photo, { ...rest, ...(signal && { signal }) }));
     return this.#queue.add(work, onProgress, signal);
+  }
+
+  /**
+   * The alpha alone that points and a box ask for. The last photo stays decoded and seen, so that the next call with the same object
+   * costs as much as a click may.
+   *
+   *     const { alpha } = await lifter.point(file, { start: cutout.alpha, keep: [[300, 200]] });
+   *
+   * Throws what `cut` throws, and UsageError where points, box or start do not fit the photo.
+   */
+  async point(photo: Photo, prompts: Asked & { start?: AlphaInput | null; edges?: Edges; signal?: AbortSignal }): Promise<AlphaResult> {
+    const { keep, drop, box, start = null, edges, signal } = prompts;
+    const options = completeOptions(edges ? { edges } : {});
+    this.#refuseClosed();
+    signal?.throwIfAborted();
+    const key = typeof photo === "object" ? (this.#keys.get(photo) ?? ++lastKey) : ++lastKey;
+    if (typeof photo === "object") this.#keys.set(photo, key);
+    const work = { act: "point", photo: await inputOf(photo), key, prompts: { keep, drop, box, start }, options } as const;
+    signal?.throwIfAborted();
+    return this.#queue.add(work, undefined, signal);
   }
 
   /**
@@ -136,7 +167,7 @@ export class Lifter {
    * alpha: uint8 [height, width] of the whole photo, as values or in a Blob, or a cutout as a PNG file of the photo's size.
    * Throws what `cut` throws, and UsageError where the sizes differ.
    */
-  async compose(photo: Photo, alpha: AlphaInput, options: Omit<CutOptions, "onPreview"> = {}): Promise<Cutout> {
+  async compose(photo: Photo, alpha: AlphaInput, options: ComposeOptions = {}): Promise<Cutout> {
     const { onProgress, signal, ...rest } = options;
     const complete = completeOptions(rest);
     this.#refuseClosed();

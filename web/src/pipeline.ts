@@ -1,4 +1,5 @@
 /** A loaded model with all that a photo needs: decode, prepare, network, finish, cutout, encode; as in `liftout.remover`. */
+import type { Warn } from "./blocks.js";
 import { LiftoutError, NetworkRejected, UsageError } from "./errors.js";
 import { PixelGraphs, type GraphImage } from "./graphs.js";
 import { readPhoto, type Photo, type PhotoInput } from "./images/photo.js";
@@ -9,10 +10,14 @@ import { findModel, smallerModel, type Model } from "./model.js";
 import { Network } from "./network.js";
 import { operatorsOf } from "./operators.js";
 import type { CompleteOptions } from "./options.js";
+import { Pointer, type Seen } from "./pointing/pointer.js";
+import { promptsFor, type Prompts } from "./pointing/prompts.js";
 import { DownloadMeter, step, type OnProgress, type Phase } from "./progress.js";
-import type { AlphaInput, CutResult, ModelFacts, Seconds, Setup } from "./protocol.js";
+import type { AlphaInput, AlphaResult, CutResult, ModelFacts, PromptInput, Seconds, Setup, Work } from "./protocol.js";
 import { render } from "./render.js";
 import { chooseEngine, runtimeFile, startRuntime, type Runtime } from "./runtime.js";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What the GPU could not do; the page starts another worker without it. */
 export class GpuFailure extends Error {}
@@ -24,10 +29,18 @@ interface Parts {
   graphs: PixelGraphs;
   network: Network;
   deflaters: Deflaters;
+  warn: Warn;
 }
+
+/** The built-in model is no better at edges than the network that reads prompts: they are one. */
+const BUILT_IN = "pocket";
 
 export class Pipeline {
   #parts: Parts;
+  /** Opened with the first prompt. */
+  #pointer: Promise<Pointer> | null = null;
+  /** The photo that was pointed at last. */
+  #pointedAt: { key: number; photo: Photo; seen: Seen } | null = null;
   /** The network and the pixel graphs share one heap and one set of threads: one photo at a time. Decoding runs ahead. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -57,7 +70,7 @@ export class Pipeline {
       onProgress(step("load", 1, 2));
       const network = await Network.open(runtime, model, files);
       onProgress(step("load", 2, 2));
-      return new Pipeline({ setup, model, runtime, graphs, network, deflaters: new Deflaters(setup.base) });
+      return new Pipeline({ setup, model, runtime, graphs, network, deflaters: new Deflaters(setup.base), warn: onWarning });
     } catch (error) {
       throw await explained(error, { setup, model, runtime }, "load");
     }
@@ -75,41 +88,86 @@ export class Pipeline {
     };
   }
 
+  /** What comes of a request. Throws what the call of `Lifter` throws, or GpuFailure. */
+  run(work: Work, onProgress: OnProgress): Promise<AlphaResult> {
+    const { photo, options } = work;
+    if (work.act === "cut") return this.cut(photo, work.prompts, options, onProgress);
+    if (work.act === "point") return this.point(photo, work.key, work.prompts, options);
+    return this.compose(photo, work.alpha, options, onProgress);
+  }
+
   /** Throws what `Lifter.cut` throws, or GpuFailure. */
-  async cut(input: PhotoInput, options: CompleteOptions, onProgress: OnProgress): Promise<CutResult> {
-    const { model, runtime, graphs, network, deflaters } = this.#parts;
-    const report = (phase: Phase, done: number, of: number): void => onProgress(step(phase, done, of));
-    const seconds: Seconds = { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 };
-    const timed = async <T>(phase: keyof Seconds, work: () => Promise<T>): Promise<T> => {
-      const start = performance.now();
-      report(phase, 0, 1);
-      const result = await work();
-      seconds[phase] = (performance.now() - start) / 1000;
-      report(phase, 1, 1);
-      return result;
-    };
+  async cut(input: PhotoInput, prompts: PromptInput | null, options: CompleteOptions, onProgress: OnProgress): Promise<CutResult> {
+    const { runtime, graphs, deflaters } = this.#parts;
+    const timer = new Timer(onProgress);
     try {
-      const photo = await timed("decode", () => readPhoto(input, options.maxPixels));
-      const image: GraphImage = { rgb: photo.networkRgb, size: [photo.height, photo.width] };
+      const photo = await timer.of("decode", () => readPhoto(input, options.maxPixels));
       return await this.#inTurn(async () => {
-        const { tensor, box } = await timed("prepare", () => graphs.prepare(image, model.spec.input));
-        const prediction = await timed("network", () => network.run(tensor)).catch((error: unknown) => {
-          if (runtime.choice.name === "webgpu") throw new GpuFailure(messageOf(error));
-          throw error;
-        });
-        tensor.dispose();
-        const alpha = await timed("finish", () =>
-          graphs.finish(prediction, image, model.spec.output, box, options.edges, (done, of) => report("finish", done, of)),
-        );
+        const alpha = prompts ? await this.#prompted(photo, prompts, options, timer) : await this.#automatic(photo, options, timer);
         multiply(alpha, photo.alpha);
-        const picture = await timed("encode", () =>
-          render(photo, alpha, options, { graphs, deflaters, onStrip: (done, of) => report("encode", done, of) }),
+        const picture = await timer.of("encode", () =>
+          render(photo, alpha, options, { graphs, deflaters, onStrip: (done, of) => timer.report("encode", done, of) }),
         );
-        return { ...picture, seconds, heapBytes: runtime.heapBytes() };
+        return { ...picture, seconds: timer.seconds, heapBytes: runtime.heapBytes() };
       });
     } catch (error) {
       throw await explained(error, this.#parts, "run");
     }
+  }
+
+  /** Throws what `Lifter.point` throws. */
+  async point(input: PhotoInput, key: number, prompts: PromptInput, options: CompleteOptions): Promise<AlphaResult> {
+    try {
+      return await this.#inTurn(async () => {
+        const pointer = await this.#openPointer();
+        const known = this.#pointedAt;
+        const photo = known?.key === key ? known.photo : await readPhoto(input, options.maxPixels);
+        const seen = known?.key === key ? known.seen : await pointer.see(seenByNetwork(photo));
+        this.#pointedAt = { key, photo, seen };
+        const start = prompts.start && (await levelsOf(prompts.start, photo, options.maxPixels));
+        const alpha = await pointer.answer(seen, promptsFor(prompts, photo.width, photo.height), { edges: options.edges, start, edgesOf: null });
+        multiply(alpha, photo.alpha);
+        return { alpha, width: photo.width, height: photo.height };
+      });
+    } catch (error) {
+      throw await explained(error, this.#parts, "run");
+    }
+  }
+
+  /** What the model finds: uint8 [H, W]. */
+  async #automatic(photo: Photo, { edges }: CompleteOptions, timer: Timer): Promise<Bytes> {
+    const { model, runtime, graphs, network } = this.#parts;
+    const image = seenByNetwork(photo);
+    const { tensor, box } = await timer.of("prepare", () => graphs.prepare(image, model.spec.input));
+    const prediction = await timer.of("network", () => network.run(tensor)).catch((error: unknown) => {
+      if (runtime.choice.name === "webgpu") throw new GpuFailure(messageOf(error));
+      throw error;
+    });
+    tensor.dispose();
+    return timer.of("finish", () =>
+      graphs.finish(prediction, image, model.spec.output, box, edges, (done, of) => timer.report("finish", done, of)),
+    );
+  }
+
+  /** What is pointed at: the network that reads prompts decides which object, the model gives its edges. */
+  async #prompted(photo: Photo, asked: PromptInput, options: CompleteOptions, timer: Timer): Promise<Bytes> {
+    const prompts: Prompts = promptsFor(asked, photo.width, photo.height);
+    const start = asked.start && (await levelsOf(asked.start, photo, options.maxPixels));
+    const corrects = !start && !prompts.keep.length && !prompts.box;
+    const hasEdges = this.#parts.model.spec.name !== BUILT_IN;
+    const automatic = corrects || hasEdges ? await this.#automatic(photo, options, timer) : null;
+    const pointer = await this.#openPointer();
+    const seen = await timer.of("network", () => pointer.see(seenByNetwork(photo)));
+    return timer.of("finish", () =>
+      pointer.answer(seen, prompts, { edges: options.edges, start: corrects ? automatic : start, edgesOf: hasEdges ? automatic : null }),
+    );
+  }
+
+  #openPointer(): Promise<Pointer> {
+    const { runtime, graphs, setup, warn } = this.#parts;
+    this.#pointer ??= Pointer.open(runtime, graphs, setup.base, warn);
+    this.#pointer.catch(() => (this.#pointer = null)); // the next call tries again
+    return this.#pointer;
   }
 
   /** Throws what `Lifter.compose` throws. */
@@ -117,10 +175,7 @@ export class Pipeline {
     const { runtime, graphs, deflaters } = this.#parts;
     try {
       const photo = await readPhoto(input, options.maxPixels);
-      const levels = alpha instanceof Blob ? await readAlpha(alpha, photo, options.maxPixels) : alpha;
-      if (levels.length !== photo.width * photo.height) {
-        throw new UsageError(`the alpha has ${levels.length} values, but the photo has ${photo.width} x ${photo.height} pixels`);
-      }
+      const levels = await levelsOf(alpha, photo, options.maxPixels);
       // nothing becomes more opaque than the photo itself
       photo.alpha?.forEach((own, i) => (levels[i] = Math.min(levels[i]!, own)));
       const picture = await this.#inTurn(() =>
@@ -150,6 +205,37 @@ async function memoryWarning(setup: Setup, model: Model): Promise<string | null>
 
 function needOf(model: Model, alternative: string): MemoryNeed {
   return { model: model.spec.name, peakBytes: model.peakBytes, alternative };
+}
+
+/** Seconds that each step takes, told as it goes. */
+class Timer {
+  readonly seconds: Seconds = { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 };
+
+  constructor(private onProgress: OnProgress) {}
+
+  report(phase: Phase, done: number, of: number): void {
+    this.onProgress(step(phase, done, of));
+  }
+
+  async of<T>(phase: keyof Seconds, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    this.report(phase, 0, 1);
+    const result = await work();
+    this.seconds[phase] += (performance.now() - start) / 1000;
+    this.report(phase, 1, 1);
+    return result;
+  }
+}
+
+function seenByNetwork(photo: Photo): GraphImage {
+  return { rgb: photo.networkRgb, size: [photo.height, photo.width] };
+}
+
+/** An alpha of a photo's size: uint8 [H, W]. Throws UsageError where it has another. */
+async function levelsOf(alpha: AlphaInput, photo: Photo, maxPixels: number): Promise<Bytes> {
+  const levels = alpha instanceof Blob ? await readAlpha(alpha, photo, maxPixels) : alpha;
+  if (levels.length === photo.width * photo.height) return levels;
+  throw new UsageError(`the alpha has ${levels.length} values, but the photo has ${photo.width} x ${photo.height} pixels`);
 }
 
 async function readAlpha(file: Blob, { width, height }: Photo, maxPixels: number): Promise<Uint8Array<ArrayBuffer>> {

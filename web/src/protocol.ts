@@ -4,6 +4,7 @@ import type { PlainError } from "./errors.js";
 import type { PhotoInput } from "./images/photo.js";
 import type { ModelSource } from "./model.js";
 import type { CompleteOptions } from "./options.js";
+import type { Asked } from "./pointing/prompts.js";
 import type { Progress } from "./progress.js";
 import type { EngineChoice, EngineName } from "./engine.js";
 import type { ModelSpec } from "./spec.js";
@@ -28,10 +29,17 @@ export const LOAD = 0;
 
 export type Request = { id: typeof LOAD; act: "load"; setup: Setup } | ({ id: number } & Work);
 
-/** `cut` runs the network; `compose` makes the image from an alpha that is known. */
+/** `cut` runs the network; `compose` makes the image from an alpha that is known; `point` gives the alpha alone that prompts ask for. */
 export type Work =
-  | { act: "cut"; photo: PhotoInput; options: CompleteOptions }
-  | { act: "compose"; photo: PhotoInput; alpha: AlphaInput; options: CompleteOptions };
+  | { act: "cut"; photo: PhotoInput; prompts: PromptInput | null; options: CompleteOptions }
+  | { act: "compose"; photo: PhotoInput; alpha: AlphaInput; options: CompleteOptions }
+  /** key: the same for the same photo, which is decoded and seen once. */
+  | { act: "point"; photo: PhotoInput; key: number; prompts: PromptInput; options: CompleteOptions };
+
+/** Points, a box, and the alpha that they correct; null where they select. */
+export interface PromptInput extends Asked {
+  start: AlphaInput | null;
+}
 
 /** An alpha that is known: uint8 [height, width], as values or as the bytes of a Blob, or a PNG file with an alpha channel. */
 export type AlphaInput = Uint8Array<ArrayBuffer> | Blob;
@@ -50,14 +58,18 @@ export interface ModelFacts {
 /** Seconds that each step took. */
 export type Seconds = Record<"decode" | "prepare" | "network" | "finish" | "encode", number>;
 
-export interface CutResult {
-  /** The image file. */
-  blob: Blob;
+/** An alpha alone. */
+export interface AlphaResult {
   /** Opacity of the subject, uint8 [height, width], row by row; 255 is subject. */
   alpha: Uint8Array<ArrayBuffer>;
   /** Of the image, in pixels. */
   width: number;
   height: number;
+}
+
+export interface CutResult extends AlphaResult {
+  /** The image file. */
+  blob: Blob;
   /** Where the subject is in the image, in pixels, right and bottom exclusive; null without a subject. Specks do not widen it. */
   box: Box | null;
   seconds: Seconds;
@@ -67,7 +79,7 @@ export interface CutResult {
 
 export type Reply = { id: number } & (
   | { act: "loaded"; facts: ModelFacts }
-  | { act: "done"; result: CutResult }
+  | { act: "done"; result: AlphaResult }
   /** endWorker: its memory is worth nothing any more. */
   | { act: "failed"; error: PlainError; endWorker: boolean }
   | { act: "gpu-failed"; reason: string }

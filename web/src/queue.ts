@@ -2,12 +2,12 @@
 import { CLOSED, WorkerConnection } from "./connection.js";
 import { UsageError, type LiftoutError } from "./errors.js";
 import type { OnProgress } from "./progress.js";
-import type { CutResult, ModelFacts, Setup, Work } from "./protocol.js";
+import type { AlphaResult, ModelFacts, Setup, Work } from "./protocol.js";
 
 interface Job {
   work: Work;
   onProgress: OnProgress | undefined;
-  resolve(result: CutResult): void;
+  resolve(result: AlphaResult): void;
   reject(reason: unknown): void;
 }
 
@@ -56,8 +56,8 @@ export class JobQueue {
     return this.#connection.load(onProgress);
   }
 
-  /** Do the work when its turn comes. Rejects with the signal's reason where that aborts, at any moment. */
-  add(work: Work, onProgress: OnProgress | undefined, signal: AbortSignal | undefined): Promise<CutResult> {
+  /** Do the work when its turn comes; its act says what comes of it. Rejects with the signal's reason where that aborts, at any moment. */
+  add<Result extends AlphaResult>(work: Work, onProgress: OnProgress | undefined, signal: AbortSignal | undefined): Promise<Result> {
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         job.reject(signal!.reason);
@@ -68,7 +68,7 @@ export class JobQueue {
         onProgress,
         resolve(result) {
           signal?.removeEventListener("abort", abort);
-          resolve(result);
+          resolve(result as Result);
         },
         reject(reason) {
           signal?.removeEventListener("abort", abort);

@@ -19,11 +19,7 @@ async function answer(request: Request): Promise<void> {
       send({ id: LOAD, act: "loaded", facts: pipeline.facts });
       return;
     }
-    const { photo, options } = request;
-    const result =
-      request.act === "cut"
-        ? await pipeline!.cut(photo, options, onProgress)
-        : await pipeline!.compose(photo, request.alpha, options, onProgress);
+    const result = await pipeline!.run(request, onProgress);
     send({ id, act: "done", result }, [result.alpha.buffer]);
   } catch (error) {
     if (error instanceof GpuFailure) send({ id, act: "gpu-failed", reason: error.message });

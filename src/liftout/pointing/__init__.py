@@ -24,7 +24,7 @@ from liftout import graphs
 from liftout.errors import ModelMissing
 from liftout.models import packs
 from liftout.models.spec import InputSpec
-from liftout.pointing.correct import confine, corrected, insist
+from liftout.pointing.correct import change, corrected, select
 from liftout.pointing.edges import with_edges_of
 from liftout.pointing.network import MAP, NAME, Marks, PromptedNetwork
 from liftout.prompts import Prompts
@@ -89,16 +89,17 @@ class Pointer:
         """
         start = None if prompts.start is None else shrink(prompts.start)
         prediction = self._network.predict(seen.details, Marks.of(prompts, seen.size, start))
-        prediction = insist(prediction, prompts, seen.size)
+        changed = None
         if start is None:
-            prediction = confine(prediction, prompts, seen.size)
+            prediction = select(prediction, prompts, seen.size)
+        elif prompts.keep or prompts.drop:
+            changed = change(prediction, prompts, start, seen.size)
+            prediction = changed.prediction
         guide = seen.pixels if follow_edges else None
         alpha = graphs.finish(prediction, seen.size, self.spec.output, image=guide)
         if edges_of is not None:
             alpha = with_edges_of(edges_of, alpha)
-        if start is None or prompts.start is None:
-            return alpha
-        return corrected(prompts.start, alpha, start, prediction, prompts)
+        return alpha if changed is None or prompts.start is None else corrected(prompts.start, alpha, changed)
 
 
 def shrink(alpha: graphs.UInt8) -> graphs.Float32:

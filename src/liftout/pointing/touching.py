@@ -1,22 +1,25 @@
 """Subjects that touch are told apart by the network that reads points.
 
-A part of an alpha that is two subjects has two thick places with a neck between them; so has a body with a head. Each thick place gets a
-point to keep, and the network says which object is there. Where two points are of one object, the answers are nearly the same, and the part
-stays whole; where they are of two, the answers hardly overlap, and each is a subject.
+A part of an alpha that is two subjects has two thick places with a neck between them; so has a body with a head. The network is asked which
+object is at the thickest place. Where that object reaches over the other places, the part is one. A place that it leaves out is another
+object, unless the answer there reaches over most of the first. Objects are then asked for once more, each with the places of the others to drop.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
 
 from liftout.compose.components import Bool, Int32, components
-from liftout.compose.subjects import MOST_SUBJECTS, SOLID, VISIBLE, UInt8, nearest_seed, separate_subjects
+from liftout.compose.subjects import SOLID, VISIBLE, UInt8, nearest_seed, separate_subjects
+from liftout.prompts import Prompts
 
-Answer: TypeAlias = Callable[[tuple[float, float]], UInt8]
-"""From a point (x, y) to the alpha of the object there, uint8 [H, W]."""
+Answer: TypeAlias = Callable[[Prompts], UInt8]
+"""From points to keep and to drop to the alpha of the object, uint8 [H, W]."""
+Points: TypeAlias = tuple[tuple[float, float], ...]
 Box: TypeAlias = tuple[slice, slice]
 
 CELLS = 128
@@ -25,8 +28,10 @@ NECK = 0.75
 """Share of a thick place's depth that the neck to a thicker one may have."""
 THIN = 0.25
 """Share of the thickest place's depth below which a place is a limb."""
-MOST_PLACES = 6
-"""Of one part that are asked about."""
+MOST_PARTS, MOST_PLACES = 4, 6
+"""How many parts, the largest first, and how many places of each the network is asked about."""
+REACHES = 0.6
+"""Share of an object that the answer at another place covers, if that place is of the same object."""
 SAME = 0.3
 """Share of the smaller of two answers that both may have, if they are two objects."""
 LEAST = 0.08
@@ -37,10 +42,10 @@ COVERED = 0.7
 
 def separate_touching(alpha: UInt8, answer: Answer) -> Iterator[UInt8]:
     """The alpha of each subject, uint8 [H, W], the largest first, as `separate_subjects` gives them, and those that touch apart; together
-    they are `alpha`. answer: asked about parts whose shape may be two subjects."""
+    they are `alpha`. answer: asked about the largest parts, where their shape may be two subjects."""
     found: list[tuple[int, Box, UInt8]] = []
-    for part in separate_subjects(alpha):
-        for subject in _of_part(part, answer):
+    for number, part in enumerate(separate_subjects(alpha)):
+        for subject in _of_part(part, answer) if number < MOST_PARTS else [part]:
             box = _box(subject > 0)
             found.append((int((subject >= SOLID).sum()), box, subject[box].copy()))
     found.sort(key=lambda entry: -entry[0])
@@ -87,27 +92,51 @@ def _of_part(part: UInt8, answer: Answer) -> Iterator[UInt8]:
         yield part
         return
     points = [(box[1].start + column * step, box[0].start + row * step) for row, column in places]
-    answers = [answer((x + 0.5, y + 0.5)) for x, y in points]
-    objects = _told_apart([found for found, (x, y) in zip(answers, points, strict=True) if found[y, x] >= SOLID], solid)
+    objects = _told_apart(_objects_at(points, answer), answer, solid)
     if len(objects) < 2:
         yield part
         return
     yield from _shared_out(part, objects)
 
 
-def _told_apart(answers: list[UInt8], solid: Bool) -> list[UInt8]:
-    """The objects of a part that the answers show, each an alpha, uint8 [H, W]; less than two where the part is one."""
-    objects: list[UInt8] = []
-    for answer in answers:
-        same = [other for other in objects if _is_same(answer, other, solid)]
-        objects = [other for other in objects if not any(other is one for one in same)]
-        objects.append(np.maximum.reduce([answer, *same]))
-    size = int(solid.sum())
-    objects = [found for found in objects if ((found >= SOLID) & solid).sum() >= LEAST * size]
+def _objects_at(points: list[tuple[int, int]], answer: Answer) -> list[Points]:
+    """The points of each object. points: (x, y), the thickest place first, which says what its object leaves out."""
+    objects: list[tuple[Points, UInt8]] = []
+    for x, y in points:
+        point = (x + 0.5, y + 0.5)
+        owner = next((number for number, (_, alpha) in enumerate(objects) if alpha[y, x] >= SOLID), None)
+        if owner is None:
+            found = answer(Prompts(keep=(point,)))
+            owner = next((number for number, (_, alpha) in enumerate(objects) if _reaches_over(found, alpha)), None)
+            if owner is None:
+                objects.append(((point,), found))
+                continue
+        own, alpha = objects[owner]
+        objects[owner] = ((*own, point), alpha)
+    return [own for own, _ in objects]
+
+
+def _reaches_over(answer: UInt8, alpha: UInt8) -> bool:
+    solid = alpha >= SOLID
+    return bool(((answer >= SOLID) & solid).sum() > REACHES * solid.sum())
+
+
+def _told_apart(objects: list[Points], answer: Answer, solid: Bool) -> list[UInt8]:
+    """The alpha of each object, uint8 [H, W], given by its points; none where the answers do not make a part, bool [H, W], into several."""
     if len(objects) < 2:
-        return objects
-    covered = (np.maximum.reduce(objects) >= SOLID) & solid
-    return objects[:MOST_SUBJECTS] if covered.sum() >= COVERED * size else []
+        return []
+    size = int(solid.sum())
+    found = []
+    for own in objects:
+        others = tuple(point for other in objects if other is not own for point in other)
+        alpha = answer(Prompts(keep=own, drop=others))
+        if ((alpha >= SOLID) & solid).sum() >= LEAST * size:
+            found.append(alpha)
+    if len(found) < 2:
+        return []
+    covered = (np.maximum.reduce(found) >= SOLID) & solid
+    apart = not any(_is_same(one, other, solid) for one, other in itertools.combinations(found, 2))
+    return found if apart and covered.sum() >= COVERED * size else []
 
 
 def _is_same(one: UInt8, other: UInt8, solid: Bool) -> bool:

@@ -6,6 +6,7 @@
     ort/                                ONNX Runtime Web
     graphs/                             the pixel graphs, the files that Python runs
     catalog.json                        what is known about every model, for `{ onnx, like }`
+    points/                             the network that reads points and boxes, where this package has it
     packs/index.json                    the packs: name, size, memory, licence
     packs/<name>/                       a pack, its weights as one file per block
 
@@ -46,6 +47,8 @@ PAGE_FILES = (
 )
 """What a site holds for its page alone: the npm package goes without."""
 PAGE_FOLDERS = ("samples",)
+POINTS = "points"
+"""The pack of the network that reads points and boxes, and its folder in a site."""
 
 
 def write(folder: Path, names: Sequence[str]) -> list[Path]:
@@ -61,6 +64,9 @@ def write(folder: Path, names: Sequence[str]) -> list[Path]:
         (folder / "graphs").mkdir(exist_ok=True)
         for name, content in graphs().items():
             write_whole(folder / "graphs" / name, content, overwrite=True)
+        pointer = packs.built_in(POINTS)
+        if pointer is not None:
+            packs.publish(pointer, folder / POINTS)
         folders = [
             _publish(item, folder / "packs" / Path(name).name) for name, item in zip(names, sources, strict=True)
         ]

@@ -54,12 +54,8 @@ class Desk:
         found = look_for_pairs(folder)
         labelled = [pair.photo for pair in found.pairs]
         self._items: dict[str, Item] = {}
-        taken: set[Path] = set()
         for photo in sorted([*labelled, *found.unpaired]):
             mask = photo.with_name(f"{stem_of(photo)}-mask.png")
-            if mask in taken:  # a.jpg and a.tif, say: one of them has the name already
-                mask = photo.with_name(f"{photo.name}-mask.png")
-            taken.add(mask)
             name = photo.relative_to(folder).as_posix()
             key = hashlib.sha256(name.encode()).hexdigest()[:16]
             self._items[key] = Item(key, name, photo, mask, photo in labelled)

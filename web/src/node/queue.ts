@@ -2,7 +2,7 @@
 import { fromPlain, LiftoutError, toPlain, UsageError } from "../errors.js";
 import { Pipeline } from "../pipeline.js";
 import type { OnProgress } from "../progress.js";
-import type { CutResult, ModelFacts, Setup, Work } from "../protocol.js";
+import type { AlphaResult, ModelFacts, Setup, Work } from "../protocol.js";
 
 /** Photos that may be in memory at one time. */
 export const MOST_IN_WORKER = 4;
@@ -38,12 +38,11 @@ export class JobQueue {
   }
 
   /** A run goes on to its end, but its result is not waited for after the signal aborts. */
-  async add(work: Work, onProgress: OnProgress = () => undefined, signal: AbortSignal | undefined): Promise<CutResult> {
+  async add<Result extends AlphaResult>(work: Work, onProgress: OnProgress = () => undefined, signal: AbortSignal | undefined): Promise<Result> {
     await this.load(onProgress);
     if (this.#closed) throw CLOSED;
     const pipeline = await this.#pipeline!;
-    const { photo, options } = work;
-    const done = work.act === "cut" ? pipeline.cut(photo, options, onProgress) : pipeline.compose(photo, work.alpha, options, onProgress);
+    const done = pipeline.run(work, onProgress) as Promise<Result>;
     done.catch(() => undefined);
     const aborted = new Promise<never>((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
     return Promise.race([done, aborted]).catch((error: unknown) => {
