@@ -38,9 +38,10 @@ def main() -> int:
     version = versions()
     if _output(["git", "status", "--porcelain"], ROOT):
         say("note: there are changes that are not committed; they are not part of what is built")
+    commit = _output(["git", "rev-parse", "HEAD"], ROOT)  # once: the branch may move while this builds
     with tempfile.TemporaryDirectory(prefix="liftout-release-") as scratch:
         folder = Path(scratch)
-        first, second = (build(folder / name) for name in ("first", "second"))
+        first, second = (build(folder / name, commit) for name in ("first", "second"))
         compare(first, second)
         shutil.rmtree(options.out, ignore_errors=True)
         shutil.copytree(first, options.out)
@@ -66,15 +67,15 @@ def versions() -> str:
     return str(found["pyproject.toml"])
 
 
-def build(folder: Path) -> Path:
-    """Build everything from a copy of the last commit. Returns the folder of the results."""
+def build(folder: Path, commit: str) -> Path:
+    """Build everything from the files of a commit. Returns the folder of the results."""
     source, made = folder / "source", folder / "made"
     source.mkdir(parents=True)
     made.mkdir()
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tree:
         tree.extractall(source, filter="data")
-    epoch = _output(["git", "log", "-1", "--format=%ct"], ROOT)
+    epoch = _output(["git", "log", "-1", "--format=%ct", commit], ROOT)
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LIFTOUT_WITHOUT_PAGE")}
     env |= {"SOURCE_DATE_EPOCH": epoch, "PYTHONHASHSEED": "0", "NO_MKDOCS_2_WARNING": "1"}
     step("page, source distribution and wheel")
