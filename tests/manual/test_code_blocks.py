@@ -97,8 +97,8 @@ def folder(tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def run(page: str, folder: Path) -> None:
-    """Run a page's blocks in their order; Python blocks share their names, and have `cutout` from the start where they use it."""
-    names: dict[str, object] = {"__name__": "__main__"}
+    """Run a page's blocks in their order; Python blocks share their names, and have `photo` and `cutout` from the start where they use them."""
+    names: dict[str, object] = {"__name__": "__main__", "photo": "photo.jpg"}
     for block in code(page):
         if block.reason or ("liftout site" in block.code and not PAGE.is_dir()):
             continue
