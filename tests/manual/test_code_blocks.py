@@ -92,13 +92,15 @@ def folder(tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch) -> P
         with Image.open(examples / f"{name_}.jpg") as photo:
             photo.thumbnail((320, 320))
             photo.save(work / f"{name_}.jpg")
+    with Image.open(examples / "officer.jpg") as photo:
+        photo.resize((1024, 1200)).save(work / "large.jpg")  # for code that names points
     monkeypatch.chdir(work)
     return work
 
 
 def run(page: str, folder: Path) -> None:
-    """Run a page's blocks in their order; Python blocks share their names, and have `cutout` from the start where they use it."""
-    names: dict[str, object] = {"__name__": "__main__"}
+    """Run a page's blocks in their order; Python blocks share their names, and have `photo` and `cutout` from the start where they use them."""
+    names: dict[str, object] = {"__name__": "__main__", "photo": "large.jpg"}
     for block in code(page):
         if block.reason or ("liftout site" in block.code and not PAGE.is_dir()):
             continue
