@@ -24,8 +24,12 @@ gallery: $(VENV)/.installed
 screenshots: $(VENV)/.dev browser
 	$(BIN)/python benchmarks/screenshots.py
 
+# The browsers' tests wait much and run beside the others; what they print comes at the end.
 test: $(VENV)/.dev browser lint
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" tests/web > $(VENV)/web-tests.log 2>&1 & web=$$!; \
+	trap 'kill $$web' INT TERM; \
+	$(BIN)/python -m pytest -m "not long" --ignore=tests/web; others=$$?; \
+	wait $$web; web=$$?; cat $(VENV)/web-tests.log; [ $$others -eq 0 ] && [ $$web -eq 0 ]
 
 check-long: $(VENV)/.dev browser
 	$(BIN)/python -m pytest -m long
