@@ -69,7 +69,7 @@ def test_masks_are_corrected_and_saved_beside_the_photos(
     assert page.count("done") == 1
 
     page.page.keyboard.press("Control+s")
-    page.page.wait_for_selector("#label p:has-text('0 of 2 photos have no mask')")
+    page.page.wait_for_selector("#notice:has-text('All 2 photos have masks')")
     masks = sorted(path.name for path in photos.iterdir() if path.name not in before)
     assert masks == ["coffee-mask.png", "officer-mask.png"]
     assert {name: (photos / name).read_bytes() for name in before} == before
