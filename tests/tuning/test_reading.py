@@ -109,7 +109,7 @@ def test_photos_without_a_mask_are_counted(tmp_path: Path) -> None:
 
 def test_a_folder_without_masks_says_how_to_make_some(tmp_path: Path) -> None:
     _photo(tmp_path / "a.jpg")
-    with pytest.raises(UsageError, match=r"holds 1 photos and no mask.*liftout tune label"):
+    with pytest.raises(UsageError, match=r"holds 1 photos and no mask.*docs/tune.md"):
         find_pairs(tmp_path)
     assert look_for_pairs(tmp_path).unpaired == (tmp_path / "a.jpg",)
 

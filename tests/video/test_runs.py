@@ -161,6 +161,9 @@ class Endless:
             self.most = max(self.most, len(self.alive))
             yield Frame(pixels, None, Fraction(index, 25), Fraction(index, 25))
 
+    def stop(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

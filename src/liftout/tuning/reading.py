@@ -73,7 +73,7 @@ def find_pairs(folder: Path) -> Found:
             subject=folder,
             remedy=(
                 "put a.png, a mask or a cutout, beside a.jpg, or masks into masks/ beside photos/",
-                "make masks with `liftout tune label`",
+                "make masks in the page for them, see docs/tune.md",
             ),
         )
     return found

@@ -141,14 +141,14 @@ class TuningRun:
         if network is None:
             raise BelowBar(
                 f"nothing was gained on the {len(self.choosing)} photos that choose (IoU {self.before.iou:.3f} before); nothing was written",
-                remedy=("give more photos", "check their masks with --check"),
+                remedy=("give more photos", UseOption("check", True)),
             )
         after = figures(answers(network, self.held_out.pixels), self.held_out.masks)
         if after.iou < before.iou:
             raise BelowBar(
                 f"the {before.photos} photos that were held out came out worse (IoU {after.iou:.3f}, before {before.iou:.3f}); "
                 "nothing was written",
-                remedy=("give more photos", "check their masks with --check"),
+                remedy=("give more photos", UseOption("check", True)),
             )
         others = figures(answers(network, self.others[2].pixels), self._answered["others_held_out"])
         assert self.best is not None  # noqa: S101 - there is a network
