@@ -41,7 +41,7 @@ from liftout.engines import NetworkFile, open_network
 from liftout.machine import processor
 from liftout.models import packs
 from liftout.options import RunOptions
-from training.scores import score, summarise
+from liftout.tuning.scores import score, summarise
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

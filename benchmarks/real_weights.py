@@ -27,7 +27,7 @@ from liftout.models.licence import asks, remembered
 from liftout.models.local import ResolvedModel, from_onnx, from_pack
 from liftout.models.spec import FileSpec, ModelSpec
 from liftout.remover import Remover
-from training.scores import score, summarise
+from liftout.tuning.scores import score, summarise
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"

@@ -22,10 +22,10 @@ from PIL import Image
 
 from liftout.home import home
 from liftout.models import packs
+from liftout.tuning.scores import summarise
 from training.evaluate import ecssd, measure, pocket
 from training.export import SHIPPED
 from training.photos import DATA, ROOT, RUNS, excluded, open_photos, read_names, serves_for_choosing
-from training.scores import summarise
 
 KINDS = {"horses": "weizmann__", "leopards": "caltech101__", "street": "ccp__"}
 TO_TUNE, MOST_TO_MEASURE, OTHERS = 100, 60, 150

@@ -1,4 +1,4 @@
-"""Pictures without a subject, for networks that should answer nothing: pages that are drawn, and the bare parts of photos."""
+"""Pictures without a subject, for networks that should answer nothing: the bare parts of photos."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import itertools
 
 import numpy as np
 import numpy.typing as npt
-
-from liftout.tuning.pages import draw_page
-
-__all__ = ["bare_box", "draw_page"]
 
 UInt8Array = npt.NDArray[np.uint8]
 BARE = 6

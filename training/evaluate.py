@@ -21,10 +21,10 @@ from PIL import Image, ImageDraw
 
 from liftout import graphs
 from liftout.models.catalog import find
+from liftout.tuning.network import MEAN, STD
+from liftout.tuning.scores import Score, Summary, score, summarise
 from training.export import SHIPPED
-from training.network import MEAN, STD
 from training.photos import DATA, ROOT, read_names
-from training.scores import Score, Summary, score, summarise
 
 UInt8Array = npt.NDArray[np.uint8]
 Method = Callable[[Image.Image], tuple[UInt8Array, float]]

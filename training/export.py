@@ -21,16 +21,6 @@ from training.train import between
 PACK = Path(liftout.__file__).parent / "models" / "built_in" / "pocket"
 SHIPPED = PACK / packs.NETWORK
 
-__all__ = [
-    "PACK",
-    "SHIPPED",
-    "sharpen",
-    "store_as_bytes",
-    "to_onnx",
-    "write",
-    "write_pack",
-]
-
 
 def sharpen(network: PocketNetwork, gain: float, shift: float) -> PocketNetwork:
     """Multiply the logits by `gain` and add `shift`, in the layers that give them."""

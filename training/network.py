@@ -1,4 +1,4 @@
-"""How the built-in network starts from U2NetP; the network itself is `liftout.tuning.network`, whose names are here too."""
+"""How the built-in network starts from U2NetP; the network itself is `liftout.tuning.network`."""
 
 from __future__ import annotations
 
@@ -8,48 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from liftout.tuning.network import (
-    DEPTHS,
-    DILATED,
-    MEAN,
-    SIDES,
-    SIZE,
-    STD,
-    WIDTHS,
-    Depth,
-    Encoder,
-    Fine,
-    PocketNetwork,
-    Presence,
-    Stage,
-    Unit,
-    add_norms,
-    enlarge,
-    folded,
-    halve,
-)
-
-__all__ = [
-    "DEPTHS",
-    "DILATED",
-    "MEAN",
-    "SIDES",
-    "SIZE",
-    "STD",
-    "WIDTHS",
-    "Depth",
-    "Encoder",
-    "Fine",
-    "PocketNetwork",
-    "Presence",
-    "Stage",
-    "Unit",
-    "add_norms",
-    "enlarge",
-    "folded",
-    "from_u2netp",
-    "halve",
-]
+from liftout.tuning.network import DEPTHS, DILATED, SIDES, WIDTHS, PocketNetwork, Stage, Unit
 
 
 def from_u2netp(checkpoint: Path, widths: Mapping[int, int] = WIDTHS) -> PocketNetwork:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from training.network import SIZE
+from liftout.tuning.network import SIZE
 
 UInt8Array = npt.NDArray[np.uint8]
 

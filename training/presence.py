@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.network import PocketNetwork, Presence, halve
+from liftout.tuning.network import PocketNetwork, Presence, halve
 from training.photos import RUNS
 from training.targets import PAGE, PAGES, Targets, open_targets
 from training.train import View, between, take

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training.bare import bare_box, draw_page
-from training.network import SIZE
+from liftout.tuning.network import SIZE
+from liftout.tuning.pages import draw_page
+from training.bare import bare_box
 from training.photos import ROOT, RUNS, Photos, UInt8Array, excluded, open_photos, read_names, serves_for_choosing
 from training.teacher import Labels
 

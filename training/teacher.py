@@ -30,7 +30,7 @@ from PIL import Image
 
 from liftout import graphs
 from liftout.models.catalog import find
-from training.network import SIZE
+from liftout.tuning.network import SIZE
 from training.photos import ROOT, RUNS, Photos, UInt8Array, excluded, open_photos
 
 DIGEST = "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491"

@@ -275,13 +275,17 @@ def between(folder: Path, share: float) -> PocketNetwork:
 
     Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", CVPR.
     """
-    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu")
-    first, last = (
-        folded(network) for network in (start_of(Recipe(**state["recipe"]), folder.parent), load_run(folder))
-    )
+    return mixed(folder / "checkpoint.pt", folder / "presence.pt", share)
+
+
+def mixed(checkpoint: Path, presence: Path, share: float) -> PocketNetwork:
+    """The same from the two files of a run, wherever they are kept; `presence` may be missing."""
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu")
+    start = start_of(Recipe(**state["recipe"]), checkpoint.parent.parent)
+    first, last = folded(start), folded(_averaged(checkpoint, state))
     average(first, last, share)
-    if (folder / "presence.pt").exists():
-        learnt = torch.load(folder / "presence.pt", map_location="cpu")
+    if presence.exists():
+        learnt = torch.load(presence, map_location="cpu")
         if learnt["share"] == share:
             first.presence.load_state_dict(learnt["presence"])
     return first
@@ -289,13 +293,17 @@ def between(folder: Path, share: float) -> PocketNetwork:
 
 def load_run(folder: Path) -> PocketNetwork:
     """The averaged network of a run's last checkpoint."""
-    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", map_location="cpu")
+    checkpoint = folder / "checkpoint.pt"
+    return _averaged(checkpoint, torch.load(checkpoint, map_location="cpu"))
+
+
+def _averaged(checkpoint: Path, state: dict[str, Any]) -> PocketNetwork:
     weights: dict[str, Tensor] = state["averaged"]
     network = PocketNetwork(dict(zip(SIDES, state["recipe"]["widths"], strict=True)))
     try:
         load_weights(network, weights)
     except ValueError:
-        raise SystemExit(f"{folder / 'checkpoint.pt'} is of another network") from None
+        raise SystemExit(f"{checkpoint} is of another network") from None
     return network.eval()
 
 

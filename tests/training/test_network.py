@@ -14,8 +14,10 @@ from onnx import numpy_helper
 from torch.nn import functional
 
 from liftout.networks.u2net import SMALL_WIDTHS, U2Net, nested_u
-from training.export import SHIPPED, sharpen, store_as_bytes, to_onnx, write
-from training.network import WIDTHS, PocketNetwork, add_norms, enlarge, from_u2netp
+from liftout.tuning.graph import store_as_bytes, to_onnx, write
+from liftout.tuning.network import WIDTHS, PocketNetwork, add_norms, enlarge
+from training.export import SHIPPED, sharpen
+from training.network import from_u2netp
 from training.photos import ROOT as TRAINING
 from training.photos import U2NETP
 from training.train import between

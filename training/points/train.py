@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from liftout.tuning.loss import mask_loss
-from liftout.tuning.network import SIDES, PocketNetwork, add_norms, halve
+from liftout.tuning.network import SIDES, PocketNetwork, add_norms, average, halve
 from liftout.tuning.views import normalised
 from training.photos import ROOT, RUNS
 from training.points.network import Marks, PromptedNetwork, compact, prompted
@@ -35,7 +35,7 @@ from training.points.scenes import Scene, Scenes
 from training.points.session import KINDS, Session, marks, resized
 from training.points.simulate import box_around, largest_error, middle, overlap
 from training.targets import open_targets
-from training.train import between
+from training.train import mixed
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -182,10 +182,7 @@ class Run:
         self.step += 1
         self.losses.append(float(loss.detach()))
         share = 1 - min(self.recipe.averaging, self.step / (self.step + 20))
-        with torch.no_grad():
-            for mine, new in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if mine.is_floating_point():
-                    mine.lerp_(new, share)
+        average(self.averaged, self.network, share)
         return alphas(logits.detach())
 
     def _loss(self, logits: Tensor, coarse: dict[int, Tensor], truths: Tensor) -> Tensor:
@@ -291,20 +288,13 @@ class Run:
 
 def built_in() -> PocketNetwork:
     """The network that ships, in float32."""
-    import shutil
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        for kept, name in (("decoder.pt", "checkpoint.pt"), ("presence.pt", "presence.pt")):
-            shutil.copy(KEPT / kept, Path(folder) / name)
-        network = between(Path(folder), SHARE)
+    network = mixed(KEPT / "decoder.pt", KEPT / "presence.pt", SHARE)
     network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return network.requires_grad_(False)
 
 
 def see(network: PocketNetwork, photos: Tensor) -> tuple[Tensor, list[FloatArray]]:
     """Details of the encoder, and the automatic alphas, each float32 [160, 160]."""
-
     with torch.no_grad():
         details = network.encoder(photos.contiguous(memory_format=torch.channels_last))
         deep, logits, means = network.depth(halve(details))
