@@ -6,7 +6,7 @@ pass through 16 bits, so that pictures of 8 bits come back without loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,14 +41,20 @@ _LICENCE = (
 )
 
 
-class RemoveBackground:
-    """Lifts the subject out of each photo."""
+class _ToCutout:
+    """What nodes have in common that give a cutout and its alpha."""
 
     CATEGORY = CATEGORY
-    DESCRIPTION = "Lifts the subject out of photos, with clean colours at its edges."
     FUNCTION = "run"
     RETURN_TYPES = ("IMAGE", "MASK")
     RETURN_NAMES = ("image", "mask")
+    OUTPUT_TOOLTIPS = ("The subject, RGBA.", "Its alpha; 1 is subject.")
+
+
+class RemoveBackground(_ToCutout):
+    """Lifts the subject out of each photo."""
+
+    DESCRIPTION = "Lifts the subject out of photos, with clean colours at its edges."
     OUTPUT_TOOLTIPS = ("The subject: RGBA where the background is transparent, else RGB.", "Its alpha; 1 is subject.")
 
     @classmethod
@@ -132,17 +138,12 @@ class Matte:
         return _each(image, cut)
 
 
-class RefineEdges:
+class RefineEdges(_ToCutout):
     """Solves the edges of a mask again, and cleans the colours under them."""
 
-    CATEGORY = CATEGORY
     DESCRIPTION = (
         "Better edges for a mask from any other node: hair and fur by matting, colours without the old background."
     )
-    FUNCTION = "run"
-    RETURN_TYPES = ("IMAGE", "MASK")
-    RETURN_NAMES = ("image", "mask")
-    OUTPUT_TOOLTIPS = ("The subject, RGBA.", "Its alpha; 1 is subject.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -158,11 +159,7 @@ class RefineEdges:
     def run(self, image: torch.Tensor, mask: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """image: [B, H, W, C]. mask: [B or 1, H, W]. Returns [B, H, W, 4] and [B, H, W]."""
         matting.require()
-        if mask.shape[-2:] != image.shape[1:3] or mask.shape[0] not in (1, image.shape[0]):
-            raise ValueError(
-                f"the mask is {list(mask.shape)}, the image {list(image.shape)}; scale the mask to the image's size first"
-            )
-        alphas = iter(_levels(mask.expand(image.shape[0], -1, -1), 255, np.uint8))
+        alphas = _alphas(mask, image)
 
         def solve(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             decoded: Photo = decode(photo)
@@ -172,15 +169,10 @@ class RefineEdges:
         return _each(image, solve)
 
 
-class Select:
+class Select(_ToCutout):
     """The object at the points that the user gives."""
 
-    CATEGORY = CATEGORY
     DESCRIPTION = "The object at these points or in this box; with a mask, that mask corrected by the points."
-    FUNCTION = "run"
-    RETURN_TYPES = ("IMAGE", "MASK")
-    RETURN_NAMES = ("image", "mask")
-    OUTPUT_TOOLTIPS = ("The subject, RGBA.", "Its alpha; 1 is subject.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -202,7 +194,7 @@ class Select:
         self, image: torch.Tensor, keep: str, drop: str, box: str, edges: str, mask: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """image: [B, H, W, C]. mask: [B or 1, H, W]. Returns [B, H, W, 4] and [B, H, W]."""
-        starts = None if mask is None else iter(_levels(mask.expand(image.shape[0], -1, -1), 255, np.uint8))
+        starts = None if mask is None else _alphas(mask, image)
 
         def cut(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             start = None if starts is None else next(starts)
@@ -228,6 +220,15 @@ def _each(image: torch.Tensor, work: Callable[[np.ndarray], tuple[np.ndarray, ..
             [torch.from_numpy(np.divide(one, np.iinfo(one.dtype).max, dtype=np.float32)) for one in work(photo)]
         )
     return tuple(torch.stack(several) for several in zip(*results, strict=True))
+
+
+def _alphas(mask: torch.Tensor, image: torch.Tensor) -> Iterator[np.ndarray]:
+    """An alpha for each photo of a batch, uint8 [H, W]. Raises ValueError where the mask does not fit the photos."""
+    if mask.shape[-2:] != image.shape[1:3] or mask.shape[0] not in (1, image.shape[0]):
+        raise ValueError(
+            f"the mask is {list(mask.shape)}, the image {list(image.shape)}; scale the mask to the image's size first"
+        )
+    return iter(_levels(mask.expand(image.shape[0], -1, -1), 255, np.uint8))
 
 
 def _levels(tensor: torch.Tensor, top: int, kind: type) -> np.ndarray:

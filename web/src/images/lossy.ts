@@ -1,12 +1,9 @@
 /** WebP and JPEG files, written by the browser. */
 import { EngineError, UsageError } from "../errors.js";
 import { withDensity } from "./jpeg-density.js";
+import { QUALITY, type LossyFormat } from "./lossy-format.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-export type LossyFormat = "webp" | "jpeg";
-
-const QUALITY: Record<LossyFormat, number> = { webp: 90, jpeg: 92 };
 
 export class LossyWriter {
   #canvas: OffscreenCanvas;

@@ -1,11 +1,8 @@
 /** WebP and JPEG files, written by the package sharp. */
+import { QUALITY, type LossyFormat } from "../images/lossy-format.js";
 import { sharp } from "./sharp.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-export type LossyFormat = "webp" | "jpeg";
-
-const QUALITY: Record<LossyFormat, number> = { webp: 90, jpeg: 92 };
 
 export class LossyWriter {
   #pixels: Bytes;
