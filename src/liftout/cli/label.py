@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging.config
 import threading
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from liftout.cli import fetching, params
 from liftout.errors import ExtraMissing
-from liftout.options import RunOptions
+from liftout.options import DEFAULT_MODEL, RunOptions
 from liftout.remedies import InstallExtra
 
 HOST = "127.0.0.1"
@@ -47,14 +46,14 @@ def label(folder: Path, port: int, accept_license: tuple[str, ...], **values: An
     from liftout.tuning.labels import Desk
 
     run = fetching.settled(run, accept_license=accept_license, quiet=False)
-    settings = Settings(run=dataclasses.replace(run))
-    logging.config.dictConfig({**logs.configuration(settings.log_format)})
+    settings = Settings(run=run)
+    logging.config.dictConfig(logs.configuration(settings.log_format))
     logging.getLogger(logs.NAME).setLevel(logging.WARNING)
     token = labels.new_token()
     with (
         Remover.from_options(run) as remover,
         listen(HOST, port) as listening,
-        written_site([run.model] if run.model != "pocket" else []) as web,
+        written_site([run.model] if run.model != DEFAULT_MODEL else []) as web,
     ):
         desk = Desk(folder, remover)
         if web is None:

@@ -52,7 +52,7 @@ class Desk:
             raise UsageError("no such folder", subject=folder, remedy="give one with photos")
         self.folder, self._remover = folder, remover
         found = look_for_pairs(folder)
-        labelled = [pair.photo for pair in found.pairs]
+        labelled = {pair.photo for pair in found.pairs}
         self._items: dict[str, Item] = {}
         for photo in sorted([*labelled, *found.unpaired]):
             mask = photo.with_name(f"{stem_of(photo)}-mask.png")
