@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, overload
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
 from liftout.prompts import AlphaInput, Asked, BoxInput, PointInput, Prompts
 from liftout.stages import stage
+
+if TYPE_CHECKING:
+    from liftout import pointing
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -232,11 +235,11 @@ class Remover:
         As `Cutout.subjects`, and subjects that touch are told apart too: the built-in network is asked which object each thick place of a
         shape belongs to. Raises EngineError, ModelMissing.
         """
-        from liftout import pointing
-        from liftout.pointing.touching import separate_touching
 
         @functools.cache
         def seen() -> tuple[pointing.Pointer, pointing.Seen]:
+            from liftout import pointing
+
             pointer = pointing.load(self._options.threads)
             return pointer, pointer.see(cutout.photo.seen_by_network())
 
@@ -244,7 +247,12 @@ class Remover:
             pointer, photo = seen()
             return pointer.answer(photo, prompts)
 
-        return cutout.subjects(lambda alpha: separate_touching(alpha, answer))
+        def divided(alpha: graphs.UInt8) -> Iterator[graphs.UInt8]:
+            from liftout.pointing.touching import separate_touching
+
+            return separate_touching(alpha, answer)
+
+        return cutout.subjects(divided)
 
     def with_edges(self, edges: Edges) -> Remover:
         """The same loaded model with other edges; both share one network, and closing one closes both."""
