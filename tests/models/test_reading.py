@@ -105,6 +105,18 @@ def test_a_malformed_entry_is_one_line_that_names_it(layer, text, words):
     assert "\n" not in str(raised.value)
 
 
+def test_a_malformed_file_does_not_keep_others_models_from_being_found(layer):
+    (layer / "broken.toml").write_text('[a]\nlike = "u2net"\ncolour = 1\n')
+    assert find("u2netp").architecture == "u2netp"
+    with pytest.raises(CatalogError, match="unknown key `colour`"):
+        find("a")
+
+
+def test_a_model_is_the_same_found_alone_and_among_all():
+    for name, spec in all_models().items():
+        assert find(name) == spec
+
+
 def test_an_overlay_that_is_no_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("LIFTOUT_CATALOG", str(tmp_path / "none"))
     with pytest.raises(CatalogError, match="is not a folder"):
