@@ -42,17 +42,15 @@ def name(path: Path) -> str:
 
 def blocks(path: Path) -> list[Block]:
     """The blocks of code of a document, in their order; those that are only indented are of the kind "indented"."""
-    text, found = path.read_text(encoding="utf-8"), []
+    text = path.read_text(encoding="utf-8")
 
     def block(start: int, kind: str, code: str) -> Block:
         mark = _MARK.search(text[:start])
         return Block(name(path), text.count("\n", 0, start) + 1, kind, code, mark["reason"] if mark else "")
 
-    for match in _FENCE.finditer(text):
-        found.append(block(match.start(), match["kind"], match["code"]))
     without = _FENCE.sub(lambda match: re.sub(r"[^\n]", ".", match[0]), text)
-    for match in _INDENTED.finditer(without):
-        found.append(block(match.start(), "indented", textwrap.dedent(match[0])))
+    found = [block(match.start(), match["kind"], match["code"]) for match in _FENCE.finditer(text)]
+    found += [block(match.start(), "indented", textwrap.dedent(match[0])) for match in _INDENTED.finditer(without)]
     return sorted(found, key=lambda block: block.line)
 
 
