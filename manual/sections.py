@@ -58,7 +58,20 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Benchmarks": ("speed.md",),
     "Project": ("security.md", "versions.md", "changelog.md", "contributing.md", "examples.md"),
-    "中文": ("zh/start.md", "zh/product-photos.md", "zh/choosing-a-model.md"),
+    "中文": (
+        "zh/index.md",
+        "zh/start.md",
+        "zh/choosing-a-model.md",
+        "zh/product-photos.md",
+        "zh/portraits.md",
+        "zh/points.md",
+        "zh/video.md",
+        "zh/batch.md",
+        "zh/private-page.md",
+        "zh/remove-bg.md",
+        "zh/rembg.md",
+        "zh/tune.md",
+    ),
 }
 REST = "Guides"
 """The section of pages that none names."""
