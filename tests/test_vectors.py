@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from liftout.compose.subjects import separate_subjects
 from liftout.cutout import Cutout
 from liftout.errors import LicenseNotAccepted, UsageError
 from liftout.images import Photo
 from liftout.models.licence import asks, consent
 from liftout.models.spec import ModelSpec
 from liftout.options import ResultOptions, RunOptions
+from liftout.pointing.touching import separate_touching
+from liftout.prompts import Prompts
 
 VECTORS = Path(__file__).parent / "vectors"
 OPTIONS = json.loads((VECTORS / "options.json").read_text())
@@ -40,6 +43,47 @@ def test_a_crop_is_the_one_of_the_vectors(row: dict[str, Any]) -> None:
     cropped = cutout.crop(row["margin"])
     np.testing.assert_array_equal(cropped.alpha, alpha[top:bottom, left:right])
     np.testing.assert_array_equal(cropped.photo.pixels, places[top:bottom, left:right])
+
+
+@cases("subjects.json")
+def test_subjects_that_stand_apart_are_those_of_the_vectors(row: dict[str, Any]) -> None:
+    alpha = np.zeros(row["size"], np.uint8)
+    for left, top, right, bottom, level in row["alpha"]:
+        alpha[top:bottom, left:right] = level
+    owners = np.full(alpha.shape, ".")
+    for number, subject in enumerate(separate_subjects(alpha), 1):
+        own = subject > 0
+        np.testing.assert_array_equal(subject[own], alpha[own])
+        owners[own] = str(number)
+    found = ["".join(line) for line in owners]
+    assert found == (row["owners"] or ["." * alpha.shape[1]] * alpha.shape[0])
+
+
+@cases("touching.json")
+def test_subjects_that_touch_are_told_apart_as_the_vectors_say(row: dict[str, Any]) -> None:
+    height, width = row["size"]
+    rows, columns = np.mgrid[:height, :width]
+
+    def painted(discs: list[list[int]]) -> Any:
+        alphas = [((radius - np.hypot(rows - y, columns - x)) * 64 + 128).clip(0, 255) for x, y, radius in discs]
+        return np.maximum.reduce(alphas).astype(np.uint8)
+
+    objects = [painted(discs) for discs in row["answers"]]
+    asked = 0
+
+    def answer(prompts: Prompts) -> Any:
+        nonlocal asked
+        asked += 1
+        return np.maximum.reduce([max(objects, key=lambda found: int(found[int(y), int(x)])) for x, y in prompts.keep])
+
+    alpha = painted(row["alpha"])
+    subjects = list(separate_touching(alpha, answer))
+    assert asked == row["asked"]
+    np.testing.assert_array_equal(np.sum(subjects, axis=0, dtype=int), alpha)
+    assert [
+        {"box": list(Cutout(Photo(pixels=np.zeros((height, width, 3), np.uint8)), subject).box or ()), "sum": int(subject.sum())}
+        for subject in subjects
+    ] == row["subjects"]
 
 
 def test_options_have_the_defaults_of_the_vectors() -> None:

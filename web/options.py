@@ -5,7 +5,7 @@
       "run": { <name>: <option>, ... },        which model runs, where and how
       "limits": { <name>: number, ... }
       "positions": [<word>, ...]               those that `position` takes beside shares
-      "purposes": { <name>: [<model>, ...], ... }   names by purpose: models in order, the best first
+      "purposes": { <name>: {"summary": ..., "models": [<model>, ...], "last": <model>}, ... }   names by purpose: models in order, the best first
     }
 
 Names are camelCase. An option is
@@ -50,7 +50,8 @@ def content() -> str:
         "limits": LIMITS,
         "positions": list(typing.get_args(options.Position)),
         "purposes": {
-            name: list(dict.fromkeys([*purpose.models, purpose.last])) for name, purpose in purposes().items()
+            name: {"summary": purpose.summary, "models": list(purpose.models), "last": purpose.last}
+            for name, purpose in purposes().items()
         },
     }
     return json.dumps(described, indent=2, ensure_ascii=False) + "\n"

@@ -115,6 +115,16 @@ export function cutoutOf(pixels: number): Size & { data: Uint8Array<ArrayBuffer>
   return { width, height, data: new Uint8Array(data.buffer) };
 }
 
+/** A part of the photo on the stage, drawn at a size. photo: its size; part: in its pixels. */
+export function photoPart({ left, top, right, bottom }: Box, photo: Size, { width, height }: Size): OffscreenCanvas {
+  const canvas = new OffscreenCanvas(width, height);
+  const detail = before.width / photo.width;
+  const context = contextOf(canvas);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(before, left * detail, top * detail, (right - left) * detail, (bottom - top) * detail, 0, 0, width, height);
+  return canvas;
+}
+
 export function contextOf(canvas: OffscreenCanvas): OffscreenCanvasRenderingContext2D {
   return canvas.getContext("2d", { willReadFrequently: true })!;
 }

@@ -33,6 +33,7 @@ export function commandOf(photo: Photo, settings: Settings): string {
   const options: Record<string, string | number | boolean | null> = {
     background: behind instanceof File ? behind.name : behind,
     ...composedBy(settings),
+    subjects: settings.each ? "each" : "all",
     ...(format === "png" ? {} : { format, quality }),
   };
   const words = Object.entries(options).flatMap(([name, value]) => {

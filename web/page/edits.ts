@@ -1,6 +1,7 @@
 /** Edits of cutouts by a brush, in the painter's worker. Strokes that come before the cutout has been read wait for it, in their order. */
 import { gaussianBlur } from "../src/compose/gaussian.js";
 import { fillHoles } from "../src/compose/holes.js";
+import type { Subject } from "../src/compose/separate.js";
 import { largestSubject, type Box } from "../src/compose/subjects.js";
 import { alphaOf } from "./bitmaps.js";
 import { AlphaEdit, union, type Point, type Stroke } from "./brush.js";
@@ -14,6 +15,7 @@ export type Act =
   | { act: Repair }
   | { act: "begin" | "end" | "drop" | "undo" | "redo" }
   | { act: "take"; alpha: Uint8Array<ArrayBuffer> }
+  | { act: "leave-out" | "take-back"; subject: Subject }
   | { act: "line"; stroke: Stroke; from: Point; to: Point; radius: number };
 
 /** What came of it. */
@@ -72,6 +74,9 @@ function* doneBy(alpha: AlphaEdit, act: Act): Generator<Box> {
   } else if (act.act === "take") {
     const box = alpha.replace(act.alpha);
     if (box) yield box;
+  } else if (act.act === "leave-out" || act.act === "take-back") {
+    const box = alpha.replace(withSubject(alpha, act.subject, act.act === "take-back"));
+    if (box) yield box;
   } else if (act.act === "line") yield* alpha.paint(act.stroke, act.from, act.to, act.radius);
   else {
     const box = alpha[act.act]();
@@ -88,6 +93,17 @@ const REPAIRS: Record<Repair, (edit: AlphaEdit) => Uint8Array> = {
   softer: ({ alpha, width, height }) =>
     gaussianBlur({ data: alpha, width, height, channels: 1 }, Math.max(1, EDGE * Math.max(width, height))).data,
 };
+
+/** An alpha with a subject in it, or without it. */
+function withSubject({ alpha, width }: AlphaEdit, { box, alpha: own }: Subject, isIn: boolean): Uint8Array {
+  const levels = alpha.slice();
+  for (let y = box.top, from = 0; y < box.bottom; y++) {
+    for (let x = box.left, at = y * width + x; x < box.right; x++, at++, from++) {
+      levels[at] = isIn ? Math.min(255, levels[at]! + own[from]!) : Math.max(0, levels[at]! - own[from]!);
+    }
+  }
+  return levels;
+}
 
 function isRepair(act: Act): act is { act: Repair } {
   return act.act in REPAIRS;

@@ -1,6 +1,7 @@
 /** Hands on the stage: zoom and pan by wheel, fingers and keys; strokes by pointer and keys. */
 import type { Point } from "./brush.js";
 import { redo, undo } from "./history.js";
+import { isPicking, pickLayer } from "./layers-view.js";
 import { endStretch, isPointing, mark, markAtCursor, stepCursor, stretch } from "./pointing.js";
 import {
   beginStroke,
@@ -26,6 +27,8 @@ const CLICK = 6; // pixels of the screen that a hand may move in a click
 const fingers = new Map<number, Point>();
 /** Where a pointer came down that sets a mark or draws a box, on the screen; and whether it is a box. */
 let pointed: { at: Point; isBox: boolean } | null = null;
+/** Where a pointer came down that may pick a layer, on the screen. */
+let pressed: Point | null = null;
 
 export function startGestures(): void {
   stage.onpointerdown = onDown;
@@ -37,7 +40,7 @@ export function startGestures(): void {
     if (isPointing()) event.preventDefault();
   };
   stage.ondblclick = (event) => {
-    if (!overControls(event) && !isBrush() && !isPointing()) fit();
+    if (!overControls(event) && !isBrush() && !isPointing() && !isPicking()) fit();
   };
   stage.addEventListener(
     "wheel",
@@ -69,6 +72,7 @@ function onDown(event: PointerEvent): void {
   if (overControls(event)) return;
   stage.setPointerCapture(event.pointerId);
   fingers.set(event.pointerId, pointOf(event));
+  pressed = isPicking() && event.button === 0 && fingers.size === 1 ? pointOf(event) : null;
   if (isPointing()) pointed = fingers.size === 1 && event.button !== 1 ? { at: pointOf(event), isBox: false } : dropPoint();
   else if (isBrush() && event.button === 0 && fingers.size === 1) beginStroke(toPhoto(pointOf(event)));
   else if (isPainting()) dropStroke(); // a second finger: it was no stroke but the begin of a pinch
@@ -82,6 +86,7 @@ function dropPoint(): null {
 function onMove(event: PointerEvent): void {
   const to = pointOf(event);
   const from = fingers.get(event.pointerId);
+  if (pressed && distance(pressed, to) > CLICK) pressed = null;
   if (isPainting() && from) {
     paintThrough([...(event.getCoalescedEvents?.() ?? []), event].map((each) => toPhoto(pointOf(each))));
   } else if (pointed && from) {
@@ -105,6 +110,8 @@ function onMove(event: PointerEvent): void {
 function onUp(event: PointerEvent): void {
   fingers.delete(event.pointerId);
   if (isPainting()) endStroke();
+  if (pressed && event.type === "pointerup") pickLayer(toPhoto(pressed));
+  pressed = null;
   if (!pointed) return;
   const { at, isBox } = pointed;
   pointed = null;

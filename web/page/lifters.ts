@@ -42,18 +42,18 @@ export function isAccepted(model: ListedModel): boolean {
   return licenceKind(model) === "free" || (preferences.accepted ?? []).includes(model.name);
 }
 
-/** Take another model for what is cut from now on. */
-export function useModel(name: string): void {
+/** Take another model for what is cut from now on. purpose: what it was chosen for, where that is how it was chosen. */
+export function useModel(name: string, purpose = ""): void {
   for (const [other, { abort, lifter }] of loads) {
     if (other === name || other === fastModel()) continue;
     abort.abort();
     lifter?.close();
     loads.delete(other);
   }
-  state.settings.model = name;
+  Object.assign(state.settings, { model: name, purpose });
   state.engine = loads.get(name)?.lifter?.engine ?? null;
   state.warnings = [];
-  savePreferences({ model: name });
+  savePreferences({ model: name, purpose });
   redraw();
 }
 

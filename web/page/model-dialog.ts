@@ -1,13 +1,16 @@
 /** The dialog of models: what each costs and allows, shown before a byte of it is downloaded. */
+import { purposes } from "../src/purposes.js";
 import { all, element, glyph, make } from "./elements.js";
 import { formatBytes, formatNumber, t, translate } from "./i18n.js";
 import { isAccepted, licenceKind, useModel } from "./lifters.js";
 import { preferences, savePreferences } from "./preferences.js";
-import { onRedraw, state, type ListedModel } from "./state.js";
+import { offeredPurposes, type Offered } from "./purposes.js";
+import { onRedraw, redraw, state, type ListedModel } from "./state.js";
 import { advance } from "./queue.js";
 
 const dialog = element<HTMLDialogElement>("models");
 const list = element<HTMLUListElement>("model-list");
+const byPurpose = element<HTMLUListElement>("purpose-list");
 let keptNames = new Set<string>();
 
 export function startModelDialog(): void {
@@ -17,7 +20,7 @@ export function startModelDialog(): void {
   };
   let drawnFor = "";
   onRedraw(() => {
-    const facts = JSON.stringify([document.documentElement.lang, state.settings.model, state.models.length]);
+    const facts = JSON.stringify([document.documentElement.lang, state.settings.model, state.settings.purpose, state.models.length, preferences.accepted]);
     if (facts !== drawnFor) draw();
     drawnFor = facts;
   });
@@ -48,6 +51,32 @@ async function refresh(): Promise<void> {
 function draw(): void {
   if (state.listError) list.replaceChildren(make("li", {}, t("model.none", { why: state.listError.message })));
   else list.replaceChildren(...state.models.map(row));
+  const offered = offeredPurposes();
+  byPurpose.hidden = element("models-all").hidden = !offered.length;
+  byPurpose.replaceChildren(...offered.map(purposeRow));
+}
+
+/** What a purpose means on this site. */
+function purposeRow({ name, model }: Offered): HTMLLIElement {
+  const inUse = state.settings.purpose === name;
+  const cost = keptNames.has(model.name) ? t("model.kept") : t("model.size", { bytes: formatBytes(model.bytes) });
+  const use = make("button", { type: "button", className: inUse ? "plain" : "primary", disabled: inUse });
+  use.append(...(inUse ? [glyph("check")] : []), inUse ? t("model.used") : t("purpose.use"));
+  use.setAttribute("aria-label", `${inUse ? t("model.used") : t("purpose.use")}: ${t(`purpose.${name}`)}`);
+  use.onclick = () => take(model.name, name);
+  return make(
+    "li",
+    { className: inUse ? "used" : "" },
+    make("div", {}, make("b", { textContent: t(`purpose.${name}`) }), make("p", { className: "fine", textContent: translate(purposes[name]!.summary) })),
+    make("p", { className: "fine", textContent: `${model.name} · ${cost}` }),
+    use,
+  );
+}
+
+function take(model: string, purpose = ""): void {
+  useModel(model, purpose);
+  dialog.close();
+  void advance();
 }
 
 function row(model: ListedModel): HTMLLIElement {
@@ -63,11 +92,7 @@ function row(model: ListedModel): HTMLLIElement {
   const use = make("button", { type: "button", className: inUse ? "plain" : "primary", disabled: inUse || !isAccepted(model) });
   use.append(...(inUse ? [glyph("check")] : []), inUse ? t("model.used") : t("model.use"));
   use.setAttribute("aria-label", `${inUse ? t("model.used") : t("model.use")}: ${model.name}`);
-  use.onclick = () => {
-    useModel(model.name);
-    dialog.close();
-    void advance();
-  };
+  use.onclick = () => take(model.name);
   const item = make(
     "li",
     { className: inUse ? "used" : "" },
@@ -82,11 +107,12 @@ function row(model: ListedModel): HTMLLIElement {
   );
   item.append(make("details", { className: "fine" }, make("summary", { textContent: t("details") }), make("p", { textContent: details })));
   if (licence !== "free") {
-    const box = make("input", { type: "checkbox", checked: isAccepted(model), disabled: inUse });
+    const box = make("input", { type: "checkbox", id: `consent-${model.name}`, checked: isAccepted(model), disabled: inUse });
     box.onchange = () => {
       const others = (preferences.accepted ?? []).filter((name) => name !== model.name);
       savePreferences({ accepted: box.checked ? [...others, model.name] : others });
-      use.disabled = !box.checked;
+      redraw();
+      queueMicrotask(() => element(box.id).focus()); // in the list that is drawn anew
     };
     item.append(make("label", { className: "consent" }, box, t(`model.consent.${licence}`)));
   }

@@ -4,16 +4,17 @@ import { notify } from "./announce.js";
 import { backgroundOf, composedBy, isUnchanged } from "./chosen.js";
 import { element } from "./elements.js";
 import { t, translate } from "./i18n.js";
+import { layersNow, layersOf, type Layer } from "./layers.js";
 import { writer } from "./lifters.js";
 import { settle } from "./retouch.js";
-import { onRedraw, redraw, savedPhotos, state, type Photo } from "./state.js";
+import { onRedraw, redraw, savedPhotos, state, type Format, type Photo } from "./state.js";
 
 interface OutputFile {
   name: string;
   content: Blob;
 }
 
-const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg" };
+const ENDINGS: Record<Format, string> = { png: "png", webp: "webp", avif: "avif", jpeg: "jpg" };
 
 const download = element<HTMLButtonElement>("download");
 const copy = element<HTMLButtonElement>("copy");
@@ -31,7 +32,9 @@ export function startOutput(): void {
     for (const [name, button] of Object.entries({ download, copy, zip })) {
       const isMine = name === what;
       button.ariaBusy = String(isMine);
-      button.lastElementChild!.textContent = !isMine ? t(name) : name === "zip" ? `${done} / ${of}` : t(`${name}.busy`);
+      const files = name === "download" ? (layersNow() ?? []).filter(({ shown }) => shown).length : 1;
+      const usual = files > 1 ? t("download.each", { count: files }) : t(name);
+      button.lastElementChild!.textContent = !isMine ? usual : of > 1 ? `${done} / ${of}` : t(`${name}.busy`);
     }
   });
 }
@@ -39,24 +42,39 @@ export function startOutput(): void {
 async function saveOne(): Promise<void> {
   const photo = state.selected!;
   await settle();
-  const { name, content } = await fileOf(photo, state.settings.format);
-  offer(content, name);
-  notify(t("saved", { name }));
+  const files = await filesOf(photo, (done, of) => {
+    state.saving = { what: "download", done, of };
+    redraw();
+  });
+  if (files.length === 1) return give(files[0]!);
+  await giveZip(files, `${stemOf(photo)}-cutouts.zip`);
+}
+
+/** Save one layer of the photo on the stage. number: counted from 1. */
+export function saveLayer(layer: Layer, number: number): void {
+  const photo = state.selected!;
+  void save("download", 1, async () => {
+    await settle();
+    give(await fileOf(photo, state.settings.format, { layer, number }));
+  });
 }
 
 async function saveAll(): Promise<void> {
   const files: OutputFile[] = [];
   await settle();
   for (const photo of savedPhotos()) {
-    files.push(await fileOf(photo, state.settings.format));
+    files.push(...(await filesOf(photo)));
     state.saving!.done++;
     redraw();
   }
-  const names = distinct(files.map(({ name }) => name));
+  await giveZip(files, "cutouts.zip");
+}
+
+async function giveZip(files: OutputFile[], name: string): Promise<void> {
+  const names = distinct(files.map((file) => file.name));
   // pictures are compressed already: client-zip stores them as they are
   const zip = downloadZip(files.map(({ content }, i) => ({ name: names[i]!, input: content, lastModified: new Date() })));
-  offer(await zip.blob(), "cutouts.zip");
-  notify(t("saved", { name: "cutouts.zip" }));
+  give({ content: await zip.blob(), name });
 }
 
 /** Names that differ: the second `cat.png` becomes `cat-2.png`. */
@@ -82,18 +100,34 @@ async function copyOne(): Promise<void> {
   notify(t("copied"));
 }
 
-/** The file of a finished photo, as the panel asks for it. */
-async function fileOf(photo: Photo, format: "png" | "webp" | "jpeg"): Promise<OutputFile> {
+/** The files of a finished photo, as the panel asks for them: one, or one of each layer that is shown. */
+async function filesOf(photo: Photo, onDone: (done: number, of: number) => void = () => undefined): Promise<OutputFile[]> {
+  const { each, format } = state.settings;
+  if (!each) return [await fileOf(photo, format)];
+  const chosen = (await layersOf(photo)).map((layer, i) => ({ layer, number: i + 1 })).filter(({ layer }) => layer.shown);
+  if (!chosen.length) return [await fileOf(photo, format, { layer: null, number: 1 })];
+  const files: OutputFile[] = [];
+  for (const one of chosen) {
+    onDone(files.length, chosen.length);
+    files.push(await fileOf(photo, format, one));
+  }
+  return files;
+}
+
+/** The file of a finished photo, or of one layer of it; names are those of the command line. */
+async function fileOf(photo: Photo, format: Format, one: { layer: Layer | null; number: number } | null = null): Promise<OutputFile> {
   const { quality } = state.settings;
-  const name = `${photo.name.replace(/\.[^.]*$/, "")}-cutout.${ENDINGS[format]}`;
+  const name = `${stemOf(photo)}-cutout${one ? `-${one.number}` : ""}.${ENDINGS[format]}`;
   const [background, composed] = [backgroundOf(state.settings), composedBy(state.settings)];
-  if (format === "png" && !background && isUnchanged(composed)) return { name, content: photo.cutout! };
+  const part = one?.layer?.subject ?? null;
+  if (format === "png" && !background && !part && isUnchanged(composed)) return { name, content: photo.cutout! };
   const lifter = await writer();
   const { blob } = await lifter.compose(photo.file, photo.cutout!, {
     ...composed,
     background,
     format,
     quality: format === "png" ? null : quality,
+    part,
   });
   return { name, content: blob };
 }
@@ -111,10 +145,15 @@ async function save(what: "download" | "copy" | "zip", of: number, work: () => P
   }
 }
 
-function offer(content: Blob, name: string): void {
+function stemOf({ name }: Photo): string {
+  return name.replace(/\.[^.]*$/, "");
+}
+
+function give({ content, name }: OutputFile): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(content);
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  notify(t("saved", { name }));
 }

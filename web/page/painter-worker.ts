@@ -1,6 +1,7 @@
 /** The painter's worker: the pictures of the stage, strokes on them, thumbnails. Each function of `painter` is a call of the page. */
 import { reduced, thumbnailOf } from "./bitmaps.js";
 import { blurred, clear, drawCutout, drawPhoto, takeCanvases } from "./canvases.js";
+import { pictureOf } from "./layer-picture.js";
 import { drawScene, takeScene } from "./scene.js";
 import { closeEdit, hideEdit, levelsOf, openEdit, renew, stroke } from "./edits.js";
 
@@ -12,6 +13,7 @@ const painter = {
   clear,
   blurred,
   drawScene,
+  pictureOf,
   openEdit,
   stroke,
   levelsOf,

@@ -7,6 +7,7 @@ import { fastModel, isAccepted, licenceKind, modelNamed } from "./lifters.js";
 import { loadBackground, saveBackground } from "./persistence.js";
 import { mostMargin } from "./placing.js";
 import { preferences } from "./preferences.js";
+import { recallPurpose } from "./purposes.js";
 import { PRESETS, presetOf } from "./presets.js";
 import { retry } from "./queue.js";
 import { choose } from "./settings.js";
@@ -212,8 +213,9 @@ function recall(): void {
   });
 }
 
-/** Take the model of the last visit, where this site still has it and its licence allows. */
+/** Take the purpose or the model of the last visit, where this site still has it and its licence allows. */
 export function recallModel(): void {
+  if (recallPurpose()) return;
   const model = modelNamed(preferences.model ?? "");
   state.settings.model = model && isAccepted(model) ? model.name : fastModel();
 }

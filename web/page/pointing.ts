@@ -10,7 +10,7 @@ import { record } from "./history.js";
 import { t, translate } from "./i18n.js";
 import { writer } from "./lifters.js";
 import { painter } from "./painter.js";
-import { editNow, onOtherEdit, putAlpha, stepBack, type Edited } from "./retouch.js";
+import { applyTo, editNow, onOtherEdit, type Edited } from "./retouch.js";
 import { onArrange, photoSize, shows, stage, toPhoto, toStage } from "./stage.js";
 import { onRedraw, state, type Photo } from "./state.js";
 
@@ -62,7 +62,7 @@ export function startPointing(): void {
     if (isPointing() && state.selected?.cutout && warmed !== state.selected && shows(state.selected)) void warm(state.selected);
     draw();
   });
-  onOtherEdit(() => {
+  onOtherEdit("points", () => {
     round = null;
     draw();
   });
@@ -161,7 +161,7 @@ async function answerTo({ photo, start }: Round, { marks, box }: Said): Promise<
 /** The answer is on the stage, as one step that can be undone together with its marks. */
 async function take(mine: Round, edit: Edited, said: Said, alpha: Uint8Array<ArrayBuffer>): Promise<void> {
   const before = mine.answered;
-  const changed = await putAlpha(edit, alpha);
+  const changed = await applyTo(edit, { act: "take", alpha }, "points");
   mine.answered = said;
   const go = (to: Said, which: "undo" | "redo") => async (): Promise<boolean> => {
     clearTimeout(timer);
@@ -169,7 +169,7 @@ async function take(mine: Round, edit: Edited, said: Said, alpha: Uint8Array<Arr
     round = mine;
     mine.said = mine.answered = to;
     draw();
-    return changed ? stepBack(edit, which) : true;
+    return changed ? applyTo(edit, { act: which }, "points") : true;
   };
   record({ photo: mine.photo, undo: go(before, "undo"), redo: go(said, "redo") });
   let sum = 0;

@@ -5,6 +5,7 @@ export interface Preferences {
   theme?: "auto" | "light" | "dark";
   options?: Record<string, string | number | boolean>;
   model?: string;
+  purpose?: string;
   /** What a photo took with each model on this device. */
   seconds?: Record<string, number>;
   /** Models whose licence was accepted. */

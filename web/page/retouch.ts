@@ -11,8 +11,11 @@ import { finish } from "./queue.js";
 import { photoSize, scaleNow, setPainted, shows, stage, toStage, uncover } from "./stage.js";
 import { onRedraw, redraw, state, type Photo, type Tool } from "./state.js";
 
-const SETTLE_MS = 500; // after the last stroke, before the cutout is written anew
-const POINT_SETTLE_MS = 2500; // after the last mark: the worker that writes is the one that answers
+/** Who changes an alpha: the hand with brushes and repairs, points, or layers that are left out and taken back. */
+export type Author = "hand" | "points" | "layers";
+
+/** After the last change, before the cutout is written anew. The worker that writes is also the one that answers points. */
+const SETTLE_MS: Record<Author, number> = { hand: 500, points: 2500, layers: 500 };
 
 const ring = element("brush-ring");
 const size = element<HTMLInputElement>("brush-size");
@@ -45,7 +48,7 @@ export interface Edited {
 }
 
 let session: Session | null = null;
-const onOther: (() => void)[] = [];
+const onOther: { author: Author; told: () => void }[] = [];
 let lastId = 0;
 /** Sessions whose changes are in no cutout yet; of photos that have left the stage too. */
 const unwritten = new Set<Session>();
@@ -80,25 +83,17 @@ export function editNow(): Edited | null {
   return session;
 }
 
-/** Take over another alpha, uint8 [height, width], as one step; whether it differs. Whoever does so remembers it, to undo it by `stepBack`. */
-export async function putAlpha(edit: Edited, alpha: Uint8Array<ArrayBuffer>): Promise<boolean> {
+/** Change the alpha as one step; whether it differs then. Whoever does so remembers it, to undo it by the act `undo`. */
+export async function applyTo(edit: Edited, act: Act, author: Author): Promise<boolean> {
   if (edit !== session) return false;
-  const done = send({ act: "take", alpha });
-  writeSoon(POINT_SETTLE_MS);
+  const done = send(author, act);
+  writeSoon(author);
   return (await done)?.changed ?? false;
 }
 
-/** Undo or redo what `putAlpha` did. */
-export async function stepBack(edit: Edited, which: "undo" | "redo"): Promise<boolean> {
-  if (edit !== session) return false;
-  const done = send({ act: which });
-  writeSoon(POINT_SETTLE_MS);
-  return (await done)?.changed ?? false;
-}
-
-/** Told when a stroke, a repair, or undoing one changes the alpha. */
-export function onOtherEdit(told: () => void): void {
-  onOther.push(told);
+/** Told when somebody else changes the alpha, or undoes that. */
+export function onOtherEdit(author: Author, told: () => void): void {
+  onOther.push({ author, told });
 }
 
 /** Whether a brush is chosen. */
@@ -140,15 +135,10 @@ export function endStroke(): void {
 
 /** The last change of the alpha can be undone. */
 function remember(mine: Session): void {
-  record({ photo: mine.photo, undo: () => step(mine, "undo"), redo: () => step(mine, "redo") });
+  const step = (act: "undo" | "redo") => () => applyTo(mine, { act }, "hand");
+  record({ photo: mine.photo, undo: step("undo"), redo: step("redo") });
 }
 
-async function step(mine: Session, which: "undo" | "redo"): Promise<boolean> {
-  if (mine !== session) return false;
-  const done = act({ act: which });
-  writeSoon();
-  return (await done)?.changed ?? false;
-}
 
 /** The stroke was none, as where a second finger comes down. */
 export function dropStroke(): void {
@@ -263,13 +253,13 @@ function leave(left: Session): void {
   else void painter.closeEdit(left.id);
 }
 
-/** Hand over what the hand did; what can be undone comes back. */
 function act(...acts: Act[]): Promise<{ changed: boolean } | null> {
-  for (const told of onOther) told();
-  return send(...acts);
+  return send("hand", ...acts);
 }
 
-async function send(...acts: Act[]): Promise<{ changed: boolean } | null> {
+/** Hand over what was done; whether it changed anything comes back. */
+async function send(author: Author, ...acts: Act[]): Promise<{ changed: boolean } | null> {
+  for (const other of onOther) if (other.author !== author) other.told();
   const mine = session;
   if (!mine) return null;
   mine.changes++;
@@ -283,10 +273,10 @@ function line(from: Point, to: Point): Act {
 }
 
 /** The cutout is written once the hand rests: clean colours under the new alpha, and stored. */
-function writeSoon(after = SETTLE_MS): void {
+function writeSoon(author: Author = "hand"): void {
   const mine = session!;
   clearTimeout(mine.timer);
-  mine.timer = window.setTimeout(() => void written(mine), after);
+  mine.timer = window.setTimeout(() => void written(mine), SETTLE_MS[author]);
 }
 
 /** Write, and say so where that fails. */

@@ -6,7 +6,7 @@ import { redraw, state, type Settings } from "./state.js";
 const TOGETHER_MS = 1000; // changes of the same options within this time are one step
 
 /** Options of files that are not seen on the stage, or that are kept elsewhere: no steps. */
-const UNTRACKED: (keyof Settings)[] = ["format", "quality", "model"];
+const UNTRACKED: (keyof Settings)[] = ["format", "quality", "model", "purpose"];
 
 interface Change extends Step {
   keys: string;
@@ -59,8 +59,8 @@ function keysOf(change: Partial<Settings>): (keyof Settings)[] {
   return Object.keys(change) as (keyof Settings)[];
 }
 
-/** The background's image has a place of its own, and so has the model. */
+/** The background's image has a place of its own, and so have the model and what it is for. */
 function save(): void {
-  const { image, model, ...options } = state.settings;
+  const { image, model, purpose, ...options } = state.settings;
   savePreferences({ options });
 }

@@ -47,7 +47,7 @@ export interface ListedModel {
 }
 
 export type BackgroundKind = "none" | "colour" | "gradient" | "image" | "blur";
-export type Format = "png" | "webp" | "jpeg";
+export type Format = "png" | "webp" | "avif" | "jpeg";
 export type Tool = "look" | "point" | "erase" | "restore";
 
 export interface Settings {
@@ -71,9 +71,13 @@ export interface Settings {
   contactShadow: boolean;
   /** Pixels of the photo. */
   feather: number;
+  /** Each subject is a layer and a file of its own. */
+  each: boolean;
   format: Format;
   quality: number;
   model: string;
+  /** What the model was chosen for; empty where it was chosen by its name. */
+  purpose: string;
 }
 
 /** What runs now, for the progress card. */
@@ -104,9 +108,11 @@ export const state = {
     shadow: false,
     contactShadow: false,
     feather: 0,
+    each: false,
     format: "png",
     quality: 90,
     model: "pocket",
+    purpose: "",
   } as Settings,
   tool: "look" as Tool,
   activity: null as Activity | null,

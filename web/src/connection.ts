@@ -1,7 +1,7 @@
 /** The worker of one lifter: started when there is work, ended for its memory, started again with the next work. */
 import { fromPlain, ModelMissing, OutOfMemory, UsageError, type LiftoutError } from "./errors.js";
 import type { OnProgress, Progress } from "./progress.js";
-import { LOAD, type AlphaResult, type ModelFacts, type Reply, type Request, type Setup } from "./protocol.js";
+import { LOAD, type ModelFacts, type Reply, type Request, type Setup, type WorkResult } from "./protocol.js";
 import { startWorker, workerUrl } from "./start-worker.js";
 
 /** What a load rejects with that was ended on purpose. */
@@ -10,7 +10,7 @@ export const CLOSED = new UsageError("this lifter was closed");
 /** Told what the worker says of photos; a photo is named by the id of its request. */
 export interface WorkerEvents {
   onProgress(id: number, progress: Progress): void;
-  onDone(id: number, result: AlphaResult): void;
+  onDone(id: number, result: WorkResult): void;
   /** ended: whether the worker has been ended over it; other photos that it had must be sent again. */
   onFailed(id: number, error: LiftoutError, ended: boolean): void;
   /** The worker ended before it finished what it had: it is to be sent again. */

@@ -14,6 +14,7 @@ export {
   OutOfMemory,
   UsageError,
 } from "./errors.js";
+export type { Subject } from "./compose/separate.js";
 export type { Box } from "./compose/subjects.js";
 export { Lifter } from "./lifter.js";
 export type { KeptModels, KeptPack } from "./kept-models.js";

@@ -1,11 +1,12 @@
 /** Lifter: a loaded model in a worker of its own, ready for any number of photos. */
+import type { Subject } from "./compose/separate.js";
 import { UsageError, type LiftoutError } from "./errors.js";
 import { inputOf, type Photo } from "./images/sources.js";
 import { dropAll, dropPack, keptModels, type KeptModels } from "./kept-models.js";
 import { completeOptions, type Edges, type ResultOptions } from "./options.js";
 import { isAsked, type Asked } from "./pointing/prompts.js";
 import type { OnProgress, Progress } from "./progress.js";
-import type { AlphaInput, AlphaResult, CutResult, ModelFacts } from "./protocol.js";
+import type { AlphaInput, AlphaResult, CutResult, ModelFacts, SubjectsResult } from "./protocol.js";
 import { JobQueue, MOST_IN_WORKER } from "./queue.js";
 import type { EngineChoice } from "./engine.js";
 import { manifestUrl, setupOf, type EngineOptions, type OnnxSource, type Places } from "./setup.js";
@@ -34,7 +35,10 @@ export interface CutOptions extends ResultOptions, Asked {
 }
 
 /** Options of `compose`. */
-export type ComposeOptions = Omit<CutOptions, "onPreview" | "start" | keyof Asked>;
+export interface ComposeOptions extends Omit<CutOptions, "onPreview" | "start" | keyof Asked> {
+  /** One of the alpha's `subjects`: the image shows it alone. */
+  part?: Subject | null;
+}
 
 /** Options of `cutAll`. */
 export interface CutAllOptions extends Omit<CutOptions, "onProgress" | "onPreview"> {
@@ -154,11 +158,27 @@ export class Lifter {
     const options = completeOptions(edges ? { edges } : {});
     this.#refuseClosed();
     signal?.throwIfAborted();
-    const key = typeof photo === "object" ? (this.#keys.get(photo) ?? ++lastKey) : ++lastKey;
-    if (typeof photo === "object") this.#keys.set(photo, key);
-    const work = { act: "point", photo: await inputOf(photo), key, prompts: { keep, drop, box, start }, options } as const;
+    const work = { act: "point", photo: await inputOf(photo), key: this.#keyOf(photo), prompts: { keep, drop, box, start }, options } as const;
     signal?.throwIfAborted();
     return this.#queue.add(work, undefined, signal);
+  }
+
+  /**
+   * The subjects of a photo whose alpha is known, the largest first; together they are that alpha. Those that touch are told apart by
+   * the network that reads points. With `part`, `compose` makes the image of one of them.
+   *
+   *     for (const part of await lifter.subjects(file, cutout.alpha)) {
+   *       const { blob } = await lifter.compose(file, cutout.alpha, { part });
+   *     }
+   *
+   * alpha: as for `compose`. Throws what `compose` throws.
+   */
+  async subjects(photo: Photo, alpha: AlphaInput, { signal }: { signal?: AbortSignal } = {}): Promise<Subject[]> {
+    this.#refuseClosed();
+    signal?.throwIfAborted();
+    const work = { act: "subjects", photo: await inputOf(photo), key: this.#keyOf(photo), alpha, options: completeOptions({}) } as const;
+    signal?.throwIfAborted();
+    return (await this.#queue.add<SubjectsResult>(work, undefined, signal)).subjects;
   }
 
   /**
@@ -168,11 +188,11 @@ export class Lifter {
    * Throws what `cut` throws, and UsageError where the sizes differ.
    */
   async compose(photo: Photo, alpha: AlphaInput, options: ComposeOptions = {}): Promise<Cutout> {
-    const { onProgress, signal, ...rest } = options;
+    const { onProgress, signal, part = null, ...rest } = options;
     const complete = completeOptions(rest);
     this.#refuseClosed();
     signal?.throwIfAborted();
-    const work = { act: "compose", photo: await inputOf(photo), alpha, options: complete } as const;
+    const work = { act: "compose", photo: await inputOf(photo), alpha, part, options: complete } as const;
     signal?.throwIfAborted();
     return this.#queue.add(work, onProgress, signal);
   }
@@ -210,6 +230,14 @@ export class Lifter {
   close(): void {
     this.#preview?.close();
     this.#queue.close();
+  }
+
+  /** The same for the same photo, so that it stays decoded and seen. */
+  #keyOf(photo: Photo): number {
+    if (typeof photo !== "object") return ++lastKey;
+    const key = this.#keys.get(photo) ?? ++lastKey;
+    this.#keys.set(photo, key);
+    return key;
   }
 
   get #facts(): ModelFacts {

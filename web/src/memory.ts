@@ -41,6 +41,16 @@ export function checkMemory(need: MemoryNeed): string | null {
     : null;
 }
 
+/** Whether a model may fit, as far as is known. peakBytes: as in `MemoryNeed`. */
+export function fits(peakBytes: number | null): boolean {
+  try {
+    checkMemory({ model: "", peakBytes, alternative: "" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The error for a model that ran out of memory after all. */
 export function outOfMemory(need: MemoryNeed, act: string, heapBytes: number): OutOfMemory {
   const facts = [

@@ -2,9 +2,10 @@
 import { fetchFiles, type BlockFile, type Warn } from "./blocks.js";
 import { LicenseNotAccepted, ModelFileCorrupt, ModelMissing, UsageError } from "./errors.js";
 import { fetchVersion, fetchWhole, NotFound } from "./fetching.js";
+import { fits } from "./memory.js";
 import type { DownloadMeter } from "./progress.js";
 import { sha256 } from "./checksums.js";
-import json from "./options.json" with { type: "json" };
+import { bestFor, purposes } from "./purposes.js";
 import { completeSpec, licenceProblem, type ModelSpec, type SpecEntry } from "./spec.js";
 import { keepFile, readFile } from "./storage.js";
 
@@ -44,10 +45,16 @@ interface Manifest {
 const SCHEMA = 1;
 const GRAPH = "network.onnx";
 
+/** What a model is asked before it is loaded. */
+interface Asks {
+  acceptLicense: boolean;
+  checkMemory: boolean;
+}
+
 /** Throws ModelMissing, ModelFileCorrupt, UsageError, LicenseNotAccepted. */
-export async function findModel(source: ModelSource, acceptLicense: boolean, warn: Warn): Promise<Model> {
-  const model = source.kind === "pack" ? await fromPack(await meant(source, acceptLicense)) : await fromOnnx(source, warn);
-  const problem = acceptLicense ? null : licenceProblem(model.spec);
+export async function findModel(source: ModelSource, asks: Asks, warn: Warn): Promise<Model> {
+  const model = source.kind === "pack" ? await fromPack(await meant(source, asks)) : await fromOnnx(source, warn);
+  const problem = asks.acceptLicense ? null : licenceProblem(model.spec);
   if (problem) throw new LicenseNotAccepted(`${problem}; load it with acceptLicense: true if you accept that`);
   return model;
 }
@@ -61,21 +68,20 @@ interface Listed {
   peak_bytes: number | null;
 }
 
-const purposes: Record<string, string[]> = json.purposes;
-
-/** A name by purpose as the best model for it that the host has and that asks for no consent; a pack of that very name comes first. */
-async function meant(source: PackSource, acceptLicense: boolean): Promise<PackSource> {
-  const order = Object.hasOwn(purposes, source.name) ? purposes[source.name]! : null;
-  if (!order) return source;
+/**
+ * A name by purpose as the best model for it that the host has, that asks for no consent and that fits into memory; a pack of that very
+ * name comes first.
+ */
+async function meant(source: PackSource, { acceptLicense, checkMemory }: Asks): Promise<PackSource> {
+  if (!Object.hasOwn(purposes, source.name)) return source;
   const packs = await listed(source);
   if (packs.some(({ name }) => name === source.name)) return source;
   const allowed = packs.filter(({ commercial, added }) => commercial || added || acceptLicense);
-  for (const model of order) {
-    const found = allowed.find(({ name }) => name === model) ?? allowed.find((pack) => pack.model === model);
-    if (found) return { ...source, name: found.name };
-  }
+  const found = bestFor(source.name, checkMemory ? allowed.filter((pack) => fits(pack.peak_bytes)) : allowed);
+  if (found) return { ...source, name: found.name };
+  const { models, last } = purposes[source.name]!;
   throw new ModelMissing(
-    `${source.name}: of ${order.join(", ")} none that may be used is at ${source.packs}; write one there with \`liftout site DIR --models ${order.at(-1)}\``,
+    `${source.name}: of ${[...new Set([...models, last])].join(", ")} none that can be used is at ${source.packs}; write one there with \`liftout site DIR --models ${last}\``,
   );
 }
 

@@ -70,9 +70,12 @@ export interface ResultOptions {
   /** Blur the edge by a Gaussian of this standard deviation in pixels, 0 to 1000. */
   feather?: Value<"feather">;
   edges?: Edges;
-  /** jpeg has no transparency: the background becomes white. webp and jpeg are written by the browser, png (default) by liftout. */
-  format?: Exclude<Value<"format">, "avif" | "tiff">;
-  /** Of webp and jpeg, 1 to 100; 90 and 92 by default. */
+  /**
+   * jpeg has no transparency: the background becomes white. png (default) is written by liftout; webp, avif and jpeg by the browser, where
+   * it can.
+   */
+  format?: Exclude<Value<"format">, "tiff">;
+  /** Of webp, avif and jpeg, 1 to 100; 90, 80 and 92 by default. */
   quality?: Value<"quality">;
   /** Refuse photos with more pixels; 200 million by default. */
   maxPixels?: Value<"maxPixels">;
@@ -122,8 +125,8 @@ const DEFAULTS: CompleteOptions = {
 /** Choices that Python has and the browser cannot do, and what to do instead. */
 const UNAVAILABLE: Partial<Record<Name, Record<string, string>>> = {
   edges: { refined: 'the browser cannot do that; use "auto", or `liftout cut --edges refined` on the command line' },
-  format: { avif: "", tiff: "" },
-  subjects: { each: 'a call gives one picture; use "all", "largest" or a number, or `liftout cut --subjects each` on the command line' },
+  format: { tiff: "" },
+  subjects: { each: 'a call gives one picture; use "all", "largest" or a number, or `lifter.subjects` and `compose` with each `part`' },
 };
 
 /** Values that are text of a form of its own. */

@@ -1,5 +1,6 @@
 /** A loaded model with all that a photo needs: decode, prepare, network, finish, cutout, encode; as in `liftout.remover`. */
 import type { Warn } from "./blocks.js";
+import type { Subject } from "./compose/separate.js";
 import { LiftoutError, NetworkRejected, UsageError } from "./errors.js";
 import { PixelGraphs, type GraphImage } from "./graphs.js";
 import { readPhoto, type Photo, type PhotoInput } from "./images/photo.js";
@@ -12,8 +13,9 @@ import { operatorsOf } from "./operators.js";
 import type { CompleteOptions } from "./options.js";
 import { Pointer, type Seen } from "./pointing/pointer.js";
 import { promptsFor, type Prompts } from "./pointing/prompts.js";
+import { separateTouching } from "./pointing/touching.js";
 import { DownloadMeter, step, type OnProgress, type Phase } from "./progress.js";
-import type { AlphaInput, AlphaResult, CutResult, ModelFacts, PromptInput, Seconds, Setup, Work } from "./protocol.js";
+import type { AlphaInput, AlphaResult, CutResult, ModelFacts, PromptInput, Seconds, Setup, SubjectsResult, Work, WorkResult } from "./protocol.js";
 import { render } from "./render.js";
 import { chooseEngine, runtimeFile, startRuntime, type Runtime } from "./runtime.js";
 
@@ -50,7 +52,7 @@ export class Pipeline {
 
   /** Throws what `Lifter.load` throws, or GpuFailure. */
   static async load(setup: Setup, onProgress: OnProgress, onWarning: (text: string) => void): Promise<Pipeline> {
-    const model = await findModel(setup.source, setup.acceptLicense, onWarning);
+    const model = await findModel(setup.source, setup, onWarning);
     if (setup.checkMemory) {
       const warning = await memoryWarning(setup, model);
       if (warning) onWarning(warning);
@@ -89,11 +91,12 @@ export class Pipeline {
   }
 
   /** What comes of a request. Throws what the call of `Lifter` throws, or GpuFailure. */
-  run(work: Work, onProgress: OnProgress): Promise<AlphaResult> {
+  run(work: Work, onProgress: OnProgress): Promise<WorkResult> {
     const { photo, options } = work;
     if (work.act === "cut") return this.cut(photo, work.prompts, options, onProgress);
     if (work.act === "point") return this.point(photo, work.key, work.prompts, options);
-    return this.compose(photo, work.alpha, options, onProgress);
+    if (work.act === "subjects") return this.subjects(photo, work.key, work.alpha, options);
+    return this.compose(photo, work.alpha, work.part, options, onProgress);
   }
 
   /** Throws what `Lifter.cut` throws, or GpuFailure. */
@@ -119,11 +122,8 @@ export class Pipeline {
   async point(input: PhotoInput, key: number, prompts: PromptInput, options: CompleteOptions): Promise<AlphaResult> {
     try {
       return await this.#inTurn(async () => {
-        const pointer = await this.#openPointer();
-        const known = this.#pointedAt;
-        const photo = known?.key === key ? known.photo : await readPhoto(input, options.maxPixels);
-        const seen = known?.key === key ? known.seen : await pointer.see(seenByNetwork(photo));
-        this.#pointedAt = { key, photo, seen };
+        const photo = await this.#photoOf(input, key, options);
+        const { pointer, seen } = await this.#seen(photo, key);
         const start = prompts.start && (await levelsOf(prompts.start, photo, options.maxPixels));
         const alpha = await pointer.answer(seen, promptsFor(prompts, photo.width, photo.height), { edges: options.edges, start, edgesOf: null });
         multiply(alpha, photo.alpha);
@@ -132,6 +132,35 @@ export class Pipeline {
     } catch (error) {
       throw await explained(error, this.#parts, "run");
     }
+  }
+
+  /** Throws what `Lifter.subjects` throws. */
+  async subjects(input: PhotoInput, key: number, alpha: AlphaInput, options: CompleteOptions): Promise<SubjectsResult> {
+    try {
+      return await this.#inTurn(async () => {
+        const photo = await this.#photoOf(input, key, options);
+        const levels = await levelsOf(alpha, photo, options.maxPixels);
+        const answer = async (prompts: Prompts): Promise<Bytes> => {
+          const { pointer, seen } = await this.#seen(photo, key);
+          return pointer.answer(seen, prompts, { edges: "auto", start: null, edgesOf: null });
+        };
+        return { subjects: await separateTouching(levels, photo, answer) };
+      });
+    } catch (error) {
+      throw await explained(error, this.#parts, "run");
+    }
+  }
+
+  async #photoOf(input: PhotoInput, key: number, { maxPixels }: CompleteOptions): Promise<Photo> {
+    return this.#pointedAt?.key === key ? this.#pointedAt.photo : readPhoto(input, maxPixels);
+  }
+
+  /** A photo as the network that reads prompts knows it. */
+  async #seen(photo: Photo, key: number): Promise<{ pointer: Pointer; seen: Seen }> {
+    const pointer = await this.#openPointer();
+    const seen = this.#pointedAt?.key === key ? this.#pointedAt.seen : await pointer.see(seenByNetwork(photo));
+    this.#pointedAt = { key, photo, seen };
+    return { pointer, seen };
   }
 
   /** What the model finds: uint8 [H, W]. */
@@ -171,7 +200,7 @@ export class Pipeline {
   }
 
   /** Throws what `Lifter.compose` throws. */
-  async compose(input: PhotoInput, alpha: AlphaInput, options: CompleteOptions, onProgress: OnProgress): Promise<CutResult> {
+  async compose(input: PhotoInput, alpha: AlphaInput, part: Subject | null, options: CompleteOptions, onProgress: OnProgress): Promise<CutResult> {
     const { runtime, graphs, deflaters } = this.#parts;
     try {
       const photo = await readPhoto(input, options.maxPixels);
@@ -179,7 +208,7 @@ export class Pipeline {
       // nothing becomes more opaque than the photo itself
       photo.alpha?.forEach((own, i) => (levels[i] = Math.min(levels[i]!, own)));
       const picture = await this.#inTurn(() =>
-        render(photo, levels, options, { graphs, deflaters, onStrip: (done, of) => onProgress(step("encode", done, of)) }),
+        render(photo, levels, options, { graphs, deflaters, onStrip: (done, of) => onProgress(step("encode", done, of)) }, part),
       );
       return { ...picture, seconds: { decode: 0, prepare: 0, network: 0, finish: 0, encode: 0 }, heapBytes: runtime.heapBytes() };
     } catch (error) {

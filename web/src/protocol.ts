@@ -1,4 +1,5 @@
 /** The messages between a page and its worker. */
+import type { Subject } from "./compose/separate.js";
 import type { Box } from "./compose/subjects.js";
 import type { PlainError } from "./errors.js";
 import type { PhotoInput } from "./images/photo.js";
@@ -29,10 +30,14 @@ export const LOAD = 0;
 
 export type Request = { id: typeof LOAD; act: "load"; setup: Setup } | ({ id: number } & Work);
 
-/** `cut` runs the network; `compose` makes the image from an alpha that is known; `point` gives the alpha alone that prompts ask for. */
+/**
+ * `cut` runs the network; `compose` makes the image from an alpha that is known, or of one of its subjects; `point` gives the alpha alone
+ * that prompts ask for; `subjects` tells the subjects of an alpha apart.
+ */
 export type Work =
   | { act: "cut"; photo: PhotoInput; prompts: PromptInput | null; options: CompleteOptions }
-  | { act: "compose"; photo: PhotoInput; alpha: AlphaInput; options: CompleteOptions }
+  | { act: "compose"; photo: PhotoInput; alpha: AlphaInput; part: Subject | null; options: CompleteOptions }
+  | { act: "subjects"; photo: PhotoInput; key: number; alpha: AlphaInput; options: CompleteOptions }
   /** key: the same for the same photo, which is decoded and seen once. */
   | { act: "point"; photo: PhotoInput; key: number; prompts: PromptInput; options: CompleteOptions };
 
@@ -54,6 +59,14 @@ export interface ModelFacts {
   engine: EngineChoice;
   heapBytes: number;
 }
+
+/** The subjects of a photo. */
+export interface SubjectsResult {
+  subjects: Subject[];
+}
+
+/** What comes of work: an alpha, with an image or without one, or subjects. */
+export type WorkResult = AlphaResult | SubjectsResult;
 
 /** Seconds that each step took. */
 export type Seconds = Record<"decode" | "prepare" | "network" | "finish" | "encode", number>;
@@ -79,7 +92,7 @@ export interface CutResult extends AlphaResult {
 
 export type Reply = { id: number } & (
   | { act: "loaded"; facts: ModelFacts }
-  | { act: "done"; result: AlphaResult }
+  | { act: "done"; result: WorkResult }
   /** endWorker: its memory is worth nothing any more. */
   | { act: "failed"; error: PlainError; endWorker: boolean }
   | { act: "gpu-failed"; reason: string }

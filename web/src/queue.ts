@@ -2,12 +2,12 @@
 import { CLOSED, WorkerConnection } from "./connection.js";
 import { UsageError, type LiftoutError } from "./errors.js";
 import type { OnProgress } from "./progress.js";
-import type { AlphaResult, ModelFacts, Setup, Work } from "./protocol.js";
+import type { ModelFacts, Setup, Work, WorkResult } from "./protocol.js";
 
 interface Job {
   work: Work;
   onProgress: OnProgress | undefined;
-  resolve(result: AlphaResult): void;
+  resolve(result: WorkResult): void;
   reject(reason: unknown): void;
 }
 
@@ -57,7 +57,7 @@ export class JobQueue {
   }
 
   /** Do the work when its turn comes; its act says what comes of it. Rejects with the signal's reason where that aborts, at any moment. */
-  add<Result extends AlphaResult>(work: Work, onProgress: OnProgress | undefined, signal: AbortSignal | undefined): Promise<Result> {
+  add<Result extends WorkResult>(work: Work, onProgress: OnProgress | undefined, signal: AbortSignal | undefined): Promise<Result> {
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         job.reject(signal!.reason);

@@ -5,6 +5,7 @@ import { canvasSize } from "./compose/canvas.js";
 import { fillHoles } from "./compose/holes.js";
 import { merged } from "./compose/layers.js";
 import { composed } from "./compose/placed.js";
+import { spreadOut, type Subject } from "./compose/separate.js";
 import { cropWindow, largestSubject, subjectBox, type Box } from "./compose/subjects.js";
 import type { Deflaters } from "./images/deflaters.js";
 import { LossyWriter } from "./images/lossy.js";
@@ -31,11 +32,11 @@ type Picture = Omit<CutResult, "seconds" | "heapBytes">;
 /**
  * The image file, and what `Cutout` says of it.
  *
- * alpha: uint8 [H, W] of the photo.
+ * alpha: uint8 [H, W] of the photo. part: the one of its subjects that the image shows; all of them by default.
  * Throws UsageError for a background that is none, or a format that this browser cannot write.
  */
-export async function render(photo: Photo, alpha: Bytes, options: CompleteOptions, means: Means): Promise<Picture> {
-  const edit = edited(alpha, photo, options);
+export async function render(photo: Photo, alpha: Bytes, options: CompleteOptions, means: Means, part: Subject | null = null): Promise<Picture> {
+  const edit = edited(alpha, part, photo, options);
   const { feather, shadow, contactShadow, canvas } = options;
   const isPlain = !feather && !shadow && !contactShadow && canvas === null;
   return isPlain ? renderInStrips(photo, alpha, edit, options, means) : renderComposed(photo, alpha, edit, options, means);
@@ -171,8 +172,9 @@ interface Edit {
 }
 
 /** The alpha as the options want it, in the order that Python has. */
-function edited(alpha: Bytes, { width, height }: Photo, { subjects, fillHoles: fill, threshold }: CompleteOptions): Edit {
-  const kept = subjects === "all" ? alpha : largestSubject(alpha, width, height, subjects === "largest" ? 1 : subjects);
+function edited(alpha: Bytes, part: Subject | null, { width, height }: Photo, { subjects, fillHoles: fill, threshold }: CompleteOptions): Edit {
+  const own = part ? spreadOut(part, width, height) : alpha;
+  const kept = subjects === "all" ? own : largestSubject(own, width, height, subjects === "largest" ? 1 : subjects);
   const filled = fill ? fillHoles(kept, width, height) : kept;
   const restored = fill ? filled.map((level, i) => (level === kept[i] ? 0 : 1)) : null;
   return { alpha: threshold === null ? filled : filled.map((level) => (level >= threshold ? 255 : 0)), restored };

@@ -3,7 +3,7 @@ import { EngineError, toPlain } from "./errors.js";
 import { DEFLATE, serveDeflate } from "./images/deflate.js";
 import { GpuFailure, Pipeline } from "./pipeline.js";
 import type { Progress } from "./progress.js";
-import { LOAD, type Reply, type Request } from "./protocol.js";
+import { LOAD, type Reply, type Request, type WorkResult } from "./protocol.js";
 
 let pipeline: Pipeline | null = null;
 
@@ -20,11 +20,16 @@ async function answer(request: Request): Promise<void> {
       return;
     }
     const result = await pipeline!.run(request, onProgress);
-    send({ id, act: "done", result }, [result.alpha.buffer]);
+    send({ id, act: "done", result }, alphasOf(result));
   } catch (error) {
     if (error instanceof GpuFailure) send({ id, act: "gpu-failed", reason: error.message });
     else send({ id, act: "failed", error: toPlain(error), endWorker: error instanceof EngineError });
   }
+}
+
+/** What need not be copied on its way to the page. */
+function alphasOf(result: WorkResult): Transferable[] {
+  return "subjects" in result ? result.subjects.map(({ alpha }) => alpha.buffer) : [result.alpha.buffer];
 }
 
 function send(reply: Reply, transfer: Transferable[] = []): void {

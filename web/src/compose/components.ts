@@ -71,6 +71,17 @@ export function paintRuns(plane: Uint8Array, width: number, { rows, starts, ends
   }
 }
 
+/** The run that a set pixel belongs to. place: of the pixel, row by row. */
+export function runAt({ rows, starts }: Runs, place: number, width: number): number {
+  let [low, high] = [0, rows.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (rows[middle]! * width + starts[middle]! <= place) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 /** apart: columns by which runs of neighbouring rows must overlap. */
 function labelsOf({ rows, starts, ends }: Omit<Runs, "labels">, height: number, apart: number): Int32Array {
   const roots = Int32Array.from(rows.keys());

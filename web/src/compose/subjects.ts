@@ -1,8 +1,10 @@
 /** Where the subject of an alpha is; the same rules as in `liftout.compose.subjects`. */
 import { components, paintRuns, runsOf, type Runs } from "./components.js";
 
-const SEEN = 16; // alpha from which a pixel counts as visible: fainter haze does not widen a box
-const SOLID = 128; // alpha from which a pixel is more subject than not
+/** Alpha from which a pixel counts as visible: fainter haze does not widen a box. */
+export const SEEN = 16;
+/** Alpha from which a pixel is more subject than not. */
+export const SOLID = 128;
 const SPECK = 16; // pixels
 const SPECK_SHARE = 2000;
 const SPECK_MOST = 16;

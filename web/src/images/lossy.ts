@@ -1,4 +1,4 @@
-/** WebP and JPEG files, written by the browser. */
+/** WebP, AVIF and JPEG files, written by the browser where it can. */
 import { EngineError, UsageError } from "../errors.js";
 import { withDensity } from "./jpeg-density.js";
 import { QUALITY, type LossyFormat } from "./lossy-format.js";

@@ -1,4 +1,4 @@
-/** WebP and JPEG files, written by the package sharp. */
+/** WebP, AVIF and JPEG files, written by the package sharp. */
 import { QUALITY, type LossyFormat } from "../images/lossy-format.js";
 import { sharp } from "./sharp.js";
 

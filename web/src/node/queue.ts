@@ -2,7 +2,7 @@
 import { fromPlain, LiftoutError, toPlain, UsageError } from "../errors.js";
 import { Pipeline } from "../pipeline.js";
 import type { OnProgress } from "../progress.js";
-import type { AlphaResult, ModelFacts, Setup, Work } from "../protocol.js";
+import type { ModelFacts, Setup, Work, WorkResult } from "../protocol.js";
 
 /** Photos that may be in memory at one time. */
 export const MOST_IN_WORKER = 4;
@@ -38,7 +38,7 @@ export class JobQueue {
   }
 
   /** A run goes on to its end, but its result is not waited for after the signal aborts. */
-  async add<Result extends AlphaResult>(work: Work, onProgress: OnProgress = () => undefined, signal: AbortSignal | undefined): Promise<Result> {
+  async add<Result extends WorkResult>(work: Work, onProgress: OnProgress = () => undefined, signal: AbortSignal | undefined): Promise<Result> {
     await this.load(onProgress);
     if (this.#closed) throw CLOSED;
     const pipeline = await this.#pipeline!;

@@ -10,7 +10,7 @@ export interface Sharp {
   resize(options: { width: number; height: number; fit: "cover"; kernel: "cubic" }): Sharp;
   withMetadata(options: { density: number }): Sharp;
   raw(): Sharp;
-  toFormat(format: "webp" | "jpeg", options: { quality: number }): Sharp;
+  toFormat(format: "webp" | "avif" | "jpeg", options: { quality: number }): Sharp;
   toBuffer(options: { resolveWithObject: true }): Promise<{ data: Uint8Array<ArrayBuffer>; info: { width: number; height: number } }>;
 }
 

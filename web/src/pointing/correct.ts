@@ -26,11 +26,15 @@ export interface Change {
 const SURE = 5; // cells around a point that are as it says, as far as the start's edge is not nearer
 const TOUCH = 3; // cells within which a region counts as touched by a point
 const THRESHOLD = 0.7; // how sure the network must be of what it changes
+const SOLID = 0.4; // how much of the start there must be to be dropped, or how much must be missing to be added
+const HAZE = 0.1; // the same where the point itself lies on less
 const SMALL = 9; // cells from a point to where the answer agrees with the start, below which only the disk changes
 const NECK = 0.5; // half the width of a neck as a share of that distance
 const WIDEST_NECK = 24; // cells
 const FAR = 2.5; // how many such distances a change may reach
 const SELECT_NECK = 0.1; // the same as NECK where there is no start
+const WHOLE = 0.7; // share of a subject that must go for all of it to be meant
+const OTHERS = 0.1; // what must be left beside it, in parts of it
 const RIM = 2; // cells by which a change is widened
 const BOX_MARGIN = 0.06; // share of a box's sides by which an object may stick out of it
 
@@ -54,22 +58,22 @@ export function select({ data, dims }: Prediction, { keep, drop, box }: Prompts,
 export function change({ data, dims }: Prediction, { keep, drop }: Prompts, seen: Float32Array, side: number, size: Size): Change {
   const shape = shapeOf(dims);
   const plane = data.slice();
-  const mask = cells(shape, (i) => {
+  const level = Float32Array.from(plane, (_, i) => {
     const [x, y] = [Math.floor(((i % shape.width) * side) / shape.width), Math.floor((Math.floor(i / shape.width) * side) / shape.height)];
-    return seen[y * side + x]! >= 0.5;
+    return seen[y * side + x]!;
   });
   const [sure, unsure] = [Math.fround(THRESHOLD), Math.fround(1 - THRESHOLD)];
   const found = { keep: cells(shape, () => false), drop: cells(shape, () => false) };
   for (const [points, kept] of [[keep, 1], [drop, 0]] as const) {
     const name = kept ? "keep" : "drop";
     for (const at of cellsOf(points, size, shape)) {
-      const free = cells(shape, (i) => mask.set[i] !== kept);
+      const free = leftOf(kept ? level.map((value) => 1 - value) : level, at, shape);
       const region = cells(shape, (i) => free.set[i] === 1 && (kept ? plane[i]! >= sure : plane[i]! <= unsure));
       const near = both(free, disk(at, Math.max(1, Math.min(depthOf(free, at), SURE)), shape));
-      const own = aroundPoint(region, near, at);
+      const own = aroundPoint(region, near, cells(shape, (i) => level[i]! >= 0.5), at);
       fill(plane, near, kept);
       found[name] = either(found[name], own);
-      fill(mask.set, own, kept);
+      fill(level, own, kept);
     }
   }
   return { prediction: { data: plane, dims }, added: found.keep, removed: found.drop };
@@ -96,12 +100,32 @@ function cellsOf(points: Point[], size: Size, shape: Size): Point[] {
   return places(points, size).map(([x, y]) => [x * shape.width, y * shape.height]);
 }
 
-/** Of what the network would change, what a point changes; at least the disk around it. */
-function aroundPoint(region: Cells, near: Cells, at: Point): Cells {
+/** Where there is something to change, by how much of it there is, in [0, 1]. */
+function leftOf(level: Float32Array, [x, y]: Point, shape: Size): Cells {
+  const here = level[Math.min(Math.floor(y), shape.height - 1) * shape.width + Math.min(Math.floor(x), shape.width - 1)]!;
+  const least = Math.fround(here > Math.fround(SOLID) ? SOLID : HAZE);
+  return cells(shape, (i) => level[i]! > least);
+}
+
+/** Of what the network would change of a mask, what a point changes; at least the disk around it. */
+function aroundPoint(region: Cells, near: Cells, mask: Cells, at: Point): Cells {
   const depth = depthOf(region, at);
   if (depth < SMALL) return near;
-  const own = both(hanging(either(region, near), at, NECK * depth), disk(at, FAR * depth + 2, region));
-  return touched(either(own, near), at);
+  const own = either(hanging(either(region, near), at, NECK * depth), near);
+  if (isApart(own, mask, at)) return own;
+  return touched(either(both(own, disk(at, FAR * depth + 2, region)), near), at);
+}
+
+/** Whether a region that would change is a subject of its own: one that touches nothing of the mask, or one of several in it, gone nearly whole. */
+function isApart(region: Cells, mask: Cells, at: Point): boolean {
+  const inside = touched(mask, at);
+  const whole = countOf(inside);
+  if (!whole) return countOf(both(grown(region, RIM), mask)) === 0;
+  return countOf(both(region, inside)) >= WHOLE * whole && countOf(mask) - whole >= OTHERS * whole;
+}
+
+function countOf({ set }: Cells): number {
+  return set.reduce((sum, is) => sum + is, 0);
 }
 
 /** What hangs together with a point by more than a neck of half the width `neck`. */
