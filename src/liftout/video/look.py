@@ -20,26 +20,10 @@ from liftout.options import ResultOptions
 from liftout.render import compose, each_is_several
 from liftout.video.alphas import Matted
 from liftout.video.frame import Frame
+from liftout.video.library import FILM_SUFFIXES
 from liftout.video.source import ANIMATED_PICTURES, Source, open_source
 
 UInt8 = npt.NDArray[np.uint8]
-
-FILM_SUFFIXES = (
-    ".mp4",
-    ".mov",
-    ".webm",
-    ".mkv",
-    ".avi",
-    ".m4v",
-    ".ts",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
-    ".3gp",
-    ".ogv",
-)
-"""Suffixes of films, where names have to tell them from photos."""
 
 
 @dataclass(frozen=True, eq=False)
