@@ -58,7 +58,7 @@ def test_inspyrenet_agrees_at_the_size_of_its_training_and_at_others(
     size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In pieces as small as those of large photos are of theirs."""
-    monkeypatch.setattr("liftout.convert.graph.PIECE_BYTES", 300_000)
+    monkeypatch.setattr("liftout.convert.pieces.PIECE_BYTES", 300_000)
     stored = reference.Stored(size, base=128)
     tensor = photos("inspyrenet", *size)
     network = reference.network("inspyrenet", stored)
@@ -96,7 +96,7 @@ def test_birefnet_agrees_with_either_patch_order(order: PatchOrder, size: tuple[
 def test_small_pieces_join_without_a_seam(piece_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small sizes fit into one piece each; with smaller pieces they are cut as large ones are."""
     architecture, size = "birefnet_swin_v1_t", (192, 224)
-    monkeypatch.setattr("liftout.convert.graph.PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr("liftout.convert.pieces.PIECE_BYTES", piece_bytes)
     tensor = photos(architecture, *size)
     network = build_network(architecture, reference.state(architecture), size=size)
     assert sum("gridsample" in name for name in network.shapes) > 40
