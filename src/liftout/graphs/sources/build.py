@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 from onnx.inliner import inline_local_functions
 
-GRAPHS = ("prepare", "finish", "guide", "refine", "coarse", "cutout", "plain")
+GRAPHS = ("lanczos", "prepare", "finish", "guide", "refine", "coarse", "cutout", "plain")
 FOLDER = Path(__file__).parent
 IR_VERSION = 10  # the newest that onnxruntime 1.20 and onnxruntime-web 1.20 read
 
