@@ -243,6 +243,7 @@ function opened(runtime: Runtime, file: Bytes): Promise<Ort.InferenceSession> {
   return runtime.ort.InferenceSession.create(file, {
     executionProviders: [runtime.cpu],
     enableCpuMemArena: false,
+    graphOptimizationLevel: "disabled", // they are no faster with it, and load later
     logSeverityLevel: 3,
   });
 }
