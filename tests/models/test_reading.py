@@ -80,6 +80,10 @@ def test_the_user_s_own_layer_lies_under_the_overlay(layer, own_home):
             '[a]\nlike = "u2net"\ninput = { fit = "crop" }\n',
             "input: fit is 'crop'; it must be one of stretch, letterbox",
         ),
+        (
+            '[a]\nlike = "u2net"\ninput = { fit = "letterbox", resample = "lanczos" }\n',
+            "input: resample is 'lanczos'; with it, fit must be stretch",
+        ),
         ('[a]\nlike = "u2net"\ninput = { mean = "half" }\n', "input: mean has 1 items; it must have 3"),
         (
             '[a]\nlike = "u2net"\nlicense = { commercial = "no" }\n',

@@ -79,6 +79,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             external=True,
             peak_bytes=60 * 2**20,
         )
+        networks.pack(folder / "lanczos", networks.smooth(), networks.spec("lanczos", resample="lanczos"))
         networks.pack(folder / "opaque", networks.opaque(), networks.spec("opaque"), peak_bytes=40 * 2**20)
         networks.pack(folder / "slow", networks.slow(steps=100_000), networks.spec("slow"))
         networks.pack(folder / "greedy", networks.greedy(), networks.spec("greedy"), peak_bytes=900 * 2**20)

@@ -2,6 +2,7 @@
 
 What the browser repeats, in this order (inputs and outputs stand in each source under `sources/`):
 
+    lanczos   once    the photo -> a small one in its place, for models that want it so
     prepare   once    the photo -> tensor, box; then the network gives `prediction`
     with edges other than plain, where box[2] < H or box[3] < W (the prediction is smaller than the photo):
       guide   once    prediction, box, the whole photo -> model, soft
@@ -65,12 +66,14 @@ def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(f"prepare needs uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+    if spec.resample == "lanczos":
+        (image,) = _session("lanczos").run(None, {"image": image, "size": np.array(spec.size, np.int64)})
     tensor, box = _session("prepare").run(
         None,
         {
             "image": image,
             "size": np.array(spec.size, np.int64),
-            "antialias": np.array(spec.resample == "bilinear-antialias"),
+            "antialias": np.array(spec.resample != "bilinear"),
             "letterbox": np.array(spec.fit == "letterbox"),
             "truncate": np.array(spec.quantize == "truncate"),
             "by_max": np.array(spec.scale == "max"),
