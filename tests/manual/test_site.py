@@ -22,10 +22,55 @@ from manual import browser, command_line, environment, http, python
 from manual.outside import linked, place
 from manual.sections import navigation
 
-
 ELEMENTS = set(
-    "a article blockquote br button code dd div dl dt em form h1 h2 h3 h4 h5 hr iframe img input label li link ol p path picture "
-    "pre script source span strong style sub summary details sup svg table tbody td th thead tr ul".split()
+    [
+        "a",
+        "article",
+        "blockquote",
+        "br",
+        "button",
+        "code",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "hr",
+        "iframe",
+        "img",
+        "input",
+        "label",
+        "li",
+        "link",
+        "ol",
+        "p",
+        "path",
+        "picture",
+        "pre",
+        "script",
+        "source",
+        "span",
+        "strong",
+        "style",
+        "sub",
+        "summary",
+        "details",
+        "sup",
+        "svg",
+        "table",
+        "tbody",
+        "td",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ]
 )
 """What pages are made of."""
 
