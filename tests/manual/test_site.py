@@ -22,55 +22,9 @@ from manual import browser, command_line, environment, http, python
 from manual.outside import linked, place
 from manual.sections import navigation
 
-ELEMENTS = set(
-    [
-        "a",
-        "article",
-        "blockquote",
-        "br",
-        "button",
-        "code",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "hr",
-        "iframe",
-        "img",
-        "input",
-        "label",
-        "li",
-        "link",
-        "ol",
-        "p",
-        "path",
-        "picture",
-        "pre",
-        "script",
-        "source",
-        "span",
-        "strong",
-        "style",
-        "sub",
-        "summary",
-        "details",
-        "sup",
-        "svg",
-        "table",
-        "tbody",
-        "td",
-        "th",
-        "thead",
-        "tr",
-        "ul",
-    ]
+ELEMENT = re.compile(
+    "a|article|blockquote|br|button|code|dd|details|div|dl|dt|em|form|h[1-6]|hr|iframe|img|input|label|li|link|ol|p|path|picture|pre|"
+    "script|source|span|strong|style|sub|summary|sup|svg|table|tbody|td|th|thead|tr|ul"
 )
 """What pages are made of."""
 
@@ -133,7 +87,7 @@ def test_nothing_in_angle_brackets_is_lost(site: Path) -> None:
     """`<name>` in a text is no element of HTML."""
     for page in site.rglob("*.html"):
         body = page.read_text().partition("<article")[2].partition("</article>")[0]
-        unknown = set(re.findall(r"<([a-z][\w-]*)", body)) - ELEMENTS
+        unknown = {found for found in re.findall(r"<([a-z][\w-]*)", body) if not ELEMENT.fullmatch(found)}
         assert not unknown, f"{page.relative_to(site)}: {unknown}"
 
 
