@@ -22,6 +22,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "remove-bg.md",
         "rembg.md",
         "tune.md",
+    ),
+    "Doors": (
         "doors/index.md",
         "doors/comfyui.md",
         "doors/transformers.md",
