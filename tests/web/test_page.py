@@ -98,9 +98,20 @@ def test_backgrounds_crop_and_formats_are_what_the_file_holds(page: Page, exampl
     colours = np.asarray(image).reshape(-1, 3)
     assert (colours == (0xE4, 0x57, 0x2E)).all(axis=1).mean() > 0.05
 
+    written = page.page.evaluate(
+        """async () => {
+          const canvas = document.createElement("canvas");
+          const type = (name) => new Promise((done) => canvas.toBlob((blob) => done(blob.type), `image/${name}`));
+          return [await type("webp") === "image/webp", await type("avif") === "image/avif"];
+        }"""
+    )
+    assert [page.page.locator(f"#format-{name}").is_visible() for name in ("webp", "avif")] == written
     page.pick("format", "webp")
     page.page.fill("#quality", "60")
     assert page.picture(tmp_path).format == "WEBP"
+    if written[1]:
+        page.pick("format", "avif")
+        assert page.picture(tmp_path).format == "AVIF"
     page.pick("format", "jpeg")
     jpeg = page.saved("#download", tmp_path)
     assert jpeg.name == "cat-cutout.jpg"
