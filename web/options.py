@@ -16,7 +16,6 @@ Names are camelCase. An option is
     choices      the values that it takes, as keys, so that `keyof typeof` is their type; absent where any of its type will do. An option of
                  type integer takes these and numbers
     minimum, maximum
-    description  its help text
 
 A browser takes some of these options and some of their choices: which ones, `src/options.ts` says.
 """
@@ -71,7 +70,6 @@ def _option(schema: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:
         "choices": choices and {choice: {} for choice in choices},
         "minimum": about.low,
         "maximum": about.high,
-        "description": about.help,
     }
     return {key: value for key, value in option.items() if value is not None or key == "default"}
 

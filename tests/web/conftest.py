@@ -32,6 +32,7 @@ FLAGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP *.test 127.0.0.1",
 ]
+VIEWPORT = {"width": 1280, "height": 860}
 BLOCK_BYTES = 64 * 1024
 """Of the packs here: many blocks without many bytes."""
 
@@ -201,7 +202,7 @@ def opened(browser: Any, place: Path) -> Iterator[Callable[..., Page]]:
     held: list[Any] = []
 
     def open_(address: str, **settings: Any) -> Page:
-        usual = {"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce"}
+        usual = {"viewport": VIEWPORT, "reduced_motion": "reduce"}
         context = browser.new_context(**{**usual, **settings})
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         held.append(context)
@@ -212,9 +213,29 @@ def opened(browser: Any, place: Path) -> Iterator[Callable[..., Page]]:
         context.close()
 
 
+@pytest.fixture(scope="session")
+def shared_profile(browser: Any, place: Path) -> Iterator[Page]:
+    """The page on a host that isolates it, in a profile that all tests of `page` use one after the other."""
+    with hosting(place) as host:
+        context = browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        yield Page(context.new_page(), host.address)
+        context.close()
+
+
 @pytest.fixture
-def page(opened: Callable[..., Page], place: Path) -> Iterator[Page]:
-    """The page on a host that isolates it."""
+def page(shared_profile: Page) -> Iterator[Page]:
+    """The page as at a first visit, but for compiled code and kept models: those cost more than what most tests are about."""
+    shared_profile.page.set_viewport_size(VIEWPORT)
+    shared_profile.page.emulate_media(color_scheme="light")
+    shared_profile.begin_anew()
+    yield shared_profile
+    assert not shared_profile.errors
+
+
+@pytest.fixture
+def fresh_page(opened: Callable[..., Page], place: Path) -> Iterator[Page]:
+    """The page on a host that isolates it, in a profile of its own."""
     with hosting(place) as host:
         visit = opened(host.address)
         yield visit

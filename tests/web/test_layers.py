@@ -81,7 +81,7 @@ def test_a_subject_is_left_out_and_taken_back_by_click_keys_and_undo(page: Page,
     page.page.locator(".layer-number").nth(1).wait_for()
 
     page.page.mouse.click(*page.at(560 / 720, 200 / 400))
-    page.page.locator(".layer[aria-pressed=false]").wait_for()
+    page.page.locator(".layer-pick[aria-pressed=false]").wait_for()
     page.page.wait_for_function("document.getElementById('announcer').textContent.trim() === 'Subject 2 left out'")
     assert page.page.locator(".layer-ghost:visible").count() == 1
     cup = page.saved("#download", tmp_path)
@@ -89,17 +89,17 @@ def test_a_subject_is_left_out_and_taken_back_by_click_keys_and_undo(page: Page,
     page.page.uncheck("#each", force=True)
     alone = alpha_of(page.picture(tmp_path))
     assert alone[250, 170] == 255
-    assert not alone[:, 400:].any()
+    assert alone[:, 400:].max() < 128
     page.page.click("#undo")  # the switch
     page.page.click("#undo")  # the subject
-    page.page.locator(".layer[aria-pressed=true]").nth(1).wait_for()
+    page.page.locator(".layer-pick[aria-pressed=true]").nth(1).wait_for()
     page.page.uncheck("#each", force=True)
     assert np.array_equal(alpha_of(page.picture(tmp_path)), whole)
 
     page.page.check("#each", force=True)
-    page.page.focus("#layers li:nth-child(1) .layer")
+    page.page.focus("#layers li:nth-child(1) .layer-pick")
     page.page.keyboard.press("Space")
-    first = page.page.locator("#layers li:nth-child(1) .layer")
+    first = page.page.locator("#layers li:nth-child(1) .layer-pick")
     assert first.get_attribute("aria-pressed") == "false"
     assert first.get_attribute("aria-label") == "Subject 1 of 2, left out: press to take it back"
     page.page.keyboard.press("Space")
@@ -108,24 +108,20 @@ def test_a_subject_is_left_out_and_taken_back_by_click_keys_and_undo(page: Page,
     assert np.array_equal(alpha_of(page.picture(tmp_path)), whole)
 
 
-def test_what_was_left_out_stays_where_a_brush_changes_the_rest(page: Page, pair: Path, tmp_path: Path) -> None:
+def test_what_was_left_out_stays_where_a_brush_changes_the_rest(
+    page: Page, pair: Path, examples: Path, tmp_path: Path
+) -> None:
     apart(page, pair)
-    page.page.click("#layers li:nth-child(2) .layer")
-    page.page.locator(".layer[aria-pressed=false]").wait_for()
+    page.page.click("#layers li:nth-child(2) .layer-pick")
+    page.page.locator(".layer-pick[aria-pressed=false]").wait_for()
     page.stroke("erase", (170 / 720, 0.2), (170 / 720, 1))  # through the cup
     page.pick("tool", "look")
     page.page.wait_for_function("document.querySelectorAll('#layers li').length === 3")
-    pressed = [item.get_attribute("aria-pressed") for item in page.page.locator(".layer").all()]
+    pressed = [item.get_attribute("aria-pressed") for item in page.page.locator(".layer-pick").all()]
     assert pressed == ["true", "true", "false"]
-    with zipfile.ZipFile(page.saved("#download", tmp_path)) as members:
-        assert members.namelist() == ["pair-cutout-1.png", "pair-cutout-2.png"]
-
-
-def test_all_photos_in_a_zip_have_their_subjects_apart(page: Page, pair: Path, examples: Path, tmp_path: Path) -> None:
-    apart(page, pair)
-    page.cut(examples / "officer.jpg")
+    page.cut(examples / "cat.jpg")
     with zipfile.ZipFile(page.saved("#zip", tmp_path)) as members:
-        assert members.namelist()[:3] == ["pair-cutout-1.png", "pair-cutout-2.png", "officer-cutout-1.png"]
+        assert members.namelist() == ["pair-cutout-1.png", "pair-cutout-2.png", "cat-cutout-1.png"]
 
 
 def test_a_model_is_chosen_by_what_it_is_for(opened: Callable[..., Page], place: Path, examples: Path) -> None:
@@ -139,7 +135,7 @@ def test_a_model_is_chosen_by_what_it_is_for(opened: Callable[..., Page], place:
         page = opened(host.address)
         select = page.page.locator("#welcome [data-purpose]")
         offered = select.locator("option").all_inner_texts()
-        assert offered == ["Not chosen", "People", "Hair, fur, glass", "Many photos, fast"], "as far as there are models"
+        assert offered == ["Not chosen", "People", "Hair", "Fast"], "as far as there are models"
         select.select_option("people")
         assert page.page.inner_text("#welcome [data-model-name]") == "blocks"
         page.cut(examples / "cat.jpg")
@@ -152,27 +148,9 @@ def test_a_model_is_chosen_by_what_it_is_for(opened: Callable[..., Page], place:
         assert page.page.locator("#purpose-list li").count() == 3
         assert "Portraits and whole people" in page.page.inner_text("#purpose-list")
         page.page.locator("#model-list > li", has_text="paid").last.get_by_role("checkbox").check()
-        page.page.get_by_role("button", name="Use: Drawn characters").click()
+        page.page.get_by_role("button", name="Use: Anime").click()
         assert page.page.inner_text("#work [data-model-name]") == "paid"
         page.page.click("#work [data-models]")
         page.page.get_by_role("button", name="Use this model: pocket").click()
         assert page.page.locator("#work [data-purpose]").input_value() == ""
         assert not page.errors
-
-
-def test_formats_that_the_browser_cannot_write_are_not_offered(page: Page, examples: Path, tmp_path: Path) -> None:
-    written = page.page.evaluate(
-        """async () => {
-          const canvas = document.createElement("canvas");
-          const type = (name) => new Promise((done) => canvas.toBlob((blob) => done(blob.type), `image/${name}`));
-          return [await type("webp") === "image/webp", await type("avif") === "image/avif"];
-        }"""
-    )
-    page.cut(examples / "cat.jpg")
-    assert [page.page.locator(f"#format-{name}").is_visible() for name in ("webp", "avif")] == written
-    if written[1]:
-        page.pick("format", "avif")
-        saved = page.saved("#download", tmp_path)
-        assert saved.name == "cat-cutout.avif"
-        with Image.open(saved) as image:
-            assert (image.format, image.size) == ("AVIF", (451, 300))

@@ -98,9 +98,20 @@ def test_backgrounds_crop_and_formats_are_what_the_file_holds(page: Page, exampl
     colours = np.asarray(image).reshape(-1, 3)
     assert (colours == (0xE4, 0x57, 0x2E)).all(axis=1).mean() > 0.05
 
+    written = page.page.evaluate(
+        """async () => {
+          const canvas = document.createElement("canvas");
+          const type = (name) => new Promise((done) => canvas.toBlob((blob) => done(blob.type), `image/${name}`));
+          return [await type("webp") === "image/webp", await type("avif") === "image/avif"];
+        }"""
+    )
+    assert [page.page.locator(f"#format-{name}").is_visible() for name in ("webp", "avif")] == written
     page.pick("format", "webp")
     page.page.fill("#quality", "60")
     assert page.picture(tmp_path).format == "WEBP"
+    if written[1]:
+        page.pick("format", "avif")
+        assert page.picture(tmp_path).format == "AVIF"
     page.pick("format", "jpeg")
     jpeg = page.saved("#download", tmp_path)
     assert jpeg.name == "cat-cutout.jpg"
@@ -207,23 +218,23 @@ def slide_and_zoom(page: Page) -> None:
     assert level() == fitting
 
 
-def test_a_model_shows_its_cost_and_asks_for_consent(page: Page, examples: Path) -> None:
-    page.cut(examples / "cat.jpg")
-    page.page.click("#work [data-models]")
-    row = page.page.locator("#model-list > li", has_text="paid").last
+def test_a_model_shows_its_cost_and_asks_for_consent(fresh_page: Page, examples: Path) -> None:
+    fresh_page.cut(examples / "cat.jpg")
+    fresh_page.page.click("#work [data-models]")
+    row = fresh_page.page.locator("#model-list > li", has_text="paid").last
     assert "not for commercial use" in row.inner_text()
     assert "to download" in row.inner_text()
     use = row.get_by_role("button")
     assert use.is_disabled()
-    unknown = page.page.locator("#model-list > li", has_text="unlicensed").last
+    unknown = fresh_page.page.locator("#model-list > li", has_text="unlicensed").last
     assert "licence unknown" in unknown.inner_text()
     assert unknown.get_by_role("button").is_disabled()
     row.get_by_role("checkbox").check()
     use.click()
-    assert page.page.inner_text("#work [data-model-name]") == "paid"
-    page.page.click("#again")
-    page.page.wait_for_function("document.getElementById('photo-facts').textContent.includes('paid')")
-    kept = page.page.evaluate("JSON.parse(localStorage.getItem('liftout-preferences')).accepted")
+    assert fresh_page.page.inner_text("#work [data-model-name]") == "paid"
+    fresh_page.page.click("#again")
+    fresh_page.page.wait_for_function("document.getElementById('photo-facts').textContent.includes('paid')")
+    kept = fresh_page.page.evaluate("JSON.parse(localStorage.getItem('liftout-preferences')).accepted")
     assert kept == ["paid"]
 
 
@@ -282,36 +293,30 @@ def test_what_fails_says_why_and_the_others_are_done(page: Page, examples: Path,
     page.wait("done")
 
 
-def test_a_photo_without_subject_says_so(page: Page, tmp_path: Path) -> None:
-    Image.new("RGB", (120, 80), "teal").save(tmp_path / "plain.png")
-    page.cut(tmp_path / "plain.png")
-    assert "No subject" in page.page.inner_text("#photo-facts")
+def test_a_reload_loses_nothing_and_storage_is_given_back(fresh_page: Page, examples: Path, tmp_path: Path) -> None:
+    fresh_page.cut(examples / "cat.jpg")
+    fresh_page.stroke("erase", (0.4, 0.5), (0.6, 0.5))
+    fresh_page.pick("tool", "look")
+    edited = fresh_page.saved("#download", tmp_path).read_bytes()
+    fresh_page.page.check("#crop", force=True)
+    fresh_page.page.reload()
+    fresh_page.ready()
+    fresh_page.wait("done")
+    assert fresh_page.page.is_checked("#crop")
+    fresh_page.page.uncheck("#crop", force=True)
+    assert fresh_page.saved("#download", tmp_path).read_bytes() == edited
 
-
-def test_a_reload_loses_nothing_and_storage_is_given_back(page: Page, examples: Path, tmp_path: Path) -> None:
-    page.cut(examples / "cat.jpg")
-    page.stroke("erase", (0.4, 0.5), (0.6, 0.5))
-    page.pick("tool", "look")
-    edited = page.saved("#download", tmp_path).read_bytes()
-    page.page.check("#crop", force=True)
-    page.page.reload()
-    page.ready()
-    page.wait("done")
-    assert page.page.is_checked("#crop")
-    page.page.uncheck("#crop", force=True)
-    assert page.saved("#download", tmp_path).read_bytes() == edited
-
-    page.page.click("#open-storage")
-    shown = page.page.locator("#storage-list li")
+    fresh_page.page.click("#open-storage")
+    shown = fresh_page.page.locator("#storage-list li")
     shown.nth(1).wait_for()
     assert {"Model pocket", "1 photo and its cutout"} <= {row.split("\n")[0] for row in shown.all_inner_texts()}
-    page.page.get_by_role("button", name="Delete Model pocket").click()
-    page.page.wait_for_function("document.querySelectorAll('#storage-list li').length === 1")
-    page.page.click("#free-all")
-    page.page.wait_for_selector("#storage-list li.fine")
-    page.page.reload()
-    page.ready()
-    assert page.page.locator("#welcome").is_visible()
+    fresh_page.page.get_by_role("button", name="Delete Model pocket").click()
+    fresh_page.page.wait_for_function("document.querySelectorAll('#storage-list li').length === 1")
+    fresh_page.page.click("#free-all")
+    fresh_page.page.wait_for_selector("#storage-list li.fine")
+    fresh_page.page.reload()
+    fresh_page.ready()
+    assert fresh_page.page.locator("#welcome").is_visible()
 
 
 def test_it_works_offline_and_isolates_itself_on_a_plain_host(
@@ -379,34 +384,67 @@ def test_no_message_lacks_chinese() -> None:
     assert words["en"] | static == words["zh"]
 
 
-def test_axe_finds_nothing_serious_in_light_and_dark(opened: Callable[..., Page], place: Path, examples: Path) -> None:
+LOOKS = [
+    (size, scheme, language)
+    for size in ((390, 844), (768, 1024), (1440, 900))
+    for scheme in ("light", "dark")
+    for language in ("en", "zh")
+]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param([((390, 844), "dark", "zh")], id="one"),
+        pytest.param(LOOKS, id="all", marks=pytest.mark.long),
+    ],
+)
+def test_axe_finds_nothing_serious_at_any_width_in_any_theme_and_language(
+    page: Page, examples: Path, tmp_path: Path, looks: list[tuple[tuple[int, int], str, str]]
+) -> None:
     if not AXE.is_file():
         pytest.skip("needs axe-core: npm ci in web/")
 
-    def check(page: Page, what: str) -> None:
-        for scheme in ("light", "dark"):
+    def check(what: str) -> None:
+        for (width, height), scheme, language in looks:
+            page.page.set_viewport_size({"width": width, "height": height})
             page.page.emulate_media(color_scheme=scheme)
             found = page.page.evaluate(
-                """async () => (await axe.run(document)).violations
-                  .filter(({ impact }) => impact === "serious" || impact === "critical")
-                  .map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])])"""
+                """async (language) => {
+                  const select = document.getElementById("language");
+                  select.value = language;
+                  select.dispatchEvent(new Event("change"));
+                  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+                  return (await axe.run(document)).violations
+                    .filter(({ impact }) => impact === "serious" || impact === "critical")
+                    .map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])]);
+                }""",
+                language,
             )
-            assert found == [], f"{what}, {scheme}"
+            assert found == [], f"{what}, {width} pixels wide, {scheme}, {language}"
 
-    with hosting(place) as host:
-        page = opened(host.address)
-        page.page.add_script_tag(path=str(AXE))
-        check(page, "empty")
-        page.cut(examples / "cat.jpg")
-        page.pick("background", "colour")
-        page.pick("format", "webp")
-        check(page, "done")
-        page.page.click("#work [data-models]")
-        check(page, "models")
-        page.page.keyboard.press("Escape")
-        page.page.click("#open-storage")
-        page.page.wait_for_selector("#storage-list li")
-        check(page, "storage")
+    page.page.add_script_tag(path=str(AXE))
+    check("empty")
+    page.cut(examples / "cat.jpg")
+    page.pick("background", "colour")
+    page.pick("format", "webp")
+    check("done")
+    page.pick("tool", "point")
+    page.page.check("#each", force=True)
+    page.page.select_option("#canvas", "square")
+    page.page.locator("#layers-hint").wait_for()
+    check("pointing, subjects apart, on a canvas")
+    page.page.click("#work [data-models]")
+    check("models")
+    page.page.keyboard.press("Escape")
+    page.page.click("#open-storage")
+    page.page.wait_for_selector("#storage-list li")
+    check("storage")
+    page.page.keyboard.press("Escape")
+    (tmp_path / "broken.jpg").write_bytes(b"nothing")
+    page.give(tmp_path / "broken.jpg")
+    page.wait("failed")
+    check("failed")
 
 
 def test_nothing_jumps_and_nothing_blocks_while_a_photo_runs(
@@ -464,17 +502,37 @@ def test_it_works_under_the_policy_of_the_server(opened: Callable[..., Page], pl
         assert page.errors == []
 
 
-def test_it_fits_every_screen(opened: Callable[..., Page], place: Path, examples: Path) -> None:
-    with hosting(place) as host:
-        page = opened(host.address)
-        page.cut(examples / "cat.jpg")
-        for width, height in ((360, 640), (390, 844), (768, 1024), (1440, 900), (2560, 1300)):
-            page.page.set_viewport_size({"width": width, "height": height})
-            page.page.wait_for_timeout(100)
-            assert page.page.evaluate("document.documentElement.scrollWidth") <= width
-            box = page.page.locator("#before").bounding_box()
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= width
+def test_it_fits_every_screen(page: Page, examples: Path) -> None:
+    page.cut(examples / "cat.jpg")
+    for width, height in ((360, 640), (390, 844), (768, 1024), (1440, 900), (2560, 1300)):
+        page.page.set_viewport_size({"width": width, "height": height})
+        page.page.wait_for_timeout(100)
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+        box = page.page.locator("#before").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert covered(page) == [], f"at {width} x {height}"
+        if width < 400:
+            rows = page.page.locator(".tools > *:visible").evaluate_all(
+                "(all) => all.map((item) => item.getBoundingClientRect().top + item.getBoundingClientRect().height / 2)"
+            )
+            assert len({round(row / 10) for row in rows}) == 2, "tools, and below them undo and zoom"
+
+
+def covered(page: Page) -> list[str]:
+    """Controls of the panel that the bar of actions lies over although they have the focus."""
+    found = page.page.evaluate(
+        """() => [...document.querySelectorAll(".panel button, .panel input, .panel select, .panel summary")]
+          .filter((item) => item.checkVisibility() && !item.disabled && !item.closest(".actions"))
+          .filter((item) => {
+            item.focus();
+            const { left, right, top, bottom } = item.getBoundingClientRect();
+            const seen = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+            return seen?.closest(".actions") || bottom > innerHeight + 1 || top < -1;
+          })
+          .map((item) => item.id || item.name + item.value || item.textContent)"""
+    )
+    return list(found)
 
 
 def test_the_page_is_small(chromium: str) -> None:

@@ -63,6 +63,7 @@ def test_no_subject_is_a_verdict_and_stays_out_of_the_zip(page: Page, examples: 
     page.cut(examples / "cat.jpg", examples / "coffee.jpg", tmp_path / "plain.png")
     page.page.click("#strip li:nth-child(3) .thumb")
     assert page.page.inner_text("#verdict-title") == "No subject found"
+    assert "No subject" in page.page.inner_text("#photo-facts")
     with zipfile.ZipFile(page.saved("#zip", tmp_path)) as members:
         assert members.namelist() == ["cat-cutout.png", "coffee-cutout.png"]
     page.page.click("#keep-empty")

@@ -84,9 +84,8 @@ def _photo(size: int) -> tuple[str, np.ndarray]:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode(), np.asarray(picture)
 
 
-@pytest.mark.parametrize(
-    ("model", "size"), [pytest.param("u2netp", 320, marks=pytest.mark.long), ("birefnet-general-lite", 512)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("model", "size"), [("u2netp", 320), ("birefnet-general-lite", 512)])
 def test_package_loads_our_folder_and_gives_our_alpha(
     transformers: Path, browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, size: int
 ) -> None:

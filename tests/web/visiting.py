@@ -14,11 +14,25 @@ class Page:
 
     def __init__(self, page: Any, address: str) -> None:
         self.page = page
+        self.address = address
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
         page.set_default_timeout(120_000)  # the processor is shared with other tests
         page.goto(address)
+        self.ready()
+
+    def begin_anew(self) -> None:
+        """Forget photos and choices, and open the page again."""
+        self.page.goto(f"{self.address}icon.svg")  # of the same origin, but holds no data open
+        self.page.evaluate(
+            """() => new Promise((resolve, reject) => {
+              localStorage.clear();
+              Object.assign(indexedDB.deleteDatabase("liftout-page"), { onsuccess: resolve, onerror: reject });
+            })"""
+        )
+        self.errors.clear()
+        self.page.goto(self.address)
         self.ready()
 
     def ready(self) -> None:

@@ -103,12 +103,12 @@ export const en: Record<string, string> = {
   "download.each": "Download {count} files",
 
   "purpose.none": "Not chosen",
-  "purpose.best": "Anything, best",
+  "purpose.best": "Best",
   "purpose.people": "People",
   "purpose.products": "Products",
-  "purpose.anime": "Drawn characters",
-  "purpose.hair": "Hair, fur, glass",
-  "purpose.fast": "Many photos, fast",
+  "purpose.anime": "Anime",
+  "purpose.hair": "Hair",
+  "purpose.fast": "Fast",
   "purpose.use": "Use",
 
   "canvas.print": "{width} × {height} pixels at {dpi} dpi",

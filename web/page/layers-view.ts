@@ -52,6 +52,8 @@ function draw(): void {
   const shown = layers.length > 1 ? layers : [];
   rows = kept(rows, shown, addRow, ({ item }) => item.remove());
   signs = kept(signs, shown, addSigns, ({ ghost, number }) => [ghost, number].forEach((item) => item.remove()));
+  const items = [...rows.values()].map(({ item }) => item);
+  if (items.some((item, i) => list.children[i] !== item)) list.replaceChildren(...items);
   for (const [i, layer] of shown.entries()) drawRow(layer, i + 1, shown.length);
   if (state.selected && shows(state.selected)) for (const layer of shown) if (!looks.has(layer)) void look(layer);
   arrange();
@@ -100,12 +102,11 @@ async function look(layer: Layer): Promise<void> {
 
 function addRow(layer: Layer): NonNullable<ReturnType<(typeof rows)["get"]>> {
   const image = make("img", { alt: "", width: 44, height: 44 });
-  const pick = make("button", { type: "button", className: "layer" }, image, make("i", { className: "layer-check" }, glyph("check")));
+  const pick = make("button", { type: "button", className: "layer-pick" }, image, make("i", { className: "layer-check" }, glyph("check")));
   const save = make("button", { type: "button", className: "quiet icon" }, glyph("download"));
   const item = make("li", {}, pick, save);
   pick.onclick = () => void toggle(layer);
   save.onclick = () => saveLayer(layer, [...rows.keys()].indexOf(layer) + 1);
-  list.append(item);
   return { item, pick, image, save };
 }
 
