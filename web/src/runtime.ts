@@ -50,6 +50,9 @@ export function wasmChoice(threads: number | undefined, why: string): EngineChoi
     const reason = "1 thread: the page is not cross-origin isolated (it needs the headers COOP same-origin and COEP require-corp)";
     return { name: "wasm", threads: 1, reason: `${why}; ${reason}` };
   }
+  if (typeof SharedArrayBuffer === "undefined") {
+    return { name: "wasm", threads: 1, reason: `${why}; 1 thread: this browser has no SharedArrayBuffer` };
+  }
   const count = Math.max(1, threads ?? Math.min(cores, MOST_THREADS));
   const reason = threads === undefined ? `${count} of ${cores} cores` : `${count} threads as requested`;
   return { name: "wasm", threads: count, reason: `${why}; ${reason}` };
