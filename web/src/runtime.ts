@@ -89,7 +89,7 @@ export async function chooseEngine(
 const WEBGPU_KERNELS = new Set(
   (
     "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose Div Erf Expand Flatten FusedConv Gather Gelu " +
-    "Gemm GlobalAveragePool HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu MatMul MaxPool Mul " +
+    "Gemm GlobalAveragePool HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu MatMul MaxPool Mul Pad " +
     "Pow Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze ReduceMean Sum"
   ).split(" "),
 );
