@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import networks
+import npm
 from hosting import Host, hosting
 from visiting import Page
 
@@ -240,3 +241,17 @@ def fresh_page(opened: Callable[..., Page], place: Path) -> Iterator[Page]:
         visit = opened(host.address)
         yield visit
         assert not visit.errors
+
+
+@pytest.fixture(scope="session")
+def npm_package(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make npm` packs."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm")
+    return npm.pack(tmp_path_factory.mktemp("npm"))
+
+
+@pytest.fixture(scope="session")
+def unpacked(npm_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The npm package as it lies on a CDN, with the runtime that it depends on beside it."""
+    return npm.unpack(npm_package, tmp_path_factory.mktemp("cdn") / "npm")

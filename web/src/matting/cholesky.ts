@@ -5,10 +5,17 @@
  * Sources: Davis 2006, "Direct Methods for Sparse Linear Systems", SIAM, sections 4.1 (elimination tree) and 4.7 (up-looking Cholesky).
  * George 1973, "Nested Dissection of a Regular Finite Element Mesh", SIAM J. Numer. Anal. 10(2).
  */
-import type { Sparse } from "./laplacian.js";
 
 const FEW = 16; // places that are not divided further
 
+/** A sparse square matrix by rows: row i has values[starts[i]] to values[starts[i + 1]], in these columns. */
+export interface Sparse {
+  starts: Int32Array;
+  columns: Int32Array;
+  values: Float64Array;
+}
+
+/** The factors of a matrix. */
 export class Factor {
   #starts: Int32Array;
   #rows: Int32Array;

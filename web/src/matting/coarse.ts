@@ -2,8 +2,7 @@
  * The coarse space of the solver: in every block of 5 x 5 pixels any affine function of the colour. These are what the matting Laplacian
  * hardly penalises, and what smoothing therefore does not reach. Its equations, the Laplacian between these functions, are solved exactly.
  */
-import { Factor, dissected } from "./cholesky.js";
-import type { Sparse } from "./laplacian.js";
+import { Factor, dissected, type Sparse } from "./cholesky.js";
 
 const BLOCK = 5; // side of the blocks, in pixels
 const OWN = 4; // direction of a block to itself, of 3 x 3

@@ -8,6 +8,7 @@
  * Sources: Levin et al. 2008, equation 12 (the Laplacian). Nicolaides 1987, "Deflation of Conjugate Gradients with Applications to
  * Boundary Value Problems", SIAM J. Numer. Anal. 24(2) (a space of functions on blocks, solved exactly, beside an iteration).
  */
+import type { Sparse } from "./cholesky.js";
 import { CoarseSpace } from "./coarse.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -23,13 +24,6 @@ const SHIFTS = 25; // neighbours at -2 to 2 rows and columns, itself included
 const ITSELF = 12;
 const OFFSETS = [0, 1, 2, 5, 6, 7, 10, 11, 12]; // shifts between the first pixel of a window and each of its 9
 
-/** A sparse square matrix by rows: row i has values[starts[i]] to values[starts[i + 1]], in these columns. */
-export interface Sparse {
-  starts: Int32Array;
-  columns: Int32Array;
-  values: Float64Array;
-}
-
 /** A band: colours uint8 [H, W, 3], [H, W] of the alpha that is known or begun with, and whether it is unknown. */
 interface Band {
   width: number;
@@ -44,17 +38,21 @@ export function solveBand(band: Band): Reals {
   const { width, height, image, known, unknown } = band;
   const alpha = known.slice();
   if (Math.min(width, height) < 3) return alpha;
-  const places = Int32Array.from(placesOf(unknown));
+  const places = placesOf(unknown);
   const { matrix, right } = equations(band, places);
-  const begin = Float64Array.from(places, (place) => known[place]!);
+  const begin = new Float64Array(places.length);
+  for (let i = 0; i < places.length; i++) begin[i] = known[places[i]!]!;
   const coarse = new CoarseSpace(matrix, places, width, image);
   const solution = conjugateGradients(matrix, right, begin, coarse);
-  places.forEach((place, i) => (alpha[place] = Math.min(1, Math.max(0, solution[i]!))));
+  for (let i = 0; i < places.length; i++) alpha[places[i]!] = Math.min(1, Math.max(0, solution[i]!));
   return alpha;
 }
 
-function* placesOf(mask: Bytes): Generator<number> {
-  for (let i = 0; i < mask.length; i++) if (mask[i]) yield i;
+function placesOf(mask: Bytes): Int32Array {
+  const places = new Int32Array(mask.length);
+  let found = 0;
+  for (let i = 0; i < mask.length; i++) if (mask[i]) places[found++] = i;
+  return places.slice(0, found);
 }
 
 /** The matrix between unknown pixels, each of them held to its start, and the right side that known neighbours add to. */

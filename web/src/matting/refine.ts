@@ -45,16 +45,22 @@ export function refine(alpha: Bytes, image: Bytes, [height, width]: readonly [nu
   const band = count(unknown);
   if (!band) return alpha;
   // outside of the band an alpha is sure enough to count as 0 or 1
-  const begin = alpha.map((level, i) => (unknown[i] ? level : level > 127 ? 255 : 0));
-  const whole: Plane = { width, height, image, known: Float32Array.from(begin, (level) => level / 255), unknown };
-  let solved: Reals;
+  const begin = new Uint8Array(alpha.length);
+  const known = new Float32Array(alpha.length);
+  for (let i = 0; i < alpha.length; i++) {
+    begin[i] = unknown[i] ? alpha[i]! : alpha[i]! > 127 ? 255 : 0;
+    known[i] = begin[i]! / 255;
+  }
+  const whole: Plane = { width, height, image, known, unknown };
+  let solved = known;
   if (band <= SMALL_BAND) solved = solveTiles(whole);
   else {
     const half = halved(whole, begin);
-    solved = whole.known;
     enlargeInto(solved, whole, { ...half, alpha: solveTiles(half) });
   }
-  return alpha.map((level, i) => (unknown[i] ? halfToEven(Math.fround(solved[i]! * 255)) : level));
+  const result = alpha.slice();
+  for (let i = 0; i < alpha.length; i++) if (unknown[i]) result[i] = halfToEven(Math.fround(solved[i]! * 255));
+  return result;
 }
 
 /** Pixels by which the band reaches beyond what is soft: strands that the network did not see at all lie there. */
@@ -64,17 +70,22 @@ export function bandRadius(height: number, width: number, cell: number): number 
 
 /** 1 for soft pixels and edges, widened by `radius` pixels: where both something of the subject and something else is near. */
 function bandOf(alpha: Bytes, width: number, height: number, radius: number): Bytes {
-  const subject = near(alpha.map((level) => Number(level > SURE)), width, height, radius);
-  const other = near(alpha.map((level) => Number(level < 255 - SURE)), width, height, radius);
-  return subject.map((is, i) => is & other[i]!);
+  const [subject, other] = [new Uint8Array(alpha.length), new Uint8Array(alpha.length)];
+  for (let i = 0; i < alpha.length; i++) {
+    subject[i] = Number(alpha[i]! > SURE);
+    other[i] = Number(alpha[i]! < 255 - SURE);
+  }
+  near(subject, width, height, radius);
+  near(other, width, height, radius);
+  for (let i = 0; i < alpha.length; i++) subject[i]! &= other[i]!;
+  return subject;
 }
 
-/** 1 where a square of 2 radius + 1 pixels holds a 1. */
-function near(mask: Bytes, width: number, height: number, radius: number): Bytes {
+/** Set to 1 where a square of 2 radius + 1 pixels holds a 1. */
+function near(mask: Bytes, width: number, height: number, radius: number): void {
   const across = new Uint8Array(mask.length);
   nearInLines(mask, across, radius, width, 1, height, width);
   nearInLines(across, mask, radius, height, width, width, 1);
-  return mask;
 }
 
 /** The same along lines of `length` pixels that are `step` apart; there are `lines` of them, `line` apart. */
@@ -100,12 +111,13 @@ function halved({ width, height, image, unknown }: Plane, begin: Bytes): Plane {
     const [above, below] = [2 * y * width, Math.min(2 * y + 1, height - 1) * width];
     for (let x = 0; x < half[0]; x++, to++) {
       const [left, right] = [2 * x, Math.min(2 * x + 1, width - 1)];
-      const four = [above + left, above + right, below + left, below + right] as const;
-      const sum = (plane: Bytes, step: number, at: number): number =>
-        plane[step * four[0] + at]! + plane[step * four[1] + at]! + plane[step * four[2] + at]! + plane[step * four[3] + at]!;
-      for (let channel = 0; channel < 3; channel++) made.image[3 * to + channel] = sum(image, 3, channel) >> 2;
-      made.known[to] = sum(begin, 1, 0) / 4 / 255;
-      made.unknown[to] = Number(sum(unknown, 1, 0) > 0);
+      const [a, b, c, d] = [above + left, above + right, below + left, below + right];
+      for (let channel = 0; channel < 3; channel++) {
+        const sum = image[3 * a + channel]! + image[3 * b + channel]! + image[3 * c + channel]! + image[3 * d + channel]!;
+        made.image[3 * to + channel] = sum >> 2;
+      }
+      made.known[to] = (begin[a]! + begin[b]! + begin[c]! + begin[d]!) / 4 / 255;
+      made.unknown[to] = unknown[a]! | unknown[b]! | unknown[c]! | unknown[d]!;
     }
   }
   return { width: half[0], height: half[1], ...made };
@@ -201,6 +213,6 @@ function crop({ width, image, known, unknown }: Plane, { top, bottom, left, righ
 
 function count(mask: Bytes): number {
   let ones = 0;
-  for (const one of mask) ones += one;
+  for (let i = 0; i < mask.length; i++) ones += mask[i]!;
   return ones;
 }
