@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from liftout.identity import identity_of_cutouts
+from liftout.identity import identity_of_cutouts, prompted_network
 from liftout.options import ResultOptions, RunOptions
 from liftout.video.clip import Clip
 
@@ -25,4 +25,6 @@ def identity_of(clip: Clip, target: Path, result: ResultOptions, run: RunOptions
         "options": dataclasses.asdict(clip.options),
         "cutouts": identity_of_cutouts(result, run),
     }
+    if clip.said:
+        facts["prompted"] = prompted_network()
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

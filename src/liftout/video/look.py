@@ -28,10 +28,11 @@ UInt8 = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Composed:
-    """A frame that is ready to be written: pixels uint8 [H, W] (grey), [H, W, 3] or [H, W, 4]; time and origin as in `Frame`."""
+    """A frame that is ready to be written: pixels uint8 [H, W] (grey), [H, W, 3] or [H, W, 4]; chosen as in `Matted`."""
 
     pixels: UInt8
     frame: Frame
+    chosen: UInt8 | None = None
 
 
 class Look:
@@ -81,7 +82,7 @@ class Look:
                 pixels = self.pixels(matted)
             before = matted
             assert pixels is not None  # noqa: S101
-            yield Composed(pixels, matted.frame)
+            yield Composed(pixels, matted.frame, matted.chosen)
 
     def pixels(self, matted: Matted) -> UInt8:
         """A frame as it is written, see `Composed`."""
