@@ -22,15 +22,15 @@ from tests.tuning.shapes import shape, write_shapes
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Statistics of a few photos, few drawn scenes, high rates."""
-    from liftout.tuning import job
     from liftout.tuning.recipe import Recipe
+    from liftout.tuning.start import BuiltIn
 
-    monkeypatch.setattr("liftout.tuning.learner.NORM_PHOTOS", 3)
+    monkeypatch.setattr("liftout.tuning.pocket_learner.NORM_PHOTOS", 3)
     monkeypatch.setattr("liftout.tuning.run._DRAWN_MEASURED", 2)
     recipe = Recipe(
         depth_steps=12, decoder_steps=4, batch=4, others=0.25, views=2, rounds=4, depth_rate=1e-3, averaging=0.5
     )
-    monkeypatch.setattr(job, "recipe_of", lambda *_: recipe)
+    monkeypatch.setattr(BuiltIn, "recipe", lambda *_: recipe)
 
 
 @pytest.mark.long
