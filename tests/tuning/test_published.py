@@ -219,3 +219,26 @@ def test_memory_is_what_was_estimated(
     assert 0.7 * estimated < measured < 1.05 * estimated, (
         f"{estimated / 1e9:.2f} GB estimated, {measured / 1e9:.2f} taken"
     )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("architecture", "size"), [("u2netp", 96), ("u2net", 96), ("isnet", 96), ("birefnet_swin_v1_t", 224)]
+)
+def test_maps_in_bf16_take_the_share_that_is_known(architecture: str, size: int) -> None:
+    family = families.family_of(architecture)
+    assert family is not None
+    network = ARCHITECTURES[architecture].build(sigmoid=False)
+    family.prepare(network, frozen_backbone=False, seed=1)
+    weights = {values.data_ptr() for values in network.state_dict().values()}
+    kept = []
+    for bf16 in (False, True):
+        held: dict[int, torch.Tensor] = {}
+        hooks = torch.autograd.graph.saved_tensors_hooks(
+            lambda values, held=held: held.setdefault(values.untyped_storage().data_ptr(), values),
+            lambda values: values,
+        )
+        with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            network(torch.rand(1, 3, size, size))
+        kept.append(sum(values.untyped_storage().nbytes() for key, values in held.items() if key not in weights))
+    assert kept[1] / kept[0] == pytest.approx(family.bf16_share, abs=0.08)

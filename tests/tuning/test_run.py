@@ -78,7 +78,7 @@ def test_a_run_that_gains_nothing_says_so(source: Source, tmp_path: Path) -> Non
 def test_a_gain_that_the_held_out_photos_do_not_share_is_not_taken(source: Source, tmp_path: Path) -> None:
     run = TuningRun(source, tmp_path, SHORT, tmp_path / "x.png")
     with torch.no_grad():  # what a bad step could make of it
-        run.learner.averaged.fine.side2.bias -= 4
+        run.learner.averaged.fine.side2.bias += 9
     run.best = 1.0, 4, run.learner.weights()
     run.choosing = Examples(  # what it answers now is right there
         run.choosing.names, run.choosing.pixels, _answered(run), run.choosing.sizes

@@ -171,13 +171,15 @@ def _start(
     if model == DEFAULT_MODEL:
         from liftout.tuning.start import BuiltIn
 
-        given = [name for name, value in (("checkpoint", checkpoint), ("size", size)) if value is not None]
-        if given or frozen_backbone:
-            raise UsageError(
-                "is for other models than the built-in one",
-                field=given[0] if given else "frozen_backbone",
-                remedy="name one with --from",
-            )
+        asked = {
+            "checkpoint": checkpoint is not None,
+            "size": size is not None,
+            "frozen_backbone": frozen_backbone,
+            "device": how["device"] not in ("auto", "cpu"),
+            "precision": how["precision"] == "bf16",
+        }
+        for field in (name for name, given in asked.items() if given):
+            raise UsageError("is for other models than the built-in one", field=field, remedy="name one with --from")
         return BuiltIn()
     from liftout.tuning.published import open_checkpoint
 

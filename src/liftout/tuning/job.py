@@ -37,6 +37,7 @@ from liftout.tuning.lessons import Lessons
 from liftout.tuning.reading import Pair, find_pairs, pictures_in
 from liftout.tuning.recipe import DEPTH_COST, Recipe
 from liftout.tuning.run import Outcome, Source, TuningRun, fingerprint
+from liftout.tuning.split import split
 from liftout.tuning.start import Start, answers, sha256_of
 
 MOST_ON_SHEET = 40
@@ -126,6 +127,7 @@ class Job:
     def begin(self, *, overwrite: bool = False) -> TuningRun:
         """Begin, or go on with what was begun of the same photos and settings. overwrite: drop what was begun of others, instead of
         refusing. Raises UsageError."""
+        split(self.examples, self.seed)  # too few photos are told before steps are timed
         if overwrite and not self._was_begun():
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -89,6 +89,7 @@ class _Count:
         """A unit begins."""
         self._inside = True
         self.units.append({})
+        self._held.extend(given)  # or another tensor would get a key of these
         for values in given:
             self.inputs[values.untyped_storage()._cdata] = values.untyped_storage().nbytes()
 
@@ -102,7 +103,7 @@ class _Count:
         key = storage._cdata
         if key not in self.weights and key not in self._seen:
             self._seen.add(key)
-            self._held.append(values)  # or another would get its key
+            self._held.append(values)
             (self.units[-1] if self._inside else self.outside)[key] = storage.nbytes()
         return values
 
