@@ -33,7 +33,7 @@ def slow_page(opened: Callable[..., Page], place: Path) -> Iterator[Callable[[in
         visits = []
 
         def open_(milliseconds: int) -> Page:
-            visit = opened(host.address)
+            visit = opened(host.address, service_workers="block")  # it would fetch the worker past the route below
             code = SLOW_DECODE % milliseconds
             visit.page.evaluate(f"() => {{{code}}}")
             visit.page.route(
