@@ -133,6 +133,7 @@ def test_the_subject_is_moved_and_sized_by_hand_and_by_keys(page: Page, examples
     assert frame(page) == pytest.approx(before, abs=1)
 
 
+@pytest.mark.long
 def test_brushes_work_on_the_photo_while_there_is_a_canvas(page: Page, examples: Path, tmp_path: Path) -> None:
     page.cut(examples / "coffee.jpg")
     page.page.select_option("#canvas", "square")
@@ -170,6 +171,7 @@ def test_a_phone_places_the_subject_with_a_finger(opened: Callable[..., Page], p
         assert not page.errors
 
 
+@pytest.mark.long
 def test_what_the_stage_shows_is_what_the_file_holds(page: Page, examples: Path, tmp_path: Path) -> None:
     page.cut(examples / "coffee.jpg")
     page.page.select_option("#canvas", "square")
