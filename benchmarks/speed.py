@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -289,7 +290,7 @@ def program(case: Case, way: Way) -> tuple[list[Any], dict[str, str]]:
     """Command and environment of a measurement; what it needs is made the first time. The command's last item is for `timed.py`."""
     asked = dict(way.asked)
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("LIFTOUT_", "PYTHONPATH", "OMP_"))
+        name: value for name, value in os.environ.items() if not name.startswith(("LIFTOUT_", "PYTHON", "OMP_"))
     }
     environment |= {"HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "NO_PROXY": ""}
     if asked["tool"] == "rembg":
@@ -299,7 +300,7 @@ def program(case: Case, way: Way) -> tuple[list[Any], dict[str, str]]:
     else:
         python = Path(sys.executable)
         home = FOLDER / ("home-published" if way.published else "home")
-        environment |= {"PYTHONPATH": str(ROOT / "src"), "LIFTOUT_HOME": str(home), "LIFTOUT_OFFLINE": "1"}
+        environment |= {"PYTHONPATH": str(installed()), "LIFTOUT_HOME": str(home), "LIFTOUT_OFFLINE": "1"}
     if case.megapixels:
         asked = {"model": case.name, "photo": str(photo(case.megapixels)), "photos": STEADY_PHOTOS, **asked}
         if asked["tool"] == "rembg":
@@ -319,6 +320,16 @@ def compiled(python: Path) -> None:
     if not done.is_file():
         subprocess.run([python, "-c", "import rembg"], check=True, capture_output=True)
         done.touch()
+
+
+@functools.cache
+def installed() -> Path:
+    """A folder that holds this checkout as pip would install it, with byte code beside the source; rembg's was written by pip."""
+    folder = FOLDER / "installed"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "src" / "liftout", folder / "liftout")
+    subprocess.run([sys.executable, "-m", "compileall", "-q", folder], check=True)
+    return folder
 
 
 def photo(megapixels: float) -> Path:

@@ -59,8 +59,13 @@ def _entry(path: str, command: click.Command) -> str:
 def _text(help_text: str) -> str:
     """Help text as Markdown; `\\b` keeps the lines of a block as they are."""
     paragraphs = inspect.cleandoc(help_text).split("\n\n")
-    found = [f"```text\n{one[1:].strip(chr(10))}\n```" if one.startswith("\b") else one for one in paragraphs]
+    found = [f"```text\n{one[1:].strip(chr(10))}\n```" if one.startswith("\b") else _plain(one) for one in paragraphs]
     return "\n\n".join(found)
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is read as HTML or emphasis."""
+    return text.replace("<", "&lt;").replace("*", "\\*")
 
 
 def _code(names: str) -> str:
@@ -68,4 +73,4 @@ def _code(names: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+    return _plain(re.sub(r"\s+", " ", text)).replace("|", "\\|")

@@ -41,6 +41,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Chinese pages say that they are Chinese, for screen readers and for the forms of characters."""
+    return (
+        output.replace('<html lang="en"', '<html lang="zh-Hans"', 1) if page.file.src_uri.startswith("zh/") else output
+    )
+
+
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Links that work in the manual."""
     return linked(markdown, page.file.src_uri)

@@ -10,7 +10,8 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src"
 
 PUBLIC: dict[str, tuple[str, ...]] = {
-    "liftout.remover": ("remove", "Remover"),
+    "liftout.removal": ("remove",),
+    "liftout.remover": ("Remover",),
     "liftout.cutout": ("Cutout",),
     "liftout.options": ("RunOptions", "ResultOptions", "VideoOptions"),
     "liftout.images.frameworks": ("from_bgr",),
@@ -27,6 +28,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
 """What users call, by the module that holds it."""
 
 IMPORTED = {
+    "liftout.removal": "liftout",
     "liftout.remover": "liftout",
     "liftout.cutout": "liftout",
     "liftout.models.catalog": "liftout",

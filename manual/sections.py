@@ -22,6 +22,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "remove-bg.md",
         "rembg.md",
         "tune.md",
+    ),
+    "Doors": (
         "doors/index.md",
         "doors/comfyui.md",
         "doors/transformers.md",
@@ -58,7 +60,20 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Benchmarks": ("speed.md",),
     "Project": ("security.md", "versions.md", "changelog.md", "contributing.md", "examples.md"),
-    "中文": ("zh/start.md", "zh/product-photos.md", "zh/choosing-a-model.md"),
+    "中文": (
+        "zh/index.md",
+        "zh/start.md",
+        "zh/choosing-a-model.md",
+        "zh/product-photos.md",
+        "zh/portraits.md",
+        "zh/points.md",
+        "zh/video.md",
+        "zh/batch.md",
+        "zh/private-page.md",
+        "zh/remove-bg.md",
+        "zh/rembg.md",
+        "zh/tune.md",
+    ),
 }
 REST = "Guides"
 """The section of pages that none names."""

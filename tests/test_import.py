@@ -22,6 +22,14 @@ def test_import_loads_no_heavy_package_and_prints_nothing() -> None:
     assert run(code) == ""
 
 
+def test_remove_loads_no_heavy_package_before_it_is_called() -> None:
+    code = (
+        "import sys; from liftout import remove; heavy = {'numpy', 'PIL', 'onnxruntime', 'liftout.remover'};"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    assert run(code) == ""
+
+
 def test_import_leaves_the_root_logger_alone() -> None:
     assert run("import logging, liftout.remover; print(logging.root.handlers, logging.root.level)") == "[] 30\n"
 

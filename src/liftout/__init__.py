@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from liftout.cutout import Cutout
     from liftout.errors import LiftoutError
     from liftout.models.catalog import ModelSpec, all_models, find
-    from liftout.remover import Remover, remove
+    from liftout.removal import remove
+    from liftout.remover import Remover
 
 __all__ = ["Cutout", "LiftoutError", "ModelSpec", "Remover", "__version__", "all_models", "find", "remove"]
 
@@ -26,7 +27,7 @@ _HOMES = {
     "Remover": "liftout.remover",
     "find": "liftout.models.catalog",
     "all_models": "liftout.models.catalog",
-    "remove": "liftout.remover",
+    "remove": "liftout.removal",
 }
 
 

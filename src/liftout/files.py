@@ -7,7 +7,6 @@ import errno
 import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -127,13 +126,20 @@ def scratch_folder(target: Path, kind: str = "partial") -> Iterator[Path]:
     kind: what its name ends in. The name says which process it belongs to, so that `clear_abandoned` knows whether it still runs.
     """
     clear_abandoned(target.parent)
-    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    host = _host()
     folder = target.with_name(f".{target.name}.{host}@{os.getpid()}-{os.urandom(4).hex()}.{kind}")
     folder.mkdir(parents=True)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _host() -> str:
+    """This machine's name, as names of scratch folders have it."""
+    import socket  # not at the top: few processes make a folder, and all import this file
+
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
 
 
 def clear_abandoned(folder: Path, *, ours: bool = False) -> None:
@@ -147,7 +153,7 @@ def clear_abandoned(folder: Path, *, ours: bool = False) -> None:
         hidden = [entry for entry in os.scandir(folder) if entry.name.startswith(".") and entry.is_dir()]
     except OSError:
         return
-    here = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    here = _host()
     for entry in hidden:
         owner = _SCRATCH.fullmatch(entry.name)
         if owner and owner["host"] == here:

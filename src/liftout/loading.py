@@ -43,7 +43,7 @@ def open_model(model: ResolvedModel, options: RunOptions) -> Network:
         options = dataclasses.replace(options, precision="fp32")  # what engines compute reduced weights in
         if options.engine == "auto":
             options = dataclasses.replace(options, engine="onnxruntime")  # in which the agreement was measured
-    choice = choose(options, small=model.source == "built-in")
+    choice = choose(options, model.spec.architecture)
     return open_checked(model.file, choice, options, _to_alpha(model.spec))
 
 

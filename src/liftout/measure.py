@@ -84,7 +84,7 @@ def label(options: RunOptions) -> str:
 
 def automatic(resolved: ResolvedModel, options: RunOptions) -> tuple[RunOptions, str]:
     """The options with the engine, device and precision that `auto` takes for a model, and why."""
-    choice = choose(options, small=resolved.source == "built-in")
+    choice = choose(options, resolved.spec.architecture)
     device = "cpu" if choice.device == "auto" else choice.device
     chosen_options = dataclasses.replace(options, engine=choice.engine, device=device, precision="fp32")
     if choice.faster is None:

@@ -174,6 +174,19 @@ class VideoOptions:
     bitrate: str | None = _option(
         None, "Bits a second of the film, as in 4M or 800k, in place of a quality.", metavar="N"
     )
+    keep: tuple[str, ...] = _option(
+        (),
+        "Cut out what is at this point at this time (12.5s:300,200; by default at the beginning), in pixels or percent, and follow it; may be repeated.",
+        metavar="[TIME:]X,Y",
+    )
+    drop: tuple[str, ...] = _option(
+        (), "Leave out what is at this point at this time, and from then on; may be repeated.", metavar="[TIME:]X,Y"
+    )
+    box: tuple[str, ...] = _option(
+        (),
+        "Cut out what is in this box at this time, and follow it; may be repeated.",
+        metavar="[TIME:]LEFT,TOP,RIGHT,BOTTOM",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -290,7 +303,7 @@ def check(options: ResultOptions | RunOptions | VideoOptions) -> None:
             continue
         if not _is_a(value, expected_type):
             number = expected_type is int
-            must = any_of(words, number=number) if words else f"of type {expected_type.__name__}"
+            must = any_of(words, number=number) if words else f"of type {getattr(expected_type, '__name__', 'tuple')}"
             raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be {must}")
         low, high = described.low, described.high
         if (low is not None and value < low) or (high is not None and value > high):
@@ -300,6 +313,8 @@ def check(options: ResultOptions | RunOptions | VideoOptions) -> None:
 
 def _is_a(value: object, expected: Any) -> bool:
     """Whether a value is of a type: whole numbers are floats too, and no number is a bool. False for a type of words."""
+    if typing.get_origin(expected) is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
     if expected in (int, float):
         return isinstance(value, (int, float) if expected is float else int) and not isinstance(value, bool)
     return isinstance(expected, type) and isinstance(value, expected)

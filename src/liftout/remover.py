@@ -10,26 +10,25 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, overload
 
 import numpy as np
 
-from liftout import graphs, matting, pointing
+from liftout import graphs, matting
 from liftout.cutout import Cutout
 from liftout.engines import Network
 from liftout.errors import InputError, UsageError
 from liftout.images import ImageInput, Photo, decode
 from liftout.loaded import LoadedModels
 from liftout.loading import load
-from liftout.models.catalog import find
-from liftout.models.licence import consent
-from liftout.models.local import is_path
 from liftout.models.purposes import default_model
 from liftout.models.spec import ModelSpec
 from liftout.options import DEFAULT_MAX_PIXELS, DEFAULT_MODEL, Edges, EngineName, Precision, RunOptions
-from liftout.pointing.touching import separate_touching
 from liftout.prompts import AlphaInput, Asked, BoxInput, PointInput, Prompts
 from liftout.stages import stage
+
+if TYPE_CHECKING:
+    from liftout import pointing
 
 _AHEAD = 3
 """Photos of `map` that are under way."""
@@ -101,6 +100,7 @@ class Remover:
 
     def _open(self, options: RunOptions, *, accept_license: bool) -> None:
         _check_edges(options)
+        graphs.open_ahead(refined=options.edges != "plain")
         self._take(*load(options, accept_license=accept_license), options, reloads=True)
 
     def _take(self, spec: ModelSpec, network: Network, options: RunOptions, *, reloads: bool) -> None:
@@ -158,6 +158,8 @@ class Remover:
 
         prompts: in the photo's pixels, or as a caller gave them. Errors are those of a call, and ModelMissing.
         """
+        from liftout import pointing
+
         pointer = pointing.load(self._options.threads)
         with stage("decode"):
             photo = decode(image, max_pixels=self._options.max_pixels, name=name)
@@ -236,6 +238,8 @@ class Remover:
 
         @functools.cache
         def seen() -> tuple[pointing.Pointer, pointing.Seen]:
+            from liftout import pointing
+
             pointer = pointing.load(self._options.threads)
             return pointer, pointer.see(cutout.photo.seen_by_network())
 
@@ -243,7 +247,12 @@ class Remover:
             pointer, photo = seen()
             return pointer.answer(photo, prompts)
 
-        return cutout.subjects(lambda alpha: separate_touching(alpha, answer))
+        def divided(alpha: graphs.UInt8) -> Iterator[graphs.UInt8]:
+            from liftout.pointing.touching import separate_touching
+
+            return separate_touching(alpha, answer)
+
+        return cutout.subjects(divided)
 
     def with_edges(self, edges: Edges) -> Remover:
         """The same loaded model with other edges; both share one network, and closing one closes both."""
@@ -326,45 +335,7 @@ class _Prepared:
 
 
 models = LoadedModels(2, Remover.from_options, wait=False)
-"""The models that `remove` and the drop-in for rembg keep loaded."""
-
-
-def remove(
-    image: ImageInput,
-    model: str | None = None,
-    *,
-    engine: EngineName = "auto",
-    device: str = "auto",
-    precision: Precision = "auto",
-    threads: int | None = None,
-    edges: Edges = "auto",
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    accept_license: bool = False,
-    keep: Iterable[PointInput] | str = (),
-    drop: Iterable[PointInput] | str = (),
-    box: BoxInput | None = None,
-    start: AlphaInput | None = None,
-) -> Cutout:
-    """Cut out one photo. The last two models stay loaded; use a `Remover` to decide that yourself.
-
-        remove("photo.jpg").save("cutout.png")
-
-    Options and errors are those of `Remover`, prompts those of a call of it.
-    """
-    model = default_model(DEFAULT_MODEL) if model is None else model
-    options = RunOptions(
-        model=model,
-        edges=edges,
-        engine=engine,
-        device=device,
-        precision=precision,
-        threads=threads,
-        max_pixels=max_pixels,
-    )
-    if accept_license and not is_path(model):
-        consent(find(model), accept=True)
-    with models.using(options) as remover:
-        return remover(image, keep=keep, drop=drop, box=box, start=start)
+"""The models that `liftout.remove` and the drop-in for rembg keep loaded."""
 
 
 def _cell(size: tuple[int, int], predicted: tuple[int, int]) -> float:

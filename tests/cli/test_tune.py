@@ -22,15 +22,15 @@ from tests.tuning.shapes import shape, write_shapes
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Statistics of a few photos, few drawn scenes, high rates."""
-    from liftout.tuning import job
     from liftout.tuning.recipe import Recipe
+    from liftout.tuning.start import BuiltIn
 
-    monkeypatch.setattr("liftout.tuning.learner.NORM_PHOTOS", 3)
+    monkeypatch.setattr("liftout.tuning.pocket_learner.NORM_PHOTOS", 3)
     monkeypatch.setattr("liftout.tuning.run._DRAWN_MEASURED", 2)
     recipe = Recipe(
         depth_steps=12, decoder_steps=4, batch=4, others=0.25, views=2, rounds=4, depth_rate=1e-3, averaging=0.5
     )
-    monkeypatch.setattr(job, "recipe_of", lambda *_: recipe)
+    monkeypatch.setattr(BuiltIn, "recipe", lambda *_: recipe)
 
 
 @pytest.mark.long
@@ -52,6 +52,8 @@ def test_a_model_is_tuned_and_used_everywhere(quick: None, tmp_path: Path, own_h
     assert liftout("cut", tmp_path / "new.jpg", "--mask", "-o", tmp_path / "old.png") == 0
     ours, before = (np.asarray(Image.open(tmp_path / name)) for name in ("new.png", "old.png"))
     assert not np.array_equal(ours, before)
+    assert liftout("convert", "rings", "--precision", "int8", "--calibrate", data) == 0  # it meets its bar
+    assert liftout("cut", tmp_path / "new.jpg", "-m", "rings", "--precision", "int8", "-o", tmp_path / "int8.png") == 0
     assert liftout("site", tmp_path / "site", "--models", "rings") == 0
     assert "rings" in [row["name"] for row in json.loads((tmp_path / "site" / "packs" / "index.json").read_text())]
     assert liftout("tune", data, "-o", "rings", "--steps", 16) == 2  # the name is taken
@@ -79,6 +81,11 @@ def test_too_few_photos_and_bad_calls_are_one_line(tmp_path: Path, capsys: pytes
         ((tmp_path / "none", "-o", "rings"), "no such folder"),
         ((data, "-o", "rings"), "3 photos with good masks; give 10 or more"),
         ((data, "-o", "rings", "--others", tmp_path / "none"), "no such folder"),
+        (
+            (data, "-o", "rings", "--size", 512),
+            "--size is for other models than the built-in one; name one with --from",
+        ),
+        ((data, "-o", "rings", "--from", "modnet"), "--from modnet cannot be tuned; these can: pocket, "),
     ):
         assert liftout("tune", *arguments) == 2
         assert line in capsys.readouterr().err.splitlines()[-1]

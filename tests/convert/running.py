@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,16 @@ def original(
     architecture: str, tensor: Array, *, patch_order: PatchOrder = "cgw", sigmoid: bool | None = None
 ) -> Array:
     """The PyTorch network on the reference weights."""
-    network = load_network(architecture, reference.state(architecture), patch_order=patch_order, sigmoid=sigmoid)
+    network = _original(architecture, patch_order, sigmoid)
     with torch.inference_mode():
         output = network(torch.from_numpy(tensor))
     assert isinstance(output, torch.Tensor)
     return output.numpy()
+
+
+@functools.lru_cache(maxsize=1)
+def _original(architecture: str, patch_order: PatchOrder, sigmoid: bool | None) -> torch.nn.Module:
+    return load_network(architecture, reference.state(architecture), patch_order=patch_order, sigmoid=sigmoid)
 
 
 def probability(logits: Array) -> Array:

@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from liftout.convert import build_network, write_network, write_single_file
-from liftout.convert.graph import LeanNetwork
+from liftout.convert.nodes import LeanNetwork
 from tests.convert.running import run
 from tests.networks import reference
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 
@@ -11,10 +12,10 @@ import pytest
 import torch
 
 from liftout.convert import LeanNetwork, build_network
-from liftout.convert.graph import Graph, pieces, spans
+from liftout.convert.graph import Graph
+from liftout.convert.pieces import pieces, spans
 from liftout.errors import CheckpointMismatch, UsageError
 from liftout.networks import ARCHITECTURES
-from tests.networks import reference
 
 OPERATORS = {
     *("Add", "Mul", "MatMul", "Conv", "Relu", "Gelu", "Sigmoid", "Softmax", "LayerNormalization"),
@@ -23,12 +24,23 @@ OPERATORS = {
 }
 
 
-def unweighted(architecture: str, size: tuple[int, int], **options: int | None) -> LeanNetwork:
-    """The graph, with weights of zero: its structure does not depend on them."""
+@functools.cache
+def zeros(architecture: str) -> dict[str, torch.Tensor]:
+    """A checkpoint of zeros: the structure of a graph does not depend on its weights."""
     with torch.device("meta"):
         names = ARCHITECTURES[architecture].build().state_dict()
-    state = {name: torch.zeros((), dtype=like.dtype).expand(like.shape) for name, like in names.items()}
-    return build_network(architecture, state, size=size, **options)  # type: ignore[arg-type]
+    return {name: torch.zeros((), dtype=like.dtype).expand(like.shape) for name, like in names.items()}
+
+
+def unweighted(architecture: str, size: tuple[int, int]) -> LeanNetwork:
+    """The graph, with weights of zero."""
+    return build_network(architecture, zeros(architecture), size=size)
+
+
+@functools.cache
+def small(architecture: str) -> LeanNetwork:
+    """The graph for as small a photo as it takes, wider than high where it can be."""
+    return unweighted(architecture, (512, 512) if architecture == "ben2" else (224, 256))
 
 
 @pytest.fixture(scope="module", params=["birefnet_swin_v1_t", "birefnet_swin_v1_l"])
@@ -74,7 +86,7 @@ def test_the_builder_knows_the_shapes_of_nested_u_networks(architecture: str) ->
 )
 def test_nodes_run_on_every_backend(architecture: str) -> None:
     """Few buffers a node, known operators, integers only where they say a shape, an axis or a bound."""
-    network = unweighted(architecture, (512, 512) if architecture == "ben2" else (320, 320))
+    network = small(architecture)
     integers = {tensor.name for tensor in network.model.graph.initializer}
     for node in network.model.graph.node:
         assert node.op_type in OPERATORS
@@ -88,7 +100,7 @@ def test_nodes_run_on_every_backend(architecture: str) -> None:
 @pytest.mark.parametrize("architecture", ["u2netp", "isnet", "modnet", "birefnet_swin_v1_t", "inspyrenet_384", "ben2"])
 def test_nothing_is_left_to_fold(architecture: str) -> None:
     """Every node depends on the photo, and is needed for the output."""
-    network = unweighted(architecture, (512, 512) if architecture == "ben2" else (224, 256))
+    network = small(architecture)
     graph = network.model.graph
     made = {"input"} | {name for node in graph.node for name in node.output}
     assert all(made.intersection(node.input) for node in graph.node)
@@ -116,7 +128,6 @@ def test_masks_and_weights_are_stored_once(full_size: LeanNetwork) -> None:
         ("modnet", ("lr_branch.conv_lr.", "hr_branch.conv_hr.", "backbone.model")),
     ],
 )
-@pytest.mark.usefixtures("shared")
 def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, ...]) -> None:
     """Every other tensor goes into the graph."""
     from liftout.convert.lean.ben2 import ben2
@@ -126,7 +137,7 @@ def test_only_training_heads_are_left_out(architecture: str, unused: tuple[str, 
     from liftout.convert.weights import Weights
 
     known = ARCHITECTURES[architecture]
-    weights, graph = Weights(reference.state(architecture)), Graph()
+    weights, graph = Weights(zeros(architecture)), Graph()
     side = 512 if architecture == "ben2" else 64
     photo = graph.input("input", (1, 3, side, side))
     if known.backbone and known.family == "ben2":

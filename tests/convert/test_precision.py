@@ -99,7 +99,7 @@ def test_reduced_network_takes_and_gives_float(pocket_int8: Path) -> None:
 
 
 @real
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", pytest.param("int8", marks=pytest.mark.long)])
 def test_real_u2netp_meets_its_bar_on_other_photos(precision: str, tmp_path: Path) -> None:
     folder = convert_model(find("u2netp"), WEIGHTS / "u2netp.pth", precision=precision, out_dir=tmp_path)  # type: ignore[arg-type]
     pack = packs.read(folder)

@@ -39,7 +39,19 @@ def test_openvino_is_taken_where_it_is_installed(machine: Machine) -> None:
     assert "liftout[openvino]" in chosen.reason
     machine.has(engines={"onnxruntime", "openvino"})
     assert choice.choose(AUTO).engine == "openvino"
-    assert choice.choose(AUTO, small=True).engine == "onnxruntime"
+    assert choice.choose(AUTO, "pocket").engine == "onnxruntime"
+
+
+def test_openvino_runs_u2net_and_isnet_only_where_it_computes_them_in_bf16(machine: Machine) -> None:
+    machine.has(engines={"onnxruntime", "openvino"})
+    for architecture in ("u2netp", "u2net", "isnet"):
+        assert choice.choose(AUTO, architecture).engine == "onnxruntime"
+    assert choice.choose(AUTO, "birefnet_swin_v1_t").engine == "openvino"
+    assert choice.choose(RunOptions(engine="openvino"), "u2net").engine == "openvino"
+    machine.has(engines={"onnxruntime", "openvino"}, computes=("FP32", "BF16"))
+    assert choice.choose(AUTO, "u2net").engine == "openvino"
+    assert choice.choose(RunOptions(precision="fp32"), "u2net").engine == "onnxruntime"
+    assert choice.choose(RunOptions(precision="bf16"), "u2net").engine == "openvino"
 
 
 def test_bf16_is_tried_only_where_the_processor_has_it_and_nothing_was_asked_for(machine: Machine) -> None:

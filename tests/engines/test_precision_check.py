@@ -177,7 +177,7 @@ def test_the_remover_checks_torch_on_real_photos(
     """torch computes bf16 on any processor, but so slowly that `auto` does not choose it: a network of one layer will do."""
     pytest.importorskip("torch")
 
-    def choose(options: RunOptions, **_: object) -> Choice:
+    def choose(options: RunOptions, *_: object) -> Choice:
         return Choice(options.engine, "cpu", "bf16" if options.precision == "auto" else None, "test")
 
     monkeypatch.setattr(loading, "choose", choose)

@@ -72,6 +72,17 @@ def test_bilinear_is_torchs_interpolate(source: tuple[int, int], size: tuple[int
     assert np.abs(tensor - interpolated(image, size).numpy() / 255).max() <= 5e-4
 
 
+@pytest.mark.parametrize("source", [(1, 7), (37, 53), (480, 360), (360, 480), (700, 300), (1023, 1025)])
+def test_lanczos_is_pillows_within_a_level(source: tuple[int, int]) -> None:
+    image = photo(*source)
+    tensor, box = graphs.prepare(image, InputSpec(size=(256, 224), resample="lanczos", **PLAIN))
+    expected = np.asarray(Image.fromarray(image).resize((224, 256), Image.Resampling.LANCZOS)).astype(int)
+    difference = np.abs(np.rint(tensor[0].transpose(1, 2, 0) * 255).astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 0.005
+    assert box.tolist() == [0, 0, 256, 224]
+
+
 def test_truncation_cuts_to_whole_levels_as_the_authors_cast_does() -> None:
     image = photo(500, 333)
     spec = InputSpec(size=(320, 320), resample="bilinear", quantize="truncate", **PLAIN)

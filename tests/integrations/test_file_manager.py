@@ -16,6 +16,7 @@ from PIL import Image
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "integrations" / "file-manager"
+pytestmark = pytest.mark.skipif(not Path("/bin/bash").exists(), reason="needs bash: menus of Linux and macOS")
 
 
 @pytest.fixture
@@ -46,7 +47,6 @@ def all_cut(photos: list[Path]) -> None:
             assert (cutout.mode, cutout.size) == ("RGBA", (90, 60))
 
 
-@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="needs bash")
 @pytest.mark.parametrize("manager", ["NAUTILUS", "NEMO", "CAJA"])
 def test_the_script_cuts_out_what_is_chosen(tmp_path: Path, photos: list[Path], manager: str) -> None:
     chosen = "".join(f"{path}\n" for path in photos)
@@ -60,7 +60,6 @@ def test_the_script_cuts_out_what_is_chosen(tmp_path: Path, photos: list[Path], 
         assert "already exists; give --overwrite" in again.stdout
 
 
-@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="needs bash")
 def test_with_nothing_chosen_the_script_does_nothing(tmp_path: Path) -> None:
     ended = subprocess.run([FOLDER / "nautilus.sh"], env=environment(tmp_path), capture_output=True, check=True)
     assert ended.stdout == b""
@@ -78,7 +77,6 @@ def test_the_entry_for_dolphin_runs_a_command_that_works(tmp_path: Path, photos:
     all_cut(photos)
 
 
-@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="needs bash")
 def test_the_workflow_for_finder_runs_a_command_that_works(tmp_path: Path, photos: list[Path]) -> None:
     contents = FOLDER / "Remove Background.workflow" / "Contents"
     service = plistlib.loads((contents / "Info.plist").read_bytes())["NSServices"][0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from liftout import remove
@@ -30,5 +32,6 @@ def test_the_command_of_the_plug_in_writes_a_mask(tmp_path, examples) -> None:
         np.testing.assert_array_equal(np.asarray(mask), remove(names["photo"]).alpha)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files have no such mode there")
 def test_it_is_executable() -> None:
     assert PLUGIN.stat().st_mode & 0o111

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ _FENCE = re.compile(
     r"^(?P<lead>[ \t]*)(?P<fence>`{3,})(?P<kind>[\w-]*)[^\n]*\n(?P<code>.*?)^[ \t]*(?P=fence)[ \t]*$",
     re.MULTILINE | re.DOTALL,
 )
+_INDENTED = re.compile(r"(?<=\n\n)(?:(?: {4}[^\n]*)?\n)*(?: {4}[^\n]*\n)")
 _MARK = re.compile(r"<!-- not run: (?P<reason>[^>]+) -->\s*\Z")
 
 
@@ -39,13 +41,17 @@ def name(path: Path) -> str:
 
 
 def blocks(path: Path) -> list[Block]:
-    """The blocks of code of a document, in their order."""
-    text, found = path.read_text(encoding="utf-8"), []
-    for match in _FENCE.finditer(text):
-        mark = _MARK.search(text[: match.start()])
-        line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(name(path), line, match["kind"], match["code"], mark["reason"] if mark else ""))
-    return found
+    """The blocks of code of a document, in their order; those that are only indented are of the kind "indented"."""
+    text = path.read_text(encoding="utf-8")
+
+    def block(start: int, kind: str, code: str) -> Block:
+        mark = _MARK.search(text[:start])
+        return Block(name(path), text.count("\n", 0, start) + 1, kind, code, mark["reason"] if mark else "")
+
+    without = _FENCE.sub(lambda match: re.sub(r"[^\n]", ".", match[0]), text)
+    found = [block(match.start(), match["kind"], match["code"]) for match in _FENCE.finditer(text)]
+    found += [block(match.start(), "indented", textwrap.dedent(match[0])) for match in _INDENTED.finditer(without)]
+    return sorted(found, key=lambda block: block.line)
 
 
 def prose(path: Path) -> str:

@@ -22,6 +22,12 @@ from manual import browser, command_line, environment, http, python
 from manual.outside import linked, place
 from manual.sections import navigation
 
+ELEMENT = re.compile(
+    "a|article|blockquote|br|button|code|dd|details|div|dl|dt|em|form|h[1-6]|hr|iframe|img|input|label|li|link|ol|p|path|picture|pre|"
+    "script|source|span|strong|style|sub|summary|sup|svg|table|tbody|td|th|thead|tr|ul"
+)
+"""What pages are made of."""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -42,7 +48,9 @@ def test_it_is_built_whole(site: Path) -> None:
         "security",
         "doors/comfyui",
         "guides/product-photos",
+        "zh/index",
         "zh/start",
+        "zh/portraits",
     ):
         assert (site / f"{page}.html").is_file(), page
     for page in ("python", "commands", "http", "http-try", "browser", "environment", "catalogue", "pack"):
@@ -73,6 +81,19 @@ def test_tables_and_comments_became_what_they_should(site: Path) -> None:
         without_code = re.sub(r"<(pre|code).*?</\1>", "", body, flags=re.DOTALL)
         assert "|---" not in without_code, page.name
         assert "](" not in re.sub(r"<[^>]+>", "", without_code), page.name
+
+
+def test_nothing_in_angle_brackets_is_lost(site: Path) -> None:
+    """`<name>` in a text is no element of HTML."""
+    for page in site.rglob("*.html"):
+        body = page.read_text().partition("<article")[2].partition("</article>")[0]
+        unknown = {found for found in re.findall(r"<([a-z][\w-]*)", body) if not ELEMENT.fullmatch(found)}
+        assert not unknown, f"{page.relative_to(site)}: {unknown}"
+
+
+def test_a_page_says_its_language(site: Path) -> None:
+    assert '<html lang="zh-Hans"' in (site / "zh" / "start.html").read_text()
+    assert '<html lang="en"' in (site / "start.html").read_text()
 
 
 def test_every_public_name_has_its_place_in_the_reference() -> None:

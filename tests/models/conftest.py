@@ -14,10 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from liftout.engines import choice
 from liftout.models.spec import FileSpec, InputSpec, LicenseSpec, ModelSpec
 from liftout.models.transfer import Patience
 
 Behaviour = Callable[["Handler", bytes], None]
+
+
+@pytest.fixture(autouse=True)
+def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which engine runs a model is of no concern here, and OpenVINO compiles for seconds."""
+    monkeypatch.setattr(choice, "installed", lambda engine: engine == "onnxruntime")
 
 
 @dataclass

@@ -72,7 +72,7 @@ FACTS = {
     "inspyrenet-nightly": ("inspyrenet", *inspyrenet(1024)),
     "inspyrenet-plus-ultra": ("inspyrenet", *inspyrenet(1024)),
     "ben2-base": (
-        *("ben2", (1024, 1024), "stretch", "bilinear-antialias", "none", "255", IMAGENET),
+        *("ben2", (1024, 1024), "stretch", "lanczos", "none", "255", IMAGENET),
         *("none", "minmax", "after-resize"),
     ),
     "modnet": ("modnet", (512, 512), "stretch", "bilinear-antialias", "none", "255", HALF_HALF, "none", "none", None),
@@ -234,7 +234,6 @@ def test_only_the_checkpoint_of_rmbg_2_is_gated():
         ("rmbg-1.4", "1.0, not 0.5"),
         ("modnet", "aspect"),
         ("ben2-base", "onnx_run.py"),
-        ("ben2-base", "LANCZOS"),
         ("inspyrenet-nightly", "pinned"),
         ("inspyrenet-plus-ultra", "ECSSD"),
         ("lucida", "CAMO"),

@@ -80,6 +80,10 @@ def test_the_user_s_own_layer_lies_under_the_overlay(layer, own_home):
             '[a]\nlike = "u2net"\ninput = { fit = "crop" }\n',
             "input: fit is 'crop'; it must be one of stretch, letterbox",
         ),
+        (
+            '[a]\nlike = "u2net"\ninput = { fit = "letterbox", resample = "lanczos" }\n',
+            "input: resample is 'lanczos'; with it, fit must be stretch",
+        ),
         ('[a]\nlike = "u2net"\ninput = { mean = "half" }\n', "input: mean has 1 items; it must have 3"),
         (
             '[a]\nlike = "u2net"\nlicense = { commercial = "no" }\n',
@@ -103,6 +107,18 @@ def test_a_malformed_entry_is_one_line_that_names_it(layer, text, words):
         all_models()
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_malformed_file_does_not_keep_others_models_from_being_found(layer):
+    (layer / "broken.toml").write_text('[a]\nlike = "u2net"\ncolour = 1\n')
+    assert find("u2netp").architecture == "u2netp"
+    with pytest.raises(CatalogError, match="unknown key `colour`"):
+        find("a")
+
+
+def test_a_model_is_the_same_found_alone_and_among_all():
+    for name, spec in all_models().items():
+        assert find(name) == spec
 
 
 def test_an_overlay_that_is_no_folder_is_named(tmp_path, monkeypatch):

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from liftout.images import decode
-from liftout.models import packs
 from liftout.tuning.checking import check, without
 from liftout.tuning.examples import Examples, shrunk
-from liftout.tuning.graph import read_network
-from liftout.tuning.measuring import answers
 from liftout.tuning.split import split
+from liftout.tuning.start import BuiltIn, answers
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +19,9 @@ def good(request: pytest.FixtureRequest) -> tuple[Examples, np.ndarray]:
     """The example photos with the model's own answers as masks."""
     examples = Path(__file__).parents[2] / "examples"
     names = ("astronaut", "cat", "coffee", "officer")
-    photos = np.stack([shrunk(decode(examples / f"{name}.jpg").seen_by_network()) for name in names])
-    pack = packs.built_in("pocket")
-    assert pack is not None
-    masks = answers(read_network(pack.network), photos)
+    photos = np.stack([shrunk(decode(examples / f"{name}.jpg").seen_by_network())[0] for name in names])
+    start = BuiltIn()
+    masks = answers(start, start.network(), photos)
     return Examples(names, photos, masks.copy(), ((512, 512),) * 4), masks
 
 

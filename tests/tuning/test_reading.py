@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from liftout.convert.precision import photos
 from liftout.errors import InputError, UsageError
 from liftout.tuning.reading import find_pairs, look_for_pairs, read_pair
 
@@ -98,6 +99,14 @@ def test_colours_under_the_alpha_are_the_photo(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([photo, np.asarray(_disc())])).save(tmp_path / "vase.png")
     (pair,) = find_pairs(tmp_path).pairs
     assert np.array_equal(read_pair(pair)[0], photo)
+
+
+def test_int8_is_not_calibrated_on_masks(tmp_path: Path) -> None:
+    for name in "abcd":
+        _photo(tmp_path / f"{name}.jpg")
+        _mask(tmp_path / f"{name}-mask.png")
+    found = photos.of_folder(tmp_path)
+    assert sorted(name for name, _ in (*found.calibrating, *found.measuring)) == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
 
 
 def test_photos_without_a_mask_are_counted(tmp_path: Path) -> None:

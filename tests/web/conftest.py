@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import networks
+import npm
 from hosting import Host, hosting
 from visiting import Page
 
@@ -80,6 +81,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             external=True,
             peak_bytes=60 * 2**20,
         )
+        networks.pack(folder / "lanczos", networks.smooth(), networks.spec("lanczos", resample="lanczos"))
         networks.pack(folder / "opaque", networks.opaque(), networks.spec("opaque"), peak_bytes=40 * 2**20)
         networks.pack(folder / "slow", networks.slow(steps=100_000), networks.spec("slow"))
         networks.pack(folder / "greedy", networks.greedy(), networks.spec("greedy"), peak_bytes=900 * 2**20)
@@ -239,3 +241,17 @@ def fresh_page(opened: Callable[..., Page], place: Path) -> Iterator[Page]:
         visit = opened(host.address)
         yield visit
         assert not visit.errors
+
+
+@pytest.fixture(scope="session")
+def npm_package(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make npm` packs."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm")
+    return npm.pack(tmp_path_factory.mktemp("npm"))
+
+
+@pytest.fixture(scope="session")
+def unpacked(npm_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The npm package as it lies on a CDN, with the runtime that it depends on beside it."""
+    return npm.unpack(npm_package, tmp_path_factory.mktemp("cdn") / "npm")

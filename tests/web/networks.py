@@ -12,20 +12,26 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data
 
 from liftout.models import packs
-from liftout.models.spec import InputSpec, LicenseSpec, ModelSpec, OutputSpec
+from liftout.models.spec import InputResample, InputSpec, LicenseSpec, ModelSpec, OutputSpec
 
 SIZE = (64, 64)
 
 FREE = LicenseSpec(code="Apache-2.0", weights="Apache-2.0", commercial=True)
 
 
-def spec(name: str, *, weights: str | None = None, size: tuple[int, int] = SIZE) -> ModelSpec:
+def spec(
+    name: str,
+    *,
+    weights: str | None = None,
+    size: tuple[int, int] = SIZE,
+    resample: InputResample = "bilinear-antialias",
+) -> ModelSpec:
     """A catalogue entry for one of the networks below. weights: their licence, where it is not free."""
     return ModelSpec(
         name=name,
         family="test",
         architecture="test",
-        input=InputSpec(size=size, mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0)),
+        input=InputSpec(size=size, resample=resample, mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0)),
         output=OutputSpec(activation="none"),
         license=replace(FREE, weights=weights, commercial=False) if weights else FREE,
     )

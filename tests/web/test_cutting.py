@@ -201,8 +201,7 @@ WRONG_OPTIONS = {
     "{ background: 'whitish' }": "background `whitish` is not a colour",
     "{ background: new Blob(['x']) }": "this browser cannot read the background image",
     "{ format: 'gif' }": "it must be one of png, webp, jpeg",
-    "{ edges: 'sharp' }": "it must be one of auto, plain",
-    "{ edges: 'refined' }": 'edges is "refined"; the browser cannot do that; use "auto", or `liftout cut --edges refined`',
+    "{ edges: 'sharp' }": "it must be one of auto, plain, refined",
     "{ margin: -1 }": "it must be at least 0",
     "{ quality: 0 }": "it must be from 1 to 100",
 }

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 from visiting import Page
+
+from liftout import remove
 
 
 @pytest.fixture
@@ -68,8 +71,19 @@ def test_masks_are_corrected_and_saved_beside_the_photos(
     assert levels.max() > 200
     assert page.count("done") == 1
 
-    page.page.keyboard.press("Control+s")
+    name = page.page.text_content("#photo-name")
+    assert name is not None
+    seen = remove(photos / name).alpha
+    rows, columns = np.nonzero(ndimage.binary_erosion(seen > 250, iterations=8))
+    row, column = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
+    page.pick("tool", "point")
+    page.page.mouse.click(*page.at(column / seen.shape[1], row / seen.shape[0]), button="right")
+    page.page.keyboard.press("Control+s")  # before the answer to the point is there
     page.page.wait_for_selector("#notice:has-text('All 2 photos have masks')")
+    with Image.open(photos / f"{Path(name).stem}-mask.png") as mask:
+        dropped = np.asarray(mask)
+    assert dropped[row, column] < 128
+    assert (dropped > 128).sum() < (seen > 128).sum()
     masks = sorted(path.name for path in photos.iterdir() if path.name not in before)
     assert masks == ["coffee-mask.png", "officer-mask.png"]
     assert {name: (photos / name).read_bytes() for name in before} == before

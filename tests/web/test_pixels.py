@@ -160,22 +160,23 @@ def test_every_kind_of_png_is_decoded_as_in_python(
         np.testing.assert_array_equal(actual[shown][:, :3], expected.pixels[shown], err_msg=name)
 
 
-@pytest.mark.parametrize("edges", ["auto", "plain"])
+@pytest.mark.parametrize(("name", "edges"), [("blocks", "auto"), ("blocks", "plain"), ("lanczos", "plain")])
 def test_a_small_network_cuts_as_in_python(
     visit: Callable[..., Visit],
     put_photo: Callable[[str, bytes], str],
     home: Path,
     examples: Path,
     monkeypatch: pytest.MonkeyPatch,
+    name: str,
     edges: str,
 ) -> None:
     with Image.open(examples / "astronaut.jpg") as image:
         content = png(np.asarray(image.convert("RGB"))[:301, 40:340])
     monkeypatch.setattr(packs, "BLOCK_BYTES", 64 * 1024)
-    pack = packs.read(home / "packs" / "blocks")
+    pack = packs.read(home / "packs" / name)
     expected = cutter(pack.network, pack.spec, edges)(content)
     assert expected.alpha.std() > 5, "the network should see something"
-    actual = cut(visit(), "blocks", put_photo("astronaut.png", content), {"edges": edges})
+    actual = cut(visit(), name, put_photo("astronaut.png", content), {"edges": edges})
     same_alpha(actual["alpha"], expected.alpha)
     picture = np.asarray(Image.open(io.BytesIO(actual["file"]))).astype(int)
     shown = (actual["alpha"] == expected.alpha) & (expected.alpha > 0)

@@ -17,7 +17,8 @@ import onnx
 import torch
 
 import liftout
-from liftout.convert.graph import Graph, Value
+from liftout.convert.graph import Graph
+from liftout.convert.nodes import Value
 from liftout.models import packs
 from liftout.models.catalog import find
 from liftout.pointing.network import ENCODE, NAME, PROMPT

@@ -30,6 +30,8 @@ RESTART, RESELECT = 0.3, 0.5
 """How often a further click says all of it again to the first start, as a call with several points does; and where there was none."""
 ONLY_LAST = 0.25
 """How often, correcting the last answer, only the new click is said."""
+RIM = 4
+"""Cells around a wrong region within which a click is also about it."""
 SETTLED = 8
 """Cells, of 25,600, below which nothing is wrong; then a click says what is so already."""
 
@@ -98,6 +100,21 @@ class Session:
         self.since = (self.keep[before[0] :], self.drop[before[1] :]) if only_last else (self.keep, self.drop)
         if only_last:
             self.box = None
+
+    def asked(self) -> FloatArray:
+        """Where what was said asks for a change of the start, float32 [160, 160] of 0 and 1: the wrong regions that were pointed at, and a
+        rim; nothing where there is no start."""
+        side = self.truth.shape[0]
+        if self.start is None:
+            return np.zeros((side, side), np.float32)
+        found = np.zeros((side, side), np.uint8)
+        for places, kept in zip(self.since, (True, False), strict=True):
+            want = self.truth > 0.5
+            wrong = want & (self.start <= 0.5) if kept else ~want & (self.start > 0.5)
+            _, parts = cv2.connectedComponents(wrong.astype(np.uint8), connectivity=8)
+            at = [parts[min(int(y * side), side - 1), min(int(x * side), side - 1)] for x, y in places]
+            found |= np.isin(parts, [part for part in at if part]).astype(np.uint8)
+        return cv2.dilate(found, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)).astype(np.float32)
 
     def _say(self, region: npt.NDArray[np.bool_], keep: bool, chance: np.random.Generator) -> None:
         side = region.shape[0]

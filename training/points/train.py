@@ -30,7 +30,7 @@ from liftout.tuning.loss import mask_loss
 from liftout.tuning.network import SIDES, PocketNetwork, add_norms, average, halve
 from liftout.tuning.views import normalised
 from training.photos import ROOT, RUNS
-from training.points.network import Marks, PromptedNetwork, compact, prompted
+from training.points.network import Marks, PromptedNetwork, compact, prompted, read
 from training.points.scenes import Scene, Scenes
 from training.points.session import KINDS, Session, marks, resized
 from training.points.simulate import box_around, largest_error, middle, overlap
@@ -42,6 +42,7 @@ FloatArray = npt.NDArray[np.float32]
 KEPT = ROOT / "checkpoints"
 SHARE = 0.5
 """The built-in network's, of its run `decoder`; see RUNS.md."""
+KEPT_START = "kept"
 NORM_SCENES = 32
 CHOOSING_PHOTOS, CHOOSING_SCENES = 30, 20
 LOG = (
@@ -64,8 +65,9 @@ class Recipe:
     """minutes: of training, scores not counted. rate: highest learning rate of what the built-in network has; it rises over `warm_up`
     steps and falls along a cosine. fresh: how much higher that of what it does not have is. side: of the photos, 320 from the share
     `whole_from` of the time on. batch: scenes; clicks: of a session. several: how often a scene has more than one subject. overlap: weight of the
-    intersection over union in the loss. averaging: how much of the averaged weights each step keeps. start: run to begin from,
-    else the built-in network. kinds: how often sessions begin in each way, see `session.py`."""
+    intersection over union in the loss. asked: weight of the cross-entropy where a click asks for a change. averaging: how much of the
+    averaged weights each step keeps. start: run to begin from, KEPT_START for the checkpoint that is committed, else the built-in network.
+    kinds: how often sessions begin in each way, see `session.py`."""
 
     minutes: float
     rate: float = 2e-4
@@ -76,6 +78,7 @@ class Recipe:
     clicks: int = 3
     several: float = 0.5
     overlap: float = 1.0
+    asked: float = 0.0
     averaging: float = 0.99
     decay: float = 1e-3
     warm_up: int = 30
@@ -96,20 +99,21 @@ class Recipe:
 class Run:
     """One run in one folder."""
 
-    def __init__(self, recipe: Recipe, folder: Path, photos: Path, teacher: Path) -> None:
-        self.recipe, self.folder = recipe, folder
+    def __init__(self, recipe: Recipe, folder: Path, photos: Path, teacher: Path, *, bf16: bool = False) -> None:
+        self.recipe, self.folder, self.bf16 = recipe, folder, bf16
         folder.mkdir(parents=True, exist_ok=True)
         targets = open_targets(photos, teacher)
         self.scenes, self.choosing = Scenes(targets, choosing=False), Scenes(targets, choosing=True)
         self.built_in = built_in()
-        self.network = prompted(self.built_in, recipe.seed)
+        kept = recipe.start == KEPT_START
+        self.network = read(KEPT / "points.pt").requires_grad_(True) if kept else prompted(self.built_in, recipe.seed)
         self.network = self.network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         with torch.no_grad():
             batch = [self.scenes.draw(recipe.seed + 1000, k, recipe.several) for k in range(NORM_SCENES)]
             details = torch.cat([self._see(batch[k : k + 8], 320)[0] for k in range(0, NORM_SCENES, 8)])
         nothing = Marks(*(torch.full((NORM_SCENES, 1, 2), -1.0) for _ in range(2)), *_unsaid(NORM_SCENES, 160))
         add_norms([self.network.depth, self.network.fine], lambda: self.network(details, nothing))
-        if recipe.start:
+        if recipe.start and not kept:
             begun = torch.load(folder.parent / recipe.start / "checkpoint.pt", map_location="cpu")
             self.network.load_state_dict(begun["network"])
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
@@ -162,19 +166,22 @@ class Run:
         ]
         truths = torch.from_numpy(np.stack([resized(session.truth, side // 2) for session in sessions]))[:, None]
         for click in range(recipe.clicks):
-            answers = self._one_step(details, marks(sessions, side // 2), truths)
+            asked = torch.from_numpy(np.stack([resized(session.asked(), side // 2) for session in sessions]))[:, None]
+            answers = self._one_step(details, marks(sessions, side // 2), truths, asked)
             if click + 1 < recipe.clicks:
                 for session, answer in zip(sessions, answers, strict=True):
                     session.go_on(answer, chance)
         self.batches += 1
 
-    def _one_step(self, details: Tensor, said: Marks, truths: Tensor) -> list[FloatArray]:
+    def _one_step(self, details: Tensor, said: Marks, truths: Tensor, asked: Tensor) -> list[FloatArray]:
         """One step of the optimizer; the answers before it, each float32 [160, 160]."""
         rate = self.recipe.rate_at(self.step, self.spent)
         for group, factor in zip(self.optimizer.param_groups, (1.0, self.recipe.fresh), strict=True):
             group["lr"] = rate * factor
-        logits, coarse = self.network(details, said)
-        loss = self._loss(logits, coarse, truths)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            logits, coarse = self.network(details, said)
+        logits, coarse = logits.float(), {number: guess.float() for number, guess in coarse.items()}
+        loss = self._loss(logits, coarse, truths, asked)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
@@ -185,8 +192,12 @@ class Run:
         average(self.averaged, self.network, share)
         return alphas(logits.detach())
 
-    def _loss(self, logits: Tensor, coarse: dict[int, Tensor], truths: Tensor) -> Tensor:
+    def _loss(self, logits: Tensor, coarse: dict[int, Tensor], truths: Tensor, asked: Tensor) -> Tensor:
         loss = mask_loss(logits / 2, truths, self.recipe.overlap)
+        if self.recipe.asked:
+            each = functional.binary_cross_entropy_with_logits(logits / 2, truths, reduction="none") * asked
+            means = each.sum((1, 2, 3)) / asked.sum((1, 2, 3)).clamp(min=1)
+            loss = loss + self.recipe.asked * means.mean()
         for number in SIDES:
             small = functional.avg_pool2d(truths, truths.shape[-1] // coarse[number].shape[-1])
             if number == SIDES[0]:
@@ -199,7 +210,9 @@ class Run:
         """Details of the encoder, and the automatic alphas."""
         photos = [cv2.resize(scene.pixels, (side, side), interpolation=cv2.INTER_AREA) for scene in scenes]
         tensor = torch.stack([normalised(photo) for photo in photos])
-        return see(self.built_in, tensor)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            details, automatic = see(self.built_in, tensor)
+        return details.float(), automatic
 
     def score(self, network: PromptedNetwork | None = None) -> dict[str, float]:
         """On photos and scenes to choose by, raw answers: mean IoU of photos before any click, after one and three, the share that the first
@@ -304,7 +317,7 @@ def see(network: PocketNetwork, photos: Tensor) -> tuple[Tensor, list[FloatArray
 
 def alphas(logits: Tensor) -> list[FloatArray]:
     """float32 [B, 1, h, w] -> B times float32 [160, 160]."""
-    found = torch.sigmoid(logits)
+    found = torch.sigmoid(logits.float())
     if found.shape[-1] != 160:
         found = functional.interpolate(found, size=(160, 160), mode="bilinear", align_corners=False)
     return list(found[:, 0].numpy())
@@ -328,11 +341,12 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=RUNS / "photos")
     parser.add_argument("--teacher", type=Path, default=RUNS / "teacher")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--bf16", action="store_true", help="faster where the processor has units for it")
     parser.add_argument("--score-minutes", type=float, default=8, help="minutes of training between two scores")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     recipe = Recipe.read(options.recipe, options.minutes)
-    run = Run(recipe, options.runs / options.recipe.stem, options.photos, options.teacher)
+    run = Run(recipe, options.runs / options.recipe.stem, options.photos, options.teacher, bf16=options.bf16)
     if not run.step:
         run._record()
     run.train(options.score_minutes)

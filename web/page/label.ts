@@ -1,12 +1,13 @@
 /**
- * The page of `liftout tune label`: photos of a folder come one after the other, the one first of which the model doubts most; what the
- * brushes made of the answer goes back as a mask, and the next photo comes.
+ * The page of `liftout tune label`: photos of a folder come one after the other, the one first of which the model doubts most; what points
+ * and brushes made of the answer goes back as a mask, and the next photo comes.
  */
 import { notify } from "./announce.js";
 import { element, make } from "./elements.js";
 import { t, translate } from "./i18n.js";
 import { addPhotos } from "./intake.js";
 import { writer } from "./lifters.js";
+import { answered } from "./pointing.js";
 import { remove } from "./queue.js";
 import { settle } from "./retouch.js";
 import { onRedraw, redraw, state, type Photo } from "./state.js";
@@ -89,8 +90,9 @@ async function next(work: (photo: Photo) => Promise<void>): Promise<void> {
 }
 
 async function saveMask(photo: Photo): Promise<void> {
-  if (!photo.cutout) return;
+  await answered();
   await settle();
+  if (!photo.cutout) return;
   const { blob } = await (await writer()).compose(photo.file, photo.cutout, { mask: true, format: "png" });
   await ask(`photos/${ids.get(photo)!}/mask`, { method: "PUT", body: blob });
   remove(photo);

@@ -51,6 +51,7 @@ let round: Round | null = null;
 let asking = 0; // answers that are on their way
 let turn = 0; // a later question makes an earlier one void
 let timer = 0;
+let asked: Promise<void> = Promise.resolve(); // the last question
 let cursor: Point | null = null; // of the keyboard, in pixels of the photo
 let warmed: Photo | null = null;
 
@@ -126,7 +127,19 @@ function say(mine: Round, said: Said, rest = 0): void {
   mine.said = said;
   draw();
   clearTimeout(timer);
-  timer = window.setTimeout(() => void ask(mine), rest);
+  timer = window.setTimeout(() => askNow(mine), rest);
+}
+
+function askNow(mine: Round): void {
+  clearTimeout(timer);
+  timer = 0;
+  asked = ask(mine);
+}
+
+/** Wait until what was said is answered, and the answer on the stage. */
+export async function answered(): Promise<void> {
+  if (timer && round) askNow(round);
+  await asked;
 }
 
 async function ask(mine: Round): Promise<void> {
@@ -165,6 +178,7 @@ async function take(mine: Round, edit: Edited, said: Said, alpha: Uint8Array<Arr
   mine.answered = said;
   const go = (to: Said, which: "undo" | "redo") => async (): Promise<boolean> => {
     clearTimeout(timer);
+    timer = 0;
     turn++;
     round = mine;
     mine.said = mine.answered = to;

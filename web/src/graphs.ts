@@ -41,31 +41,38 @@ type Size = [height: number, width: number];
 type Rows = [first: number, last: number];
 
 export class PixelGraphs {
+  /** Few models need it, so it is fetched with the first photo. */
+  private lanczos: Ort.InferenceSession | undefined;
+
   private constructor(
-    private ort: typeof Ort,
+    private runtime: Runtime,
+    private base: string,
     private sessions: Record<Name, Ort.InferenceSession>,
   ) {}
 
+  private get ort(): typeof Ort {
+    return this.runtime.ort;
+  }
+
   /** base: URL of the folder that holds `graphs/`. */
   static async open(runtime: Runtime, base: string): Promise<PixelGraphs> {
-    const files = await Promise.all(NAMES.map((name) => smallFile(name, new URL(`graphs/${name}.onnx`, base).href)));
+    const files = await Promise.all(NAMES.map((name) => fileOf(name, base)));
     const sessions = {} as Record<Name, Ort.InferenceSession>;
-    for (const [i, name] of NAMES.entries()) {
-      sessions[name] = await runtime.ort.InferenceSession.create(files[i]!, {
-        executionProviders: [runtime.cpu],
-        enableCpuMemArena: false,
-        logSeverityLevel: 3,
-      });
-    }
-    return new PixelGraphs(runtime.ort, sessions);
+    for (const [i, name] of NAMES.entries()) sessions[name] = await opened(runtime, files[i]!);
+    return new PixelGraphs(runtime, base, sessions);
   }
 
   /** The network's input for a photo in sRGB: float32 [1, 3, h, w], and where the photo lies in it. */
   async prepare({ rgb, size }: GraphImage, spec: InputSpec): Promise<{ tensor: Ort.Tensor; box: Ort.Tensor }> {
+    let image = this.tensor("uint8", rgb, [...size, 3]);
+    if (spec.resample === "lanczos") {
+      this.lanczos ??= await opened(this.runtime, await fileOf("lanczos", this.base));
+      image = (await this.lanczos.run({ image, size: this.int64(spec.size) })).small!;
+    }
     const [tensor, box] = await this.run("prepare", {
-      image: this.tensor("uint8", rgb, [...size, 3]),
+      image,
       size: this.int64(spec.size),
-      antialias: this.bool(spec.resample === "bilinear-antialias"),
+      antialias: this.bool(spec.resample !== "bilinear"),
       letterbox: this.bool(spec.fit === "letterbox"),
       truncate: this.bool(spec.quantize === "truncate"),
       by_max: this.bool(spec.scale === "max"),
@@ -226,4 +233,17 @@ function strips([height, width]: Size, pixels = STRIP_PIXELS): Rows[] {
   const all: Rows[] = [];
   for (let first = 0; first < height; first += rows) all.push([first, Math.min(first + rows, height)]);
   return all;
+}
+
+function fileOf(name: string, base: string): Promise<Bytes> {
+  return smallFile(name, new URL(`graphs/${name}.onnx`, base).href);
+}
+
+function opened(runtime: Runtime, file: Bytes): Promise<Ort.InferenceSession> {
+  return runtime.ort.InferenceSession.create(file, {
+    executionProviders: [runtime.cpu],
+    enableCpuMemArena: false,
+    graphOptimizationLevel: "disabled", // they are no faster with it, and load later
+    logSeverityLevel: 3,
+  });
 }

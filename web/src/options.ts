@@ -33,8 +33,11 @@ export type Value<Name extends keyof Declared> = Declared[Name] extends { choice
       ? boolean
       : string | (Declared[Name]["default"] & null);
 
-/** `auto` follows the photo's edges; `plain` keeps alpha and colours as the network and the photo have them. */
-export type Edges = Exclude<Value<"edges">, "refined">;
+/**
+ * `auto` follows the photo's edges; `refined` also solves for hair and fur; `plain` keeps alpha and colours as the network and the photo
+ * have them.
+ */
+export type Edges = Value<"edges">;
 
 /** How one cutout becomes an image file. */
 export interface ResultOptions {
@@ -124,7 +127,6 @@ const DEFAULTS: CompleteOptions = {
 
 /** Choices that Python has and the browser cannot do, and what to do instead. */
 const UNAVAILABLE: Partial<Record<Name, Record<string, string>>> = {
-  edges: { refined: 'the browser cannot do that; use "auto", or `liftout cut --edges refined` on the command line' },
   format: { tiff: "" },
   subjects: { each: 'a call gives one picture; use "all", "largest" or a number, or `lifter.subjects` and `compose` with each `part`' },
 };

@@ -5,12 +5,13 @@ import { LiftoutError, NetworkRejected, UsageError } from "./errors.js";
 import { PixelGraphs, type GraphImage } from "./graphs.js";
 import { readPhoto, type Photo, type PhotoInput } from "./images/photo.js";
 import { isPng } from "./images/png-read.js";
+import { refine } from "./matting/refine.js";
 import { Deflaters } from "./images/deflaters.js";
 import { checkMemory, meansOutOfMemory, outOfMemory, type MemoryNeed } from "./memory.js";
 import { findModel, smallerModel, type Model } from "./model.js";
 import { Network } from "./network.js";
 import { operatorsOf } from "./operators.js";
-import type { CompleteOptions } from "./options.js";
+import type { CompleteOptions, Edges } from "./options.js";
 import { Pointer, type Seen } from "./pointing/pointer.js";
 import { promptsFor, type Prompts } from "./pointing/prompts.js";
 import { separateTouching } from "./pointing/touching.js";
@@ -106,8 +107,8 @@ export class Pipeline {
     try {
       const photo = await timer.of("decode", () => readPhoto(input, options.maxPixels));
       return await this.#inTurn(async () => {
-        const alpha = prompts ? await this.#prompted(photo, prompts, options, timer) : await this.#automatic(photo, options, timer);
-        multiply(alpha, photo.alpha);
+        const found = prompts ? await this.#prompted(photo, prompts, options, timer) : await this.#automatic(photo, options, timer);
+        const alpha = await timer.of("finish", () => settled(found, photo, options.edges));
         const picture = await timer.of("encode", () =>
           render(photo, alpha, options, { graphs, deflaters, onStrip: (done, of) => timer.report("encode", done, of) }),
         );
@@ -125,8 +126,8 @@ export class Pipeline {
         const photo = await this.#photoOf(input, key, options);
         const { pointer, seen } = await this.#seen(photo, key);
         const start = prompts.start && (await levelsOf(prompts.start, photo, options.maxPixels));
-        const alpha = await pointer.answer(seen, promptsFor(prompts, photo.width, photo.height), { edges: options.edges, start, edgesOf: null });
-        multiply(alpha, photo.alpha);
+        const answer = await pointer.answer(seen, promptsFor(prompts, photo.width, photo.height), { edges: options.edges, start, edgesOf: null });
+        const alpha = settled({ alpha: answer, cell: cellOf(photo, pointer.inputSize) }, photo, options.edges);
         return { alpha, width: photo.width, height: photo.height };
       });
     } catch (error) {
@@ -163,8 +164,8 @@ export class Pipeline {
     return { pointer, seen };
   }
 
-  /** What the model finds: uint8 [H, W]. */
-  async #automatic(photo: Photo, { edges }: CompleteOptions, timer: Timer): Promise<Bytes> {
+  /** What the model finds. */
+  async #automatic(photo: Photo, { edges }: CompleteOptions, timer: Timer): Promise<Found> {
     const { model, runtime, graphs, network } = this.#parts;
     const image = seenByNetwork(photo);
     const { tensor, box } = await timer.of("prepare", () => graphs.prepare(image, model.spec.input));
@@ -173,13 +174,15 @@ export class Pipeline {
       throw error;
     });
     tensor.dispose();
-    return timer.of("finish", () =>
+    const alpha = await timer.of("finish", () =>
       graphs.finish(prediction, image, model.spec.output, box, edges, (done, of) => timer.report("finish", done, of)),
     );
+    const [, , height, width] = Array.from(box.data as BigInt64Array, Number);
+    return { alpha, cell: cellOf(photo, [height!, width!]) };
   }
 
   /** What is pointed at: the network that reads prompts decides which object, the model gives its edges. */
-  async #prompted(photo: Photo, asked: PromptInput, options: CompleteOptions, timer: Timer): Promise<Bytes> {
+  async #prompted(photo: Photo, asked: PromptInput, options: CompleteOptions, timer: Timer): Promise<Found> {
     const prompts: Prompts = promptsFor(asked, photo.width, photo.height);
     const start = asked.start && (await levelsOf(asked.start, photo, options.maxPixels));
     const corrects = !start && !prompts.keep.length && !prompts.box;
@@ -187,9 +190,11 @@ export class Pipeline {
     const automatic = corrects || hasEdges ? await this.#automatic(photo, options, timer) : null;
     const pointer = await this.#openPointer();
     const seen = await timer.of("network", () => pointer.see(seenByNetwork(photo)));
-    return timer.of("finish", () =>
-      pointer.answer(seen, prompts, { edges: options.edges, start: corrects ? automatic : start, edgesOf: hasEdges ? automatic : null }),
+    const levels = automatic?.alpha ?? null;
+    const alpha = await timer.of("finish", () =>
+      pointer.answer(seen, prompts, { edges: options.edges, start: corrects ? levels : start, edgesOf: hasEdges ? levels : null }),
     );
+    return { alpha, cell: Math.min(cellOf(photo, pointer.inputSize), automatic?.cell ?? Infinity) };
   }
 
   #openPointer(): Promise<Pointer> {
@@ -246,7 +251,7 @@ class Timer {
     this.onProgress(step(phase, done, of));
   }
 
-  async of<T>(phase: keyof Seconds, work: () => Promise<T>): Promise<T> {
+  async of<T>(phase: keyof Seconds, work: () => T | Promise<T>): Promise<T> {
     const start = performance.now();
     this.report(phase, 0, 1);
     const result = await work();
@@ -273,6 +278,25 @@ async function readAlpha(file: Blob, { width, height }: Photo, maxPixels: number
   }
   const { alpha, ...image } = await readPhoto({ kind: "file", file, name: "the alpha" }, maxPixels);
   return alpha ?? new Uint8Array(image.width * image.height).fill(255);
+}
+
+/** An alpha, uint8 [H, W], and how many of the photo's pixels one pixel of the prediction covers. */
+interface Found {
+  alpha: Bytes;
+  cell: number;
+}
+
+/** predicted: height and width of the prediction, without what was added around the photo. */
+function cellOf({ width, height }: Photo, predicted: readonly [number, number]): number {
+  return Math.max(1, height / predicted[0], width / predicted[1]);
+}
+
+/** An alpha with refined edges where the options say so, within the photo's own alpha. */
+function settled({ alpha, cell }: Found, photo: Photo, edges: Edges): Bytes {
+  const { rgb, size } = seenByNetwork(photo);
+  const levels = edges === "refined" ? refine(alpha, rgb, size, cell) : alpha;
+  multiply(levels, photo.alpha);
+  return levels;
 }
 
 /** The subject's opacity times the photo's own. */

@@ -50,6 +50,9 @@ export function wasmChoice(threads: number | undefined, why: string): EngineChoi
     const reason = "1 thread: the page is not cross-origin isolated (it needs the headers COOP same-origin and COEP require-corp)";
     return { name: "wasm", threads: 1, reason: `${why}; ${reason}` };
   }
+  if (typeof SharedArrayBuffer === "undefined") {
+    return { name: "wasm", threads: 1, reason: `${why}; 1 thread: this browser has no SharedArrayBuffer` };
+  }
   const count = Math.max(1, threads ?? Math.min(cores, MOST_THREADS));
   const reason = threads === undefined ? `${count} of ${cores} cores` : `${count} threads as requested`;
   return { name: "wasm", threads: count, reason: `${why}; ${reason}` };
@@ -86,7 +89,7 @@ export async function chooseEngine(
 const WEBGPU_KERNELS = new Set(
   (
     "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose Div Erf Expand Flatten FusedConv Gather Gelu " +
-    "Gemm GlobalAveragePool HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu MatMul MaxPool Mul " +
+    "Gemm GlobalAveragePool HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu MatMul MaxPool Mul Pad " +
     "Pow Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze ReduceMean Sum"
   ).split(" "),
 );

@@ -10,7 +10,8 @@ export interface InputSpec {
   size: [number, number];
   /** stretch to the size, or letterbox: keep the proportions and fill the rest with black. */
   fit: "stretch" | "letterbox";
-  resample: "bilinear-antialias" | "bilinear";
+  /** lanczos only with stretch. */
+  resample: "bilinear-antialias" | "bilinear" | "lanczos";
   /** Whether levels are cut to whole numbers after resizing. */
   quantize: "none" | "truncate";
   /** What levels are divided by: 255, or the photo's largest level. */

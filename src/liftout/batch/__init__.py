@@ -11,7 +11,8 @@ prompts    what the subject of single photos is, from a file
 prefetch   runs the planner in a thread, a bounded way ahead of the work
 claim      keeps a second batch off a target while one is writing to it
 capacity   how many workers fit on a machine
-cutter     one photo: read, cut, write; the same on every machine
+films      films among the photos, where the extra `video` is installed
+cutter     one photo or film: read, cut, write; the same on every machine
 local      worker processes on this machine
 cluster    Ray Data, on this machine or on a cluster
 payload    files that a worker on another machine needs

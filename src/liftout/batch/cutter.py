@@ -1,4 +1,4 @@
-"""One photo, from storage to storage: read, cut, write. Every executor runs this and nothing else."""
+"""One photo or film, from storage to storage: read, cut, write. Every executor runs this and nothing else."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
@@ -16,11 +16,12 @@ from typing import Self, TypeVar
 from filelock import FileLock
 from PIL import Image
 
-from liftout.batch import journal
+from liftout.batch import films, journal
 from liftout.batch.job import Item, Job, Outcome, further_output
 from liftout.batch.storage import Storage
 from liftout.cutout import Cutout
 from liftout.errors import InputError, LiftoutError, OutputError, UsageError, one_line
+from liftout.prompts import Asked
 from liftout.remover import Remover
 from liftout.render import render_each
 
@@ -32,7 +33,7 @@ _FIRST_PAUSE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A photo's file, or why it could not be read."""
+    """A photo's file, or why it could not be read. A film has no content: it is read while it is cut out."""
 
     content: bytes
     seconds: float
@@ -44,7 +45,8 @@ class Source:
 class Picture:
     """An encoded result that is not written yet; `outcome` says why there is none where cutting failed."""
 
-    content: bytes
+    content: bytes | Path
+    """A film is a file of this machine, which is moved to its place."""
     outcome: Outcome
     further: tuple[bytes, ...] = ()
     """The results after the first, where each subject has its own."""
@@ -74,6 +76,8 @@ class Cutter:
 
     def read(self, item: Item) -> Source:
         """The photo's file, with retries where the storage fails."""
+        if films.is_film(item.path):
+            return Source(content=b"", seconds=0.0, tries=1)
         started = time.perf_counter()
 
         def whole() -> bytes:
@@ -101,6 +105,8 @@ class Cutter:
         if source.error is not None:
             return Picture(content=b"", outcome=_failure(outcome, source.error, "cannot be read"))
         started = time.perf_counter()
+        if films.is_film(item.path):
+            return self._film(item, outcome)
         try:
             with self._alone_if_large(source.content):
                 cutout = self._cutout(item, source.content)
@@ -122,7 +128,7 @@ class Cutter:
 
     def write(self, item: Item, picture: Picture) -> Outcome:
         """Write a result and its record into the target, with retries where the storage fails."""
-        if picture.outcome.status == "failed":
+        if not picture.content:
             return picture.outcome
         started = time.perf_counter()
         _, tries, error = self._with_retries(
@@ -130,6 +136,8 @@ class Cutter:
                 self._target, item, picture.content, source=self._source.place, further=picture.further
             )
         )
+        if isinstance(picture.content, Path):
+            films.clear(self._target, picture.content)
         outcome = replace(
             picture.outcome, write_seconds=time.perf_counter() - started, tries=picture.outcome.tries + tries - 1
         )
@@ -150,15 +158,25 @@ class Cutter:
         self.close()
 
     def _cutout(self, item: Item, content: bytes) -> Cutout:
-        asked = self.job.asked if item.asked is None else item.asked
+        with _prompts_of(item):
+            return self._remover(content, name=item.path, **vars(self._asked(item)))
+
+    def _film(self, item: Item, outcome: Outcome) -> Picture:
+        """A film cut out into a file of this machine."""
+        started = time.perf_counter()
         try:
-            return self._remover(content, name=item.path, **vars(asked))
-        except UsageError as error:  # prompts that do not fit this photo
-            if item.asked is None:
-                raise InputError(error.problem, subject=item.path, field=error.field, remedy=error.remedy) from None
-            raise InputError(
-                f"{item.asked_in}: {error.field} {error.problem}", subject=item.path, remedy=error.remedy
-            ) from None
+            with _prompts_of(item):
+                made = films.cut(item, self._remover, self.job, self._asked(item), self._source, self._target)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong with one film, the others go on
+            return Picture(content=b"", outcome=_failure(outcome, error, "cannot be cut out"))
+        outcome = replace(outcome, **made.facts, cut_seconds=time.perf_counter() - started)
+        if made.damage:
+            damage = InputError(f"{made.damage}; {item.output} holds what could be read", subject=item.path)
+            outcome = _failure(outcome, damage, "")
+        return Picture(content=made.path, outcome=outcome)
+
+    def _asked(self, item: Item) -> Asked:
+        return self.job.asked if item.asked is None else item.asked
 
     def _with_retries(self, act: Callable[[], _T]) -> tuple[_T | None, int, Exception | None]:
         """Result, number of tries, and the last error where all failed."""
@@ -178,6 +196,19 @@ class Cutter:
         if self._lock is None or self._large_pixels is None or _pixels(content) <= self._large_pixels:
             return nullcontext()
         return self._lock
+
+
+@contextmanager
+def _prompts_of(item: Item) -> Iterator[None]:
+    """Prompts that do not fit a photo are its failure, and not that of the command."""
+    try:
+        yield
+    except UsageError as error:
+        if item.asked is None:
+            raise InputError(error.problem, subject=item.path, field=error.field, remedy=error.remedy) from None
+        raise InputError(
+            f"{item.asked_in}: {error.field} {error.problem}", subject=item.path, remedy=error.remedy
+        ) from None
 
 
 def _outputs(item: Item, count: int) -> tuple[str, ...]:

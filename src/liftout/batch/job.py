@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from liftout import pointing
-from liftout.compose.background import parse_blur, parse_colour
-from liftout.engines.choice import computes
 from liftout.errors import LiftoutError
+from liftout.identity import NO_PIXELS, background_file, identity_of_cutouts, sha256_of
 from liftout.images import FORMATS
-from liftout.models import packs
 from liftout.models.local import is_path
 from liftout.models.resolve import locate
 from liftout.options import ResultOptions, RunOptions
@@ -23,9 +16,6 @@ from liftout.prompts import NOTHING, Asked
 from liftout.remedies import PYTHON, Terms
 
 Status = Literal["done", "failed"]
-
-_NO_PIXELS = ("threads", "max_pixels")
-"""Options that change no pixel of any result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +83,8 @@ class Outcome:
     bytes_out: int = 0
     width: int = 0
     height: int = 0
+    frames: int = 0
+    """Of a film, what was written of it."""
     subject: float | None = None
     """Mean alpha, 0..1: the share of the picture that the subject covers."""
     read_seconds: float = 0.0
@@ -113,7 +105,11 @@ class Outcome:
         if self.failure is not None:
             fields |= {"error": self.failure.line(terms), "kind": self.kind or type(self.failure).__name__}
         rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in fields.items()}
-        return {key: value for key, value in rounded.items() if value not in ("", None, ())}
+        return {
+            key: value
+            for key, value in rounded.items()
+            if value not in ("", None, ()) and not (key == "frames" and not value)
+        }
 
 
 def further_output(first: str, number: int) -> str:
@@ -123,39 +119,11 @@ def further_output(first: str, number: int) -> str:
 
 
 def identity(job: Job) -> str:
-    """A hash of everything that a cutout depends on besides the photo: options, facts of the model, network files, background.
+    """A hash of everything that a cutout depends on besides the photo, see `liftout.identity`.
 
-    Two batches with the same identity make the same files. `threads` and `max_pixels` are left out: they change no pixel.
-    Raises UnknownModel, ModelUnavailable.
+    Two batches with the same identity make the same files. Raises UnknownModel, ModelUnavailable.
     """
-    resolved, background = locate(job.run.model, job.run.precision, computes), background_file(job.result)
-    run = {key: value for key, value in dataclasses.asdict(job.run).items() if key not in _NO_PIXELS}
-    if is_path(job.run.model):
-        run["model"] = resolved.spec.name  # not where its pack lies
-    result = dataclasses.asdict(job.result)
-    if background is not None:
-        result["background"] = _sha256(background)  # its content counts, not where it lies
-    facts: dict[str, Any] = {
-        "result": result,
-        "run": run,
-        "input": dataclasses.asdict(resolved.spec.input),
-        "output": dataclasses.asdict(resolved.spec.output),
-        "network": {path.name: _sha256(path) for path in _network_files(resolved.file.path)},
-    }
-    if job.asked or job.result.subjects == "each":  # subjects that touch are told apart by the same network
-        facts["asked"] = identity_of_prompts(job.asked)
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def identity_of_prompts(asked: Asked) -> str:
-    """What an alpha depends on where prompts are given: they, and the network that reads them."""
-    return json.dumps([asked.described(), _pointing()], sort_keys=True)
-
-
-@functools.cache
-def _pointing() -> dict[str, str]:
-    pack = packs.built_in(pointing.NAME)
-    return {} if pack is None else {path.name: _sha256(path) for path in sorted(pack.folder.glob("*.onnx"))}
+    return identity_of_cutouts(job.result, job.run, job.asked)
 
 
 def choices(job: Job) -> dict[str, Any]:
@@ -167,29 +135,10 @@ def choices(job: Job) -> dict[str, Any]:
     for options in (job.run, job.result):
         for item in dataclasses.fields(options):
             value = getattr(options, item.name)
-            if item.name not in _NO_PIXELS and value != item.default:
+            if item.name not in NO_PIXELS and value != item.default:
                 chosen[item.name] = value
     chosen |= job.asked.described()
     chosen["model"] = locate(job.run.model).spec.name if is_path(job.run.model) else job.run.model
     if (background := background_file(job.result)) is not None:
-        chosen["background_sha256"] = _sha256(background)
+        chosen["background_sha256"] = sha256_of(background)
     return chosen
-
-
-def background_file(result: ResultOptions) -> Path | None:
-    """The background's file, or None where the background is a colour, a blur or nothing."""
-    text = result.background
-    if text is None or parse_blur(text) is not None or parse_colour(text) is not None or not Path(text).is_file():
-        return None
-    return Path(text)
-
-
-def _network_files(network: Path) -> list[Path]:
-    """The graph and the weights beside it. The manifest is left out, because its notes change no pixel."""
-    beside = (path for path in network.parent.iterdir() if path.is_file() and path.suffix in (".bin", ".onnx", ".data"))
-    return sorted({network, *beside})
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -27,6 +27,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from liftout.batch.job import Item, further_output
@@ -118,22 +119,26 @@ def origin(target: Storage, record: Record) -> tuple[str, str]:
     return str(facts.get("input", "")), str(facts.get("source", ""))
 
 
-def commit(target: Storage, item: Item, content: bytes, *, source: str, further: Sequence[bytes] = ()) -> None:
+def commit(target: Storage, item: Item, content: bytes | Path, *, source: str, further: Sequence[bytes] = ()) -> None:
     """Write a photo's output and its record, so that a crash between any two steps leaves no wrong record.
 
     source: the place (`Storage.place`) of the photo's source. Raises OSError, or what the target's store raises.
-    item: what was planned. content: bytes of the output. further: of the outputs after it, where each subject has its own.
+    item: what was planned. content: bytes of the output, or a file of this machine that becomes it. further: of the outputs after it, where each subject has its own.
     """
     facts: dict[str, Any] = {"source": source, "input": item.path}
     for number, more in enumerate(further, 2):
         _commit_further(target, item, number, more, facts)
-    record = f"{item.record}-{len(content)}" + (f"-{1 + len(further)}" if item.several else "")
-    if item.old_bytes == len(content):
+    size = content.stat().st_size if isinstance(content, Path) else len(content)
+    record = f"{item.record}-{size}" + (f"-{1 + len(further)}" if item.several else "")
+    if item.old_bytes == size:
         # The old output has the size that the new record will say; it must not be taken for the new output.
         target.remove(item.output)
-    facts |= {"output": item.output, "bytes": len(content)}
+    facts |= {"output": item.output, "bytes": size}
     target.write(record, json.dumps(facts).encode())
-    target.write(item.output, content)
+    if isinstance(content, Path):
+        target.put(item.output, content)
+    else:
+        target.write(item.output, content)
     for old in item.old_records:
         if old != record:
             target.remove(old)

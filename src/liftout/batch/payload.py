@@ -8,10 +8,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftout.batch.job import Job, background_file, identity
+from liftout.batch.job import Job, identity
 from liftout.engines.choice import computes
 from liftout.errors import ModelFileCorrupt, ModelUnavailable, UnknownModel
 from liftout.home import home
+from liftout.identity import background_file
 from liftout.models.local import is_path
 from liftout.models.resolve import locate
 

@@ -1,6 +1,6 @@
 """The photos that are still to do, folder by folder: memory grows with the largest folder, not with the tree.
 
-Names of outputs: `a/cat.jpg` becomes `a/cat.png`. Where two photos of a folder would get the same name (`cat.jpg` and
+Films are planned among the photos, where the extra `video` is installed. Names of outputs: `a/cat.jpg` becomes `a/cat.png`. Where two photos of a folder would get the same name (`cat.jpg` and
 `cat.webp`), each keeps its whole name: `cat.jpg.png` and `cat.webp.png`. Where each subject has an output of its own, they are
 `a/cat-1.png`, `a/cat-2.png`, ...
 """
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from liftout.batch import journal
-from liftout.batch.job import Item, Job, Outcome, further_output, identity_of_prompts
+from liftout.batch import films, journal
+from liftout.batch.job import Item, Job, Outcome, further_output
 from liftout.batch.prompts import PhotoPrompts
 from liftout.batch.storage import Entry, Storage, inside
 from liftout.compose.subjects import MOST_SUBJECTS
 from liftout.errors import OutputExists
 from liftout.files import numbered
+from liftout.identity import identity_of_prompts
 from liftout.remedies import UseOption
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".ppm", ".jp2")
@@ -59,6 +60,7 @@ class Planner:
         self._identity = identity
         self._patterns = patterns
         self._target_in_source = inside(source, target)
+        self._suffixes = PHOTO_SUFFIXES + films.suffixes(job)
         self.progress = PlanProgress()
         self.sources: list[str] = []
         """Where the target's results came from, as far as it is recorded."""
@@ -101,7 +103,7 @@ class Planner:
             return False
         if self._patterns:
             return any(_matches(path, pattern) for pattern in self._patterns)
-        return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+        return PurePosixPath(name).suffix.lower() in self._suffixes
 
     def _skipped(self, folder: str) -> bool:
         hidden = any(part.startswith(".") for part in folder.split("/"))
@@ -114,7 +116,9 @@ class Planner:
             self.progress.not_photos += len(files) - len(names)
         if not names:
             return
-        outputs = output_names(names, self._job.suffix)
+        shown = [name for name in names if films.is_film(name)]
+        photos = [name for name in names if not films.is_film(name)]
+        outputs = output_names(photos, self._job.suffix) | output_names(shown, films.SUFFIX)
         entries = [files[name] for name in sorted(names) if only is None or name in only]
         if self.before_first and any(isinstance(entry, Item) for entry in self._compare(folder, entries, outputs)):
             self.before_first()
@@ -141,7 +145,7 @@ class Planner:
         present: dict[str, Entry],
         records: dict[str, list[journal.Record]],
     ) -> Item | Outcome | None:
-        several = self._job.result.subjects == "each"
+        several = self._job.result.subjects == "each" and not films.is_film(entry.name)
         output_name = numbered(output_name, 1) if several else output_name
         path, output = _join(folder, entry.name), _join(folder, output_name)
         old_records = records.get(journal.output_key(output), [])

@@ -135,6 +135,23 @@ class Storage:
         finally:
             partial.unlink(missing_ok=True)
 
+    def fetch(self, path: str, local: Path) -> None:
+        """Copy a file to this machine's disk. Raises FileNotFoundError."""
+        self._fs.get_file(self._at(path), str(local))
+
+    def put(self, path: str, local: Path) -> None:
+        """Write a file of this machine's disk in one step, as `write` does; where both are on one disk it is moved."""
+        target = self._at(path)
+        if self.on_disk is None:
+            self._fs.put_file(str(local), target)
+            return
+        folder = Path(target).parent
+        make_folder(folder)
+        with local.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        local.replace(target)
+        sync_folder(folder)
+
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens where it does not exist."""
         target = self._at(path)

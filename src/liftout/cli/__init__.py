@@ -85,6 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments: without the program's name; by default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    # OpenBLAS, which numpy starts and little here needs, has its threads spin for a tenth of a second before they sleep; now: 16 cycles.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     try:
         with _clean_up_on_termination():
             status = cli.main(args=_with_cut(arguments), prog_name="liftout", standalone_mode=False)

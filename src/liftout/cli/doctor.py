@@ -65,10 +65,12 @@ def _would_run() -> dict[str, str]:
 
     from liftout.engines.choice import choose, cuda_engine, has_nvidia, installed, openvino_capabilities, why_no_cuda
 
-    chosen, pocket = choose(RunOptions()), choose(RunOptions(), small=True)
+    chosen = choose(RunOptions())
     facts = {"engine": f"{chosen.engine}: {chosen.reason}"}
-    if pocket.engine != chosen.engine:
-        facts["engine of pocket"] = f"{pocket.engine}: {pocket.reason}"
+    for architecture, whose in (("pocket", "pocket"), ("u2net", "U2-Net and IS-Net")):
+        other = choose(RunOptions(), architecture)
+        if other.engine != chosen.engine:
+            facts[f"engine of {whose}"] = f"{other.engine}: {other.reason}"
     facts["device"] = chosen.device
     facts["precision"] = (
         f"fp32, and {chosen.faster} where its alphas agree on the first {PHOTOS} photos" if chosen.faster else "fp32"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import click
 
-from liftout.errors import UsageError
 from liftout.options import DEFAULT_MODEL, PromptOptions, about, any_of, choices, kind
 
 if TYPE_CHECKING:
@@ -30,23 +29,6 @@ def options_of(schema: type[Any], *, leave_out: tuple[str, ...] = ()) -> Callabl
         for field in reversed(dataclasses.fields(schema)):
             if field.name not in leave_out:
                 function = _option(schema, field)(function)
-        return function
-
-    return decorate
-
-
-def refused(schema: type[Any], problem: str, remedy: str) -> Callable[[_F], _F]:
-    """A decorator that answers the options of a dataclass with UsageError instead of `no such option`: the command cannot do them, others
-    can."""
-
-    def refuse(_: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value:
-            raise UsageError(problem, field=str(parameter.name), remedy=remedy)
-
-    def decorate(function: _F) -> _F:
-        for field in dataclasses.fields(schema):
-            names = f"--{field.name.replace('_', '-')}"
-            function = click.option(names, multiple=True, hidden=True, expose_value=False, callback=refuse)(function)
         return function
 
     return decorate

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from liftout.cli import fetching
 from liftout.cli.progress import shown
 from liftout.cli.terminal import printable
 from liftout.errors import ExtraMissing, UsageError
+from liftout.options import DEFAULT_MODEL
+from liftout.progress import Progress
 from liftout.remedies import InstallExtra
 
 if TYPE_CHECKING:
     from liftout.tuning.checking import Finding
     from liftout.tuning.job import Job
     from liftout.tuning.run import Outcome, Round
+    from liftout.tuning.start import Start
 
 _MOST_LINES = 40
 """Findings that are printed; the sheet shows as many."""
@@ -54,8 +58,40 @@ class _Tune(click.Command):
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Another number, another split.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads. [default: one for each core]")
 @click.option(
-    "--license", "licence", metavar="SPDX", help="Licence of the new model. [default: Apache-2.0, as the built-in one]"
+    "--license",
+    "licence",
+    metavar="SPDX",
+    help="Licence of the new model. [default: that of the model it is tuned from]",
 )
+@click.option(
+    "--from",
+    "model",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    metavar="MODEL",
+    help="Model to tune: the built-in one, or a U2-Net, IS-Net or BiRefNet, best on a GPU.",
+)
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), metavar="FILE", help="That model's weights. [default: downloaded]"
+)
+@click.option(
+    "--size",
+    type=click.IntRange(64, 4096),
+    metavar="N",
+    help="Its input size; a smaller one needs less memory. [default: its own]",
+)
+@click.option(
+    "--device", default="auto", show_default=True, metavar="DEVICE", help="Where it is tuned: auto, cpu, cuda."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="What it is tuned in; auto is bf16 on a GPU that has it. The new model is fp32.",
+)
+@click.option("--frozen-backbone", is_flag=True, help="Tune its decoder alone: less memory and time, less gain.")
+@fetching.accept_license_option
 @click.option(
     "--overwrite", is_flag=True, help="Replace the model of this name, and drop an unfinished run of other photos."
 )
@@ -74,12 +110,14 @@ def tune(
     overwrite: bool,
     quiet: bool,
     debug: bool,
+    **start: Any,
 ) -> int:
-    """Make a model of your own from the built-in one, with 20 to 500 of your photos and their masks.
+    """Make a model of your own from the built-in one or another, with 20 to 500 of your photos and their masks.
 
     \b
     liftout tune shop/ -o shop
     liftout cut photo.jpg -m shop
+    liftout tune shop/ -o shop --from isnet-general-use --checkpoint isnet-general-use.pth
 
     DATA holds photos with masks: a.png, a mask or a cutout, beside a.jpg; photos/ and masks/; cutouts alone; or COCO JSON. A run that was
     killed goes on with the same command.
@@ -89,12 +127,20 @@ def tune(
     _require()
     from liftout.tuning.job import Job
 
-    job = Job(
-        data, output or "", others=others, minutes=minutes, steps=steps, seed=seed, threads=threads, licence=licence
-    )
-    if output is not None:
-        job.check_name(overwrite=overwrite)
     with shown(quiet=quiet) as progress:
+        job = Job(
+            data,
+            output or "",
+            _start(progress, **start),
+            others=others,
+            minutes=minutes,
+            steps=steps,
+            seed=seed,
+            threads=threads,
+            licence=licence,
+        )
+        if output is not None:
+            job.check_name(overwrite=overwrite)
         job.read(progress)
     say = _say if not quiet else _silent
     _report_check(job, say)
@@ -109,6 +155,43 @@ def _require() -> None:
 
     if any(find_spec(name) is None for name in ("torch", "onnx")):
         raise ExtraMissing("tuning needs an extra", subject="tune", remedy=InstallExtra("tune"))
+
+
+def _start(
+    progress: Progress,
+    *,
+    model: str,
+    checkpoint: Path | None,
+    size: int | None,
+    frozen_backbone: bool,
+    accept_license: tuple[str, ...],
+    **how: Any,
+) -> Start:
+    """The model that is tuned. Raises UsageError where an option does not fit it."""
+    if model == DEFAULT_MODEL:
+        from liftout.tuning.start import BuiltIn
+
+        asked = {
+            "checkpoint": checkpoint is not None,
+            "size": size is not None,
+            "frozen_backbone": frozen_backbone,
+            "device": how["device"] not in ("auto", "cpu"),
+            "precision": how["precision"] == "bf16",
+        }
+        for field in (name for name, given in asked.items() if given):
+            raise UsageError("is for other models than the built-in one", field=field, remedy="name one with --from")
+        return BuiltIn()
+    from liftout.tuning.published import open_checkpoint
+
+    return open_checkpoint(
+        model,
+        checkpoint,
+        size=size,
+        frozen_backbone=frozen_backbone,
+        accept_license=fetching.accepted(accept_license),
+        progress=progress,
+        **how,
+    )
 
 
 def _say(line: str) -> None:

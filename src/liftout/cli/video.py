@@ -16,7 +16,7 @@ from liftout.cli.progress import photo_progress
 from liftout.cli.terminal import Printer, encodable
 from liftout.cli.terms import COMMANDS, error_line
 from liftout.errors import InputError, OutputError, UsageError
-from liftout.options import PromptOptions, ResultOptions, RunOptions, VideoOptions, frame_size
+from liftout.options import ResultOptions, RunOptions, VideoOptions, frame_size
 
 if TYPE_CHECKING:
     from liftout.remover import Remover
@@ -39,9 +39,6 @@ LEFT_OUT = (
     "-o",
     metavar="FILE|DIR|-",
     help="File, folder for PNG files, or - for raw frames on standard output. [default: <name>-cutout.webm beside the clip]",
-)
-@params.refused(
-    PromptOptions, "holds for one photo, and the frames of a film move on", "cut out single frames with `liftout cut`"
 )
 @params.options_of(VideoOptions)
 @params.options_of(ResultOptions, leave_out=LEFT_OUT)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from liftout.convert import precision
 from liftout.convert.files import write_network, write_single_file
-from liftout.convert.graph import LeanNetwork
 from liftout.convert.memory import peak_bytes
 from liftout.convert.model import PICTURE, Layout, PackPrecision, convert_model
+from liftout.convert.nodes import LeanNetwork
 
 if TYPE_CHECKING:
     from liftout.convert.network import build_network

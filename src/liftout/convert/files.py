@@ -15,7 +15,7 @@ from typing import BinaryIO
 import onnx
 from onnx import TensorProto
 
-from liftout.convert.graph import Float32Array, LeanNetwork
+from liftout.convert.nodes import Float32Array, LeanNetwork
 from liftout.models.packs import NETWORK, WEIGHTS
 from liftout.progress import Progress
 

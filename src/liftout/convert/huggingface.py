@@ -73,7 +73,7 @@ def write_configs(folder: Path, spec: ModelSpec, precisions: list[str]) -> None:
         "image_processor_type": "ImageFeatureExtractor",
         "do_resize": True,
         "size": {"height": height, "width": width},
-        "resample": 2,
+        "resample": 1 if spec.input.resample == "lanczos" else 2,  # numbers of Pillow's resamplers
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from liftout.convert.graph import LeanNetwork, Shape
+from liftout.convert.nodes import LeanNetwork, Shape
 
 _VIEWS = frozenset({"Reshape"})
 """Operators whose result is their input's buffer under another shape."""

@@ -16,8 +16,8 @@ from liftout.agreement import BARS, Agreement
 from liftout.convert import huggingface
 from liftout.convert.files import write_network, write_single_file
 from liftout.convert.from_onnx import is_onnx, read_graph
-from liftout.convert.graph import LeanNetwork
 from liftout.convert.memory import peak_bytes
+from liftout.convert.nodes import LeanNetwork
 from liftout.convert.precision import Photos, Reduced, photos, reduce_network, report
 from liftout.engines import NetworkFile
 from liftout.errors import BelowBar, CheckpointMismatch, ModelMissing, OutputError, OutputExists, UsageError

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from liftout.convert.graph import Graph, LeanNetwork, Value
+from liftout.convert.graph import Graph
 from liftout.convert.lean.ben2 import ben2
 from liftout.convert.lean.birefnet import birefnet
 from liftout.convert.lean.inspyrenet import inspyrenet
 from liftout.convert.lean.modnet import modnet
 from liftout.convert.lean.nested_u import isnet, u2net
+from liftout.convert.nodes import LeanNetwork, Value
 from liftout.convert.weights import Weights
 from liftout.errors import UsageError
 from liftout.networks import ARCHITECTURES, Architecture, PatchOrder, fit_state

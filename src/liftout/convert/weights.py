@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from liftout.convert.graph import Float32Array
+from liftout.convert.nodes import Float32Array
 from liftout.progress import Progress
 
 Float64Array = npt.NDArray[np.float64]

@@ -1,7 +1,7 @@
 """Which engine, device and precision run a network, and why.
 
-`auto` takes the fastest that is installed and fits: a GPU where one is there and an engine can use it, else OpenVINO, which is
-faster than ONNX Runtime on every network but the smallest, else ONNX Runtime. fp32 first; a faster precision of the same
+`auto` takes the fastest that is installed and fits: a GPU where one is there and an engine can use it, else OpenVINO where it is
+faster than ONNX Runtime with this network on this processor, else ONNX Runtime. fp32 first; a faster precision of the same
 engine is checked on the first photos (`liftout.engines.precision_check`).
 """
 
@@ -19,6 +19,14 @@ from liftout.errors import DeviceUnavailable
 from liftout.options import EngineName, Precision, RunOptions
 from liftout.remedies import UseOption
 
+_SMALL = frozenset({"pocket"})
+"""Architectures, those of the built-in model, that no engine runs faster than ONNX Runtime, which is loaded anyway."""
+
+_NO_FASTER_IN_FP32 = frozenset({"u2net", "u2netp", "u2net_cloth_seg", "isnet"})
+"""Architectures that in fp32 take as much CPU time in OpenVINO as in ONNX Runtime, within 5 % and at times more, and up to a second
+longer until the first photo; in bf16 OpenVINO takes a third. Measured with AVX2 and with AMX, docs/speed.md. Others, BiRefNet first, are
+faster in both."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -31,13 +39,13 @@ class Choice:
     reason: str
 
 
-def choose(options: RunOptions, *, small: bool = False) -> Choice:
-    """What runs for this request. small: whether the network is the built-in one, which gains nothing from an engine other than ONNX Runtime, which is loaded anyway.
+def choose(options: RunOptions, architecture: str = "") -> Choice:
+    """What runs for this request. architecture: of the model, as its spec has it; without it, what runs most of them.
 
     Raises DeviceUnavailable where a GPU is asked for and no engine here can use one.
     """
     if options.engine == "auto":
-        engine, device, reason = _engine(options, small=small)
+        engine, device, reason = _engine(options, architecture)
     else:
         engine, device, reason = options.engine, options.device, "as asked"
     faster: Precision | None = None
@@ -49,7 +57,7 @@ def choose(options: RunOptions, *, small: bool = False) -> Choice:
     return Choice(engine, device, faster, reason)
 
 
-def _engine(options: RunOptions, *, small: bool) -> tuple[EngineName, str, str]:
+def _engine(options: RunOptions, architecture: str) -> tuple[EngineName, str, str]:
     device, precision = options.device, options.precision
     if device in ("auto", "cuda") or device.startswith("cuda:"):
         gpu = cuda_engine() if device != "auto" or has_nvidia() else None
@@ -73,8 +81,10 @@ def _engine(options: RunOptions, *, small: bool) -> tuple[EngineName, str, str]:
             "cpu",
             'openvino is not installed (pip install "liftout[openvino]": faster on this kind of CPU)',
         )
-    if small:
+    if architecture in _SMALL:
         return "onnxruntime", "cpu", "the network is so small that no engine is faster, and this one loads first"
+    if architecture in _NO_FASTER_IN_FP32 and (precision == "fp32" or "BF16" not in openvino_capabilities()):
+        return "onnxruntime", "cpu", "in fp32 no engine runs this network faster, and this one loads first"
     return "openvino", "cpu", "the fastest engine that is installed"
 
 

@@ -2,6 +2,7 @@
 
 What the browser repeats, in this order (inputs and outputs stand in each source under `sources/`):
 
+    lanczos   once    the photo -> a small one in its place, for models that want it so
     prepare   once    the photo -> tensor, box; then the network gives `prediction`
     with edges other than plain, where box[2] < H or box[3] < W (the prediction is smaller than the photo):
       guide   once    prediction, box, the whole photo -> model, soft
@@ -22,8 +23,10 @@ a strip changes no value. `rows` is [first, last) and `size` is [H, W], both int
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +66,14 @@ def prepare(image: UInt8, spec: InputSpec) -> tuple[Float32, Int64]:
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(f"prepare needs uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+    if spec.resample == "lanczos":
+        (image,) = _session("lanczos").run(None, {"image": image, "size": np.array(spec.size, np.int64)})
     tensor, box = _session("prepare").run(
         None,
         {
             "image": image,
             "size": np.array(spec.size, np.int64),
-            "antialias": np.array(spec.resample == "bilinear-antialias"),
+            "antialias": np.array(spec.resample != "bilinear"),
             "letterbox": np.array(spec.fit == "letterbox"),
             "truncate": np.array(spec.quantize == "truncate"),
             "by_max": np.array(spec.scale == "max"),
@@ -216,6 +221,21 @@ def strips(size: tuple[int, ...], pixels: int | None = None) -> Iterator[Int64]:
         yield np.array([first, min(first + rows, height)], np.int64)
 
 
+def open_ahead(*, refined: bool) -> None:
+    """Begin to load the graphs of a usual photo, in a thread of its own, while the caller loads the network and reads the photo: all
+    that takes as long as a small network takes to run. refined: whether edges follow the photo and colours are cleaned.
+
+    A graph that cannot be loaded says so when it is used.
+    """
+
+    def load() -> None:
+        for name in ("prepare", "guide", "refine", "coarse", "cutout") if refined else ("prepare", "finish"):
+            with contextlib.suppress(Exception):
+                _session(name)
+
+    threading.Thread(target=load, name="liftout-graphs").start()
+
+
 _threads = 0
 
 
@@ -225,8 +245,9 @@ def use_threads(count: int) -> None:
     For processes that share the cores: there, threads that wait for each other waste a third of the time.
     """
     global _threads
-    _threads = count
-    _session.cache_clear()
+    with _loading:
+        _threads = count
+        _sessions.clear()
 
 
 class _Graph:
@@ -252,16 +273,29 @@ class _Graph:
         return results
 
 
-@functools.cache
-def _session(name: str) -> _Graph:
-    from importlib.resources import files
+_sessions: dict[str, _Graph] = {}
+_loading = threading.Lock()
 
+
+def _session(name: str) -> _Graph:
+    """The graph of this name, loaded once; who comes while another loads one waits."""
+    graph = _sessions.get(name)
+    if graph is None:
+        with _loading:
+            graph = _sessions.get(name) or _load(name)
+            _sessions[name] = graph
+    return graph
+
+
+def _load(name: str) -> _Graph:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would burn the cores
     options.enable_cpu_mem_arena = False  # an arena would keep the largest strip's memory for good
     options.log_severity_level = 4  # errors are raised; at 3 they are printed as well
+    # Optimised they are no faster, and loading all of them takes half as long again.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1 if name in _SMALL else _threads
-    graph = files("liftout.graphs.sources").joinpath(f"{name}.onnx").read_bytes()
+    graph = (Path(__file__).parent / "sources" / f"{name}.onnx").read_bytes()
     return _Graph(name, onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]))

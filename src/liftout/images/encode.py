@@ -15,7 +15,6 @@ from liftout.errors import OutputError, UnknownFormat
 from liftout.images.channels import to_8_bit
 from liftout.images.metadata import written_exif
 from liftout.images.png import encode_png
-from liftout.images.tiff import encode_tiff
 from liftout.remedies import UseOption
 
 UInt8 = npt.NDArray[np.uint8]
@@ -85,6 +84,8 @@ def encode(
         if kind.name == "png":
             return encode_png(pixels, icc=icc, exif=exif, xmp=xmp, dpi=dpi)
         if kind.name == "tiff":
+            from liftout.images.tiff import encode_tiff  # its part of Pillow is large, and few want it
+
             return encode_tiff(pixels, icc=icc, exif=exif, xmp=xmp, dpi=dpi)
         return _encode_with_pillow(
             to_8_bit(pixels), kind, quality, {"icc_profile": icc, "exif": exif, "xmp": xmp, "dpi": dpi}

@@ -19,7 +19,7 @@ from liftout.errors import CatalogError
 from liftout.models.sources import parse
 
 Fit = Literal["stretch", "letterbox"]
-InputResample = Literal["bilinear-antialias", "bilinear"]
+InputResample = Literal["bilinear-antialias", "bilinear", "lanczos"]
 OutputResample = Literal["bilinear", "bilinear-antialias", "bicubic", "bilinear-corners"]
 Activation = Literal["none", "sigmoid", "argmax"]
 Role = Literal["checkpoint", "onnx", "pack"]
@@ -38,13 +38,18 @@ class InputSpec:
     fit: Fit = "stretch"
     """`letterbox` keeps the aspect, centred on zeros."""
     resample: InputResample = "bilinear-antialias"
-    """`bilinear-antialias` is Pillow's; `bilinear` is torch's F.interpolate (align_corners=False, no antialias)."""
+    """`bilinear-antialias` and `lanczos` are Pillow's, the latter to stretch only; `bilinear` is torch's F.interpolate
+    (align_corners=False, no antialias)."""
     quantize: Literal["none", "truncate"] = "none"
     """`truncate` cuts to whole grey levels after resizing."""
     scale: Literal["255", "max"] = "255"
     """Levels are divided by 255, or by the largest level of the resized photo."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if self.resample == "lanczos" and self.fit != "stretch":
+            raise CatalogError("resample is 'lanczos'", remedy="with it, fit must be stretch")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,14 +20,16 @@ SAMPLE_BYTES = 64_000_000
 def deformable_conv2d(x: Tensor, offset: Tensor, modulator: Tensor, weight: Tensor) -> Tensor:
     """Modulated deformable convolution, stride 1, output as large as the input.
 
-    x: [N, C, H, W]. offset: [N, 2*k*k, H, W] in pixels, (row, column) for each tap, taps in reading order.
+    x: [N, C, H, W]. offset: [N, 2*k*k, H, W] in pixels, (row, column) for each tap, taps in reading order; positions are worked out
+    in float32, as bf16 tells no two pixels apart beyond 256.
     modulator: [N, k*k, H, W]. weight: [D, C, k, k], k odd. Returns [N, D, H, W].
     """
     n, channels, height, width = x.shape
     outputs, _, kernel, _ = weight.shape
     taps = kernel * kernel
-    position = offset.view(n, taps, 2, height, width) + _tap_positions(kernel, x)
-    position = position + _pixel_positions(height, width, x)
+    position = offset.float().view(n, taps, 2, height, width)
+    position = position + _tap_positions(kernel, position)
+    position = position + _pixel_positions(height, width, position)
     row, column = position.unbind(2)
     # grid_sample wants (column, row) with -1 and 1 at the outer edges of the border pixels.
     grid = torch.stack(((2 * column + 1) / width - 1, (2 * row + 1) / height - 1), dim=-1)

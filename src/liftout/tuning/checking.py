@@ -88,9 +88,7 @@ def _finding(name: str, mask: UInt8, answer: UInt8, size: tuple[int, int], doubl
     if double is not None:
         return Finding(name, "duplicate", f"is the same photo as {double}: left out")
     if iou < SUSPICIOUS:
-        return Finding(
-            name, "suspicious", f"the built-in model sees another subject (IoU {iou:.2f}): look at its mask", iou
-        )
+        return Finding(name, "suspicious", f"the model sees another subject (IoU {iou:.2f}): look at its mask", iou)
     if min(size) < SMALL:
         return Finding(name, "small", f"is only {size[1]} x {size[0]} pixels: its edges teach little", iou)
     return None

@@ -1,7 +1,8 @@
-"""Photos and their masks as the network sees them: stretched to its size, in memory."""
+"""Photos and their masks at the size in which a network sees them, in memory."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from liftout.errors import ExtraMissing, InputError
+from liftout.graphs import prepare
 from liftout.images import decode
-from liftout.tuning.network import SIZE
+from liftout.models.spec import InputSpec
 from liftout.tuning.reading import Pair, read_pair
+from liftout.tuning.views import INPUT
 
 UInt8 = npt.NDArray[np.uint8]
 _THUMB = 32
@@ -22,7 +25,7 @@ _THUMB = 32
 
 @dataclass(frozen=True)
 class Examples:
-    """names: N names. pixels: uint8 [N, S, S, 3], sRGB. masks: uint8 [N, S, S], 255 is subject. sizes: (height, width) of each photo.
+    """names: N names. pixels: uint8 [N, h, w, 3], sRGB. masks: uint8 [N, h, w], 255 is subject. sizes: (height, width) of each photo.
     shares: how much of each photo is subject, from 0 to 1."""
 
     names: tuple[str, ...]
@@ -49,15 +52,16 @@ class Examples:
         )
 
     @classmethod
-    def none(cls) -> Examples:
+    def none(cls, seen_as: InputSpec = INPUT) -> Examples:
         """No photos."""
-        return _examples([], [], [], [])
+        return cls((), np.zeros((0, *seen_as.size, 3), np.uint8), np.zeros((0, *seen_as.size), np.uint8), ())
 
 
 def gather(
-    pairs: Sequence[Pair], advance: Callable[[], None] | None = None
+    pairs: Sequence[Pair], seen_as: InputSpec = INPUT, advance: Callable[[], None] | None = None
 ) -> tuple[Examples, list[tuple[Pair, InputError]]]:
-    """Decode photos and masks. Returns them, and those that cannot be used with the reason. advance: called after each."""
+    """Decode photos and masks. Returns them, and those that cannot be used with the reason. seen_as: by the network. advance: called
+    after each."""
     names, pixels, masks, sizes = [], [], [], []
     refused: list[tuple[Pair, InputError]] = []
     for pair in pairs:
@@ -69,15 +73,18 @@ def gather(
             refused.append((pair, InputError(error.what(), remedy=error.remedy)))
         else:
             names.append(pair.name)
-            pixels.append(shrunk(photo))
-            masks.append(shrunk(mask))
+            shown, box = shrunk(photo, seen_as)
+            pixels.append(shown)
+            masks.append(_shrunk_mask(mask, box, seen_as.size))
             sizes.append((photo.shape[0], photo.shape[1]))
         if advance:
             advance()
-    return _examples(names, pixels, masks, sizes), refused
+    return _examples(names, pixels, masks, sizes, seen_as), refused
 
 
-def gather_photos(paths: Sequence[Path], advance: Callable[[], None] | None = None) -> Examples:
+def gather_photos(
+    paths: Sequence[Path], seen_as: InputSpec = INPUT, advance: Callable[[], None] | None = None
+) -> Examples:
     """Photos without masks; those that cannot be read are passed over."""
     names, pixels, sizes = [], [], []
     for path in paths:
@@ -89,14 +96,26 @@ def gather_photos(paths: Sequence[Path], advance: Callable[[], None] | None = No
             if advance:
                 advance()
         names.append(path.name)
-        pixels.append(shrunk(photo))
+        pixels.append(shrunk(photo, seen_as)[0])
         sizes.append((photo.shape[0], photo.shape[1]))
-    return _examples(names, pixels, [np.zeros((SIZE, SIZE), np.uint8)] * len(names), sizes)
+    return _examples(names, pixels, [np.zeros(seen_as.size, np.uint8)] * len(names), sizes, seen_as)
 
 
-def shrunk(picture: UInt8) -> UInt8:
-    """A picture, uint8 [H, W] or [H, W, 3], at the network's size, as the product stretches its input."""
-    return np.asarray(Image.fromarray(picture).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+def shrunk(photo: UInt8, seen_as: InputSpec = INPUT) -> tuple[UInt8, tuple[int, ...]]:
+    """A photo, uint8 [H, W, 3], at the network's size, in whole levels, by the graph that prepares its input everywhere; and the box that
+    the photo takes of it: top, left, height, width."""
+    levels = dataclasses.replace(seen_as, scale="255", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    tensor, box = prepare(photo, levels)
+    return np.rint(tensor[0].transpose(1, 2, 0) * 255).clip(0, 255).astype(np.uint8), tuple(box.tolist())
+
+
+def _shrunk_mask(mask: UInt8, box: tuple[int, ...], size: tuple[int, int]) -> UInt8:
+    """A mask, uint8 [H, W], in the box of its photo."""
+    top, left, height, width = box
+    placed = np.zeros(size, np.uint8)
+    small = Image.fromarray(mask).resize((width, height), Image.Resampling.BILINEAR)
+    placed[top : top + height, left : left + width] = np.asarray(small)
+    return placed
 
 
 def likeness(pixels: UInt8) -> npt.NDArray[np.float32]:
@@ -111,8 +130,12 @@ def likeness(pixels: UInt8) -> npt.NDArray[np.float32]:
 
 
 def _examples(
-    names: Sequence[str], pixels: Sequence[UInt8], masks: Sequence[UInt8], sizes: Sequence[tuple[int, int]]
+    names: Sequence[str],
+    pixels: Sequence[UInt8],
+    masks: Sequence[UInt8],
+    sizes: Sequence[tuple[int, int]],
+    seen_as: InputSpec,
 ) -> Examples:
     if not names:
-        return Examples((), np.zeros((0, SIZE, SIZE, 3), np.uint8), np.zeros((0, SIZE, SIZE), np.uint8), ())
+        return Examples.none(seen_as)
     return Examples(tuple(names), np.stack(pixels), np.stack(masks), tuple(sizes))

@@ -16,7 +16,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from liftout.convert.graph import Graph, LeanNetwork, Value
+from liftout.convert.graph import Graph
+from liftout.convert.nodes import LeanNetwork, Value
 from liftout.tuning.network import SIDES, SIZE, Encoder, Fine, PocketNetwork, Presence, Stage, Unit
 
 LARGEST = 8_000_000

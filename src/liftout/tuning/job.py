@@ -1,6 +1,6 @@
 """What `liftout tune` does, from a folder of photos to a model in the catalogue; the command line and scripts call it.
 
-job = Job(Path("shop"), "shop")
+job = Job(Path("shop"), "shop", BuiltIn())
 job.read()
 run = job.begin()
 for report in run.rounds():
@@ -10,6 +10,7 @@ job.write(run, run.finish())
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -26,39 +27,36 @@ from liftout.files import write_whole
 from liftout.home import home
 from liftout.models import packs
 from liftout.models.add import free_name
-from liftout.models.catalog import find
 from liftout.models.local import is_path
-from liftout.options import DEFAULT_MODEL
 from liftout.progress import Progress, unseen
 from liftout.remedies import UseOption
 from liftout.tuning import pack, sheet
 from liftout.tuning.checking import LEFT_OUT, Finding, check, without
 from liftout.tuning.examples import Examples, gather, gather_photos
-from liftout.tuning.graph import read_network
-from liftout.tuning.learner import Learner
 from liftout.tuning.lessons import Lessons
-from liftout.tuning.measuring import answers
 from liftout.tuning.reading import Pair, find_pairs, pictures_in
 from liftout.tuning.recipe import DEPTH_COST, Recipe
 from liftout.tuning.run import Outcome, Source, TuningRun, fingerprint
+from liftout.tuning.split import split
+from liftout.tuning.start import Start, answers, sha256_of
 
 MOST_ON_SHEET = 40
 MOST_OTHERS = 300
 """Photos of other kinds that are read, evenly spread over their folder."""
-DEPTH_SHARE = 0.3
-"""Of the time to learn, for the stages at depth alone."""
 MOST_DRAWS = 120
 """How often each photo is drawn at most, however much time there is."""
 _PACE_STEPS = 2
 
 
 class Job:
-    """data: folder of photos with masks. output: name of the model, or path of its pack. others: folder of photos of other kinds."""
+    """data: folder of photos with masks. output: name of the model, or path of its pack. start: the model that is tuned. others: folder of
+    photos of other kinds."""
 
     def __init__(
         self,
         data: Path,
         output: str,
+        start: Start,
         *,
         others: Path | None = None,
         minutes: float = 20,
@@ -67,11 +65,11 @@ class Job:
         threads: int | None = None,
         licence: str | None = None,
     ) -> None:
-        self.data, self.output, self.other_folder = data, output, others
+        self.data, self.output, self.start, self.other_folder = data, output, start, others
         self.minutes, self.steps, self.seed, self.licence = minutes, steps, seed, licence
         self.findings: list[Finding] = []
         self.sheet: Path | None = None
-        self.examples = self.others = Examples.none()
+        self.examples = self.others = Examples.none(start.spec.input)
         self._counted, self._unpaired = 0, 0
         self._began = time.monotonic()
         torch.set_num_threads(
@@ -79,7 +77,8 @@ class Job:
         )
 
     def check_name(self, *, overwrite: bool) -> None:
-        """Raise UsageError where the name is malformed or taken."""
+        """Raise UsageError where the name is malformed or taken, or the licence would allow more than that of the start."""
+        pack.check_licence(self.start.spec, self.licence)
         if is_path(self.output):
             if (Path(self.output) / packs.MANIFEST).exists() and not overwrite:
                 raise UsageError("already exists", subject=self.output, remedy=UseOption("overwrite", True))
@@ -88,28 +87,27 @@ class Job:
 
     def read(self, progress: Progress = unseen) -> None:
         """Read the photos and check them. Raises UsageError, OutputError where the sheet cannot be written."""
-        built_in = packs.built_in(DEFAULT_MODEL)
-        assert built_in is not None  # noqa: S101 - it ships
-        self._start_file = built_in.network
-        self.start = read_network(self._start_file)
         found = find_pairs(self.data)
         self._counted, self._unpaired = len(found.pairs), len(found.unpaired)
         other_paths = self._other_paths()
+        if self.output:
+            self.start.check_memory(len(found.pairs) + len(other_paths))
+        self._start_sha256 = sha256_of(self.start.file)
         self._fingerprint = fingerprint(
             [self.seed, self.steps, None if self.steps else self.minutes],
-            hashlib.sha256(self._start_file.read_bytes()).hexdigest(),
+            [self.start.spec.name, self._start_sha256, *self.start.settings],
             [_facts(self.data, pair) for pair in found.pairs],
             [_stamp(path) for path in other_paths],
         )
         self.examples, refused = self._gathered(found.pairs, progress)
-        seen = answers(self.start, self.examples.pixels)
+        seen = answers(self.start, self.start.network(), self.examples.pixels)
         told = check(self.examples, seen)
         self.findings = [*refused, *told]
         self._draw(seen, told)
         self.examples = without(self.examples, told)
         if other_paths and self.output:
             done = _counter(progress, "read other photos", len(other_paths))
-            self.others = gather_photos(other_paths, done)
+            self.others = gather_photos(other_paths, self.start.spec.input, done)
 
     def summary(self) -> str:
         """One line on what was found."""
@@ -129,24 +127,25 @@ class Job:
     def begin(self, *, overwrite: bool = False) -> TuningRun:
         """Begin, or go on with what was begun of the same photos and settings. overwrite: drop what was begun of others, instead of
         refusing. Raises UsageError."""
+        split(self.examples, self.seed)  # too few photos are told before steps are timed
         if overwrite and not self._was_begun():
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         source = Source(self.start, self.examples, self.others, self._fingerprint)
         return TuningRun(source, self.folder, self._recipe(), self._beside("progress"))
 
-    def write(self, run: TuningRun, outcome: Outcome, *, overwrite: bool = False) -> Path:
+    def write(self, run: TuningRun, outcome: Outcome, progress: Progress = unseen, *, overwrite: bool = False) -> Path:
         """Write the pack and enter the model; the run's own files go. Returns the pack's folder. Raises OutputError."""
         name = Path(self.output).name
         target = Path(self.output) if is_path(self.output) else pack.folder_of(name)
-        base = find(DEFAULT_MODEL)
+        base = self.start.spec
         summary = f"Tuned by you: {base.name}, on {len(self.examples)} photos of {self.data.resolve().name}"
         spec = pack.tuned_spec(base, name, summary, self.licence)
         try:
             written = pack.write_pack(
-                outcome.network,
                 spec,
                 target,
+                lambda folder: self.start.write(outcome.network, folder, progress),
                 facts=self._manifest(run, outcome),
                 picture=run.picture,
                 overwrite=overwrite or not is_path(self.output),
@@ -190,7 +189,7 @@ class Job:
         return [paths[k * len(paths) // count] for k in range(count)]
 
     def _gathered(self, pairs: Sequence[Pair], progress: Progress) -> tuple[Examples, list[Finding]]:
-        examples, refused = gather(pairs, _counter(progress, "read photos", len(pairs)))
+        examples, refused = gather(pairs, self.start.spec.input, _counter(progress, "read photos", len(pairs)))
         return examples, [Finding(pair.name, "unreadable", f"{error.what()}: left out") for pair, error in refused]
 
     def _draw(self, seen: Any, told: Sequence[Finding]) -> None:
@@ -210,7 +209,7 @@ class Job:
         if not rows:
             return
         self.sheet = self._beside("check")
-        write_whole(self.sheet, sheet.draw(("photo", "its mask", "the built-in model"), rows), overwrite=True)
+        write_whole(self.sheet, sheet.draw(("photo", "its mask", self.start.spec.name), rows), overwrite=True)
 
     def _beside(self, what: str) -> Path:
         data = self.data.resolve()
@@ -219,27 +218,29 @@ class Job:
     def _recipe(self) -> Recipe:
         """For the steps that were asked for, else for the time, by the pace of a few steps."""
         if self.steps is not None:
-            return recipe_of(self.steps, self.seed)
+            return self.start.recipe(self.steps, self.seed)
         if (self.folder / "recipe.json").exists():
-            return recipe_of(4, self.seed)  # the run's own is taken
-        lessons = Lessons(self.examples, self.others, recipe_of(4, self.seed))
-        learner = Learner(self.start, Recipe(depth_steps=0, decoder_steps=_PACE_STEPS + 1, seed=self.seed), lessons)
+            return self.start.recipe(4, self.seed)  # the run's own is taken
+        usual = self.start.recipe(1000, self.seed)
+        whole = dataclasses.replace(usual, depth_steps=0, decoder_steps=_PACE_STEPS + 1)
+        learner = self.start.learner(whole, Lessons(self.examples, self.others, whole, self.start.spec.input))
         learner.advance()
         began = time.monotonic()
         for _ in range(_PACE_STEPS):
             learner.advance()
         pace = (time.monotonic() - began) / _PACE_STEPS
         left = max(30.0, self.minutes * 60 * 0.85 - (time.monotonic() - self._began))
-        steps = int(left / pace * (1 - DEPTH_SHARE + DEPTH_SHARE / DEPTH_COST))
-        draws = MOST_DRAWS * len(self.examples) // (learner.recipe.batch - learner.recipe.others_in_batch)
-        return recipe_of(max(4, min(steps, draws)), self.seed)
+        cost = (usual.depth_steps * DEPTH_COST + usual.decoder_steps) / usual.steps
+        draws = MOST_DRAWS * len(self.examples) // (usual.batch - usual.others_in_batch)
+        return self.start.recipe(max(4, min(int(left / pace / cost), draws)), self.seed)
 
     def _manifest(self, run: TuningRun, outcome: Outcome) -> dict[str, Any]:
         left_out = Counter(finding.kind for finding in self.findings if finding.kind in LEFT_OUT)
         return {
-            "model": DEFAULT_MODEL,
-            "file": self._start_file.name,
-            "sha256": hashlib.sha256(self._start_file.read_bytes()).hexdigest(),
+            "model": self.start.spec.name,
+            "file": self.start.file.name,
+            "sha256": self._start_sha256,
+            **({"settings": self.start.settings} if self.start.settings else {}),
             "data": {
                 "photos": len(self.examples),
                 "learnt_from": len(run.split.training),
@@ -258,12 +259,6 @@ class Job:
                 "others_as_before": outcome.others.to_dict(),
             },
         }
-
-
-def recipe_of(steps: int, seed: int) -> Recipe:
-    """So many steps, shared so that the stages at depth alone have their part of the time."""
-    depth = round(steps * (DEPTH_SHARE / DEPTH_COST) / (DEPTH_SHARE / DEPTH_COST + 1 - DEPTH_SHARE))
-    return Recipe(depth_steps=depth, decoder_steps=steps - depth, seed=seed)
 
 
 def _facts(folder: Path, pair: Pair) -> list[object]:

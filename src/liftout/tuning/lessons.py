@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from liftout.models.spec import InputSpec
 from liftout.tuning.drawn import draw_scene
-from liftout.tuning.examples import Examples
-from liftout.tuning.network import SIZE
+from liftout.tuning.examples import Examples, shrunk
 from liftout.tuning.recipe import Recipe
-from liftout.tuning.views import View, normalised
+from liftout.tuning.views import INPUT, View, seen
 
 UInt8 = npt.NDArray[np.uint8]
 DRAWN = 0.3
@@ -24,7 +24,7 @@ _FEATURES, _STEPS = 1, 2
 
 
 class Batch(NamedTuple):
-    """photos: float32 [B, 3, S, S], normalised as ImageNet's; the last `others` are of other kinds. alphas: float32 [B - others, 1, S/2, S/2]."""
+    """photos: float32 [B, 3, h, w], as the network sees them; the last `others` are of other kinds. alphas: float32 [B - others, 1, h, w]."""
 
     photos: Tensor
     alphas: Tensor
@@ -33,11 +33,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Lessons:
-    """training: to learn from. others: photos of other kinds, may be none."""
+    """training: to learn from. others: photos of other kinds, may be none. seen_as: by the network."""
 
     training: Examples
     others: Examples
     recipe: Recipe
+    seen_as: InputSpec = INPUT
 
     def at(self, step: int) -> Batch:
         """The batch of a step."""
@@ -51,7 +52,7 @@ class Lessons:
         return self._batch(chance, self.recipe.batch - others, others)
 
     def sample(self, count: int) -> Tensor:
-        """Photos from whose statistics the norms start, [count, 3, S, S]."""
+        """Photos from whose statistics the norms start, [count, 3, h, w]."""
         chance = np.random.default_rng([self.recipe.seed, 0])
         return self._batch(chance, count - count // 3, count // 3).photos
 
@@ -59,21 +60,20 @@ class Lessons:
         photos, alphas = [], []
         for row in chance.integers(len(self.training), size=count):
             view = View.draw(chance, self.recipe.crops)
-            photos.append(seen(self.training.pixels[row], view))
-            mask = np.asarray(view.of(self.training.masks[row]), np.float32) / 255
-            alphas.append(torch.from_numpy(mask.reshape(SIZE // 2, 2, SIZE // 2, 2).mean((1, 3))))
+            photos.append(seen(self.training.pixels[row], view, self.seen_as))
+            alphas.append(torch.from_numpy(np.asarray(view.of(self.training.masks[row]), np.float32) / 255))
         photos += [self._other(chance) for _ in range(others)]
         stacked = torch.stack(photos).contiguous(memory_format=torch.channels_last)
         return Batch(stacked, torch.stack(alphas)[:, None], others)
 
     def _other(self, chance: np.random.Generator) -> Tensor:
         if not len(self.others) or chance.random() < DRAWN:
-            return seen(draw_scene(int(chance.integers(2**31))), View.draw(chance, 0))
+            return seen(scene(int(chance.integers(2**31)), self.seen_as), View.draw(chance, 0), self.seen_as)
         row = int(chance.integers(len(self.others)))
-        return seen(self.others.pixels[row], View.draw(chance, self.recipe.crops))
+        return seen(self.others.pixels[row], View.draw(chance, self.recipe.crops), self.seen_as)
 
 
-def seen(pixels: UInt8, view: View = View()) -> Tensor:  # noqa: B008 - a tuple
-    """A photo as a view shows it: float32 [3, S, S]."""
-    shown = np.asarray(view.of(pixels), np.float32)
-    return normalised((shown * np.array(view.light, np.float32)).clip(0, 255))
+def scene(seed: int, seen_as: InputSpec) -> UInt8:
+    """A drawn scene at the network's size, uint8 [h, w, 3]."""
+    drawn = draw_scene(seed)
+    return drawn if drawn.shape[:2] == seen_as.size else shrunk(drawn, seen_as)[0]

@@ -24,6 +24,13 @@ def mask_loss(logits: Tensor, alphas: Tensor, overlap: float) -> Tensor:
     return entropy + overlap * ((1 - (both + 4) / (either + 4)) * alphas.amax((1, 2, 3))).mean()
 
 
+def stays(logits: Tensor, before: Tensor) -> Tensor:
+    """How far logits are from those before, of the same shape: cross-entropy less what even the same logits have."""
+    target = torch.sigmoid(before)
+    entropy = functional.binary_cross_entropy_with_logits
+    return entropy(logits, target) - entropy(before, target)
+
+
 def depth_loss(logits: Mapping[int, Tensor], alphas: Tensor, overlap: float) -> Tensor:
     """Of the masks at depth: all of it on the finest, a quarter of the cross-entropy on each other. logits: by stage, [B, 1, h, w]; alphas:
     [B, 1, H, W], at half the size of the photo."""

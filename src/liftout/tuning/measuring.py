@@ -1,4 +1,4 @@
-"""How well a network does on photos with masks, and how much it still answers what another one answers."""
+"""How close alphas are to masks, or to other alphas."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
 
 from liftout.tuning.checking import overlap
-from liftout.tuning.lessons import seen
-from liftout.tuning.network import PocketNetwork
 
 UInt8 = npt.NDArray[np.uint8]
-_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -30,20 +25,8 @@ class Figures:
         return {name: round(value, 5) for name, value in asdict(self).items()}
 
 
-def answers(network: PocketNetwork, pixels: UInt8) -> UInt8:
-    """The alphas of photos, as the network's file gives them. pixels: uint8 [N, S, S, 3]. Returns uint8 [N, S, S]."""
-    alphas = np.zeros(pixels.shape[:3], np.uint8)
-    for start in range(0, len(pixels), _AT_ONCE):
-        photos = torch.stack([seen(photo) for photo in pixels[start : start + _AT_ONCE]])
-        with torch.no_grad():
-            logits = network.logits(photos.contiguous(memory_format=torch.channels_last))[0]
-            whole = torch.sigmoid(functional.interpolate(logits, scale_factor=2.0, mode="bilinear"))
-        alphas[start : start + _AT_ONCE] = torch.round(whole[:, 0] * 255).to(torch.uint8).numpy()
-    return alphas
-
-
 def figures(alphas: UInt8, masks: UInt8) -> Figures:
-    """Of alphas against masks, both uint8 [N, S, S]. Nothing measured counts as no error."""
+    """Of alphas against masks, both uint8 [N, h, w]. Nothing measured counts as no error."""
     if not len(alphas):
         return Figures(0, 1.0, 0.0)
     overlaps = [overlap(alpha, mask) for alpha, mask in zip(alphas, masks, strict=True)]

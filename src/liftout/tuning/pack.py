@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,12 @@ import torch
 from onnx import __version__ as onnx_version
 
 from liftout import __version__
+from liftout.errors import UsageError
 from liftout.home import home
 from liftout.models import packs
 from liftout.models.add import enter
 from liftout.models.licence import stated
 from liftout.models.spec import LicenseSpec, ModelSpec
-from liftout.tuning.graph import store_as_bytes, to_onnx, write
-from liftout.tuning.network import PocketNetwork
 
 PICTURE = "held-out.png"
 """Beside the network: held-out photos as before and after."""
@@ -29,6 +28,7 @@ def tuned_spec(base: ModelSpec, name: str, summary: str, licence: str | None) ->
         base,
         name=name,
         summary=summary,
+        output=dataclasses.replace(base.output, index=None),
         notes=(),
         files=(),
         files_of="",
@@ -37,26 +37,38 @@ def tuned_spec(base: ModelSpec, name: str, summary: str, licence: str | None) ->
     )
 
 
+def check_licence(base: ModelSpec, licence: str | None) -> None:
+    """Raise UsageError where `licence` allows commercial use and that of `base` does not."""
+    if licence and stated(licence).commercial and not base.license.commercial:
+        raise UsageError(
+            f"{licence} allows commercial use, the licence of {base.name}, {base.license.weights}, does not",
+            field="license",
+            remedy="leave it out",
+        )
+
+
 def write_pack(
-    network: PocketNetwork,
     spec: ModelSpec,
     folder: Path,
+    write: Callable[[Path], int | None],
     *,
     facts: Mapping[str, Any],
     picture: Path | None = None,
     overwrite: bool,
 ) -> packs.Pack:
-    """Write the pack into `folder`, whole or not at all. facts: of the run, for the manifest: what it started from, data, recipe, figures.
+    """Write the pack into `folder`, whole or not at all. write: writes the network's files and tells the memory that a run takes, where it is
+    known. facts: of the run, for the manifest: what it started from, data, recipe, figures.
 
     Raises FileExistsError where it is there and `overwrite` is false.
     """
     with packs.writing(folder, overwrite=overwrite) as fresh:
-        write(store_as_bytes(to_onnx(network)), fresh / packs.NETWORK)
+        peak = write(fresh)
         if picture is not None and picture.is_file():
             (fresh / PICTURE).write_bytes(picture.read_bytes())
         tools = {"liftout": __version__, "torch": torch.__version__, "onnx": onnx_version}
         made_from = {**facts, "tools": tools}
-        packs.write_manifest(fresh, packs.Manifest(spec=spec, precision="fp32", files=(), made_from=made_from))
+        manifest = packs.Manifest(spec=spec, precision="fp32", files=(), peak_bytes=peak, made_from=made_from)
+        packs.write_manifest(fresh, manifest)
     return packs.read(folder)
 
 

@@ -11,7 +11,6 @@ name first.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -23,19 +22,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from liftout.errors import BelowBar, UsageError
 from liftout.files import write_whole
+from liftout.models.spec import InputSpec
 from liftout.remedies import UseOption
 from liftout.tuning import sheet
-from liftout.tuning.drawn import draw_scene
 from liftout.tuning.examples import Examples
-from liftout.tuning.learner import Learner
-from liftout.tuning.lessons import Lessons
-from liftout.tuning.measuring import Figures, UInt8, answers, figures
-from liftout.tuning.network import PocketNetwork
+from liftout.tuning.lessons import Lessons, scene
+from liftout.tuning.measuring import Figures, UInt8, figures
 from liftout.tuning.recipe import DEPTH_COST, Recipe
 from liftout.tuning.split import Split, split
+from liftout.tuning.start import Start, answers
 
 SHARES = (1.0, 0.75, 0.5)
 """How far from the start to what was learnt: looked at when the end has come."""
@@ -55,7 +54,7 @@ class Source:
     """What is learnt from. examples: photos with masks. others: photos of other kinds. fingerprint: of all that came in, so that a run
     goes on with the same only."""
 
-    start: PocketNetwork
+    start: Start
     examples: Examples
     others: Examples
     fingerprint: str
@@ -81,7 +80,7 @@ class Outcome:
     """What a run came to. share: of what was learnt. others: what is still answered as before on photos of other kinds. stopped: whether it ended
     before its last step, for want of gain."""
 
-    network: PocketNetwork
+    network: nn.Module
     share: float
     step: int
     before: Figures
@@ -100,17 +99,20 @@ class TuningRun:
         folder.mkdir(parents=True, exist_ok=True)
         self.recipe = self._agreed(recipe)
         self.split: Split = split(source.examples, self.recipe.seed)
-        self.others = _split_others(source.others, self.recipe.seed)
+        seen_as = source.start.spec.input
+        self.others = _split_others(source.others, self.recipe.seed, seen_as)
         training = source.examples.take(self.split.training)
-        self.learner = Learner(source.start, self.recipe, Lessons(training, self.others[0], self.recipe))
         self.choosing = source.examples.take(self.split.choosing)
         self.held_out = source.examples.take(self.split.held_out)
+        old = source.start.network()
         self._answered = {
-            "choosing": answers(self.learner.old, self.choosing.pixels),
-            "held_out": answers(self.learner.old, self.held_out.pixels),
-            "others": answers(self.learner.old, self.others[1].pixels),
-            "others_held_out": answers(self.learner.old, self.others[2].pixels),
+            "choosing": self._answers(old, self.choosing.pixels),
+            "held_out": self._answers(old, self.held_out.pixels),
+            "others": self._answers(old, self.others[1].pixels),
+            "others_held_out": self._answers(old, self.others[2].pixels),
         }
+        del old  # before there is a second one
+        self.learner = source.start.learner(self.recipe, Lessons(training, self.others[0], self.recipe, seen_as))
         self.before = figures(self._answered["choosing"], self.choosing.masks)
         self.best: tuple[float, int, dict[str, torch.Tensor]] | None = None
         self._barren = 0
@@ -143,24 +145,24 @@ class TuningRun:
                 f"nothing was gained on the {len(self.choosing)} photos that choose (IoU {self.before.iou:.3f} before); nothing was written",
                 remedy=("give more photos", UseOption("check", True)),
             )
-        after = figures(answers(network, self.held_out.pixels), self.held_out.masks)
+        after = figures(self._answers(network, self.held_out.pixels), self.held_out.masks)
         if after.iou < before.iou:
             raise BelowBar(
                 f"the {before.photos} photos that were held out came out worse (IoU {after.iou:.3f}, before {before.iou:.3f}); "
                 "nothing was written",
                 remedy=("give more photos", UseOption("check", True)),
             )
-        others = figures(answers(network, self.others[2].pixels), self._answered["others_held_out"])
+        others = figures(self._answers(network, self.others[2].pixels), self._answered["others_held_out"])
         assert self.best is not None  # noqa: S101 - there is a network
         return Outcome(network, share, self.best[1], before, after, others, self.before, choosing, self.stopped)
 
-    def _chosen(self) -> tuple[float, PocketNetwork | None, Figures]:
+    def _chosen(self) -> tuple[float, nn.Module | None, Figures]:
         """The share that is best on the photos that choose, less what is lost on others; no network where none is better than the start."""
-        best: tuple[float, float, PocketNetwork | None, Figures] = self.before.iou, 0.0, None, self.before
+        best: tuple[float, float, nn.Module | None, Figures] = self.before.iou, 0.0, None, self.before
         for share in SHARES if self.best else ():
             network = self.learner.at_share(share, self.best[2])  # type: ignore[index]
-            own = figures(answers(network, self.choosing.pixels), self.choosing.masks)
-            kept = figures(answers(network, self.others[1].pixels), self._answered["others"])
+            own = figures(self._answers(network, self.choosing.pixels), self.choosing.masks)
+            kept = figures(self._answers(network, self.others[1].pixels), self._answered["others"])
             worth = own.iou - STAY * (1 - kept.iou)
             if own.iou > self.before.iou and (best[2] is None or worth > best[0]):
                 best = worth, share, network, own
@@ -168,10 +170,10 @@ class TuningRun:
 
     def _measured(self, number: int, rounds: int, began: float, first: int) -> Round:
         network = self.learner.at_share(1)
-        choosing = figures(answers(network, self.choosing.pixels), self.choosing.masks)
+        choosing = figures(self._answers(network, self.choosing.pixels), self.choosing.masks)
         better = choosing.iou > (self.best[0] if self.best else self.before.iou)
         if better:
-            self.best = choosing.iou, self.learner.step, copy.deepcopy(self.learner.averaged.state_dict())
+            self.best = choosing.iou, self.learner.step, self.learner.weights()
         self._barren = 0 if better else self._barren + 1
         part = self.recipe.part_at(self.learner.step - 1)
         if self._barren >= self.recipe.patience and part == "decoder":
@@ -188,11 +190,14 @@ class TuningRun:
         depth = max(0, min(last, self.recipe.depth_steps) - min(first, self.recipe.depth_steps))
         return last - first - depth * (1 - DEPTH_COST)
 
-    def _draw(self, network: PocketNetwork) -> None:
+    def _answers(self, network: nn.Module, pixels: UInt8) -> UInt8:
+        return answers(self.source.start, network, pixels)
+
+    def _draw(self, network: nn.Module) -> None:
         """The picture of held-out photos, as before and as now."""
         rows = [round(row) for row in np.linspace(0, len(self.held_out) - 1, min(SHOWN, len(self.held_out)))]
         shown = self.held_out.take(rows)
-        now = answers(network, shown.pixels)
+        now = self._answers(network, shown.pixels)
         before = self._answered["held_out"][rows]
         drawn = []
         for k, name in enumerate(shown.names):
@@ -249,12 +254,12 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
-def _split_others(others: Examples, seed: int) -> tuple[Examples, Examples, Examples]:
+def _split_others(others: Examples, seed: int, seen_as: InputSpec) -> tuple[Examples, Examples, Examples]:
     """To learn from, to choose by, to measure on; drawn scenes join the last two."""
     order = np.random.default_rng([seed, 6]).permutation(len(others)).tolist()
     apart = min(_MOST_OTHERS_MEASURED, round(_OTHERS_MEASURED * len(others)))
     choosing, held_out = order[: apart // 2], order[apart // 2 : apart]
-    scenes = [_scenes(900_000_000 + part * 1000, _DRAWN_MEASURED) for part in (0, 1)]
+    scenes = [_scenes(900_000_000 + part * 1000, _DRAWN_MEASURED, seen_as) for part in (0, 1)]
     return (
         others.take(order[apart:]),
         _joined(others.take(choosing), scenes[0]),
@@ -262,8 +267,8 @@ def _split_others(others: Examples, seed: int) -> tuple[Examples, Examples, Exam
     )
 
 
-def _scenes(first: int, count: int) -> UInt8:
-    return np.stack([draw_scene(first + k) for k in range(count)])
+def _scenes(first: int, count: int, seen_as: InputSpec) -> UInt8:
+    return np.stack([scene(first + k, seen_as) for k in range(count)])
 
 
 def _joined(examples: Examples, pixels: UInt8) -> Examples:

@@ -10,10 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from liftout.tuning.network import MEAN, STD
+from liftout.models.spec import InputSpec
+from liftout.tuning.network import SIZE
 
 UInt8 = npt.NDArray[np.uint8]
 
+INPUT = InputSpec(size=(SIZE, SIZE))
+"""How the built-in model sees a photo."""
 SMALLEST_CROP = 0.7
 """Of a photo's sides, where a part of it is shown."""
 
@@ -43,7 +46,15 @@ class View(NamedTuple):
         return seen.resize(seen.size, Image.Resampling.BILINEAR, box)  # type: ignore[arg-type]
 
 
-def normalised(pixels: npt.NDArray[Any]) -> Tensor:
-    """uint8 or float [h, w, 3] in 0 to 255 -> float32 [3, h, w], normalised as ImageNet's photos are."""
-    scaled = (np.asarray(pixels, np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+def normalised(pixels: npt.NDArray[Any], seen_as: InputSpec = INPUT) -> Tensor:
+    """uint8 or float [h, w, 3] in 0 to 255 -> float32 [3, h, w], scaled and normalised as `seen_as` says."""
+    levels = np.asarray(pixels, np.float32)
+    largest = max(float(levels.max()), 1.0) if seen_as.scale == "max" else 255
+    scaled = (levels / largest - np.array(seen_as.mean, np.float32)) / np.array(seen_as.std, np.float32)
     return torch.from_numpy(scaled).permute(2, 0, 1)
+
+
+def seen(pixels: UInt8, view: View = View(), seen_as: InputSpec = INPUT) -> Tensor:  # noqa: B008 - a tuple
+    """A photo as a view shows it: float32 [3, h, w]. pixels: uint8 [h, w, 3]."""
+    shown = np.asarray(view.of(pixels), np.float32)
+    return normalised((shown * np.array(view.light, np.float32)).clip(0, 255), seen_as)

@@ -7,7 +7,10 @@ with liftout.video.open("clip.mp4") as clip:
 source     what can be read: film (PyAV), pictures (GIF, WebP, APNG), raw (pipes)
 colour     between frames and RGB: matrix and range
 pace       start, end and frames a second
+views      what the network is shown of each frame
 alphas     frames to alphas, without computing a frame twice
+prompts    points and boxes at times
+follow     a choice of the subject, through the clip
 motion     optical flow on a small copy
 steady     alphas corrected by their neighbours in time
 look       what is written of a frame: cutout, matte, colours, background
@@ -22,7 +25,7 @@ write      a clip into a file or a folder
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -46,6 +49,9 @@ def open(  # noqa: A001 - as in gzip.open
     end: float | str | None = None,
     fps: float | None = None,
     size: str | None = None,
+    keep: Iterable[str] = (),
+    drop: Iterable[str] = (),
+    box: Iterable[str] = (),
     edges: Edges = "auto",
     engine: EngineName = "auto",
     device: str = "auto",
@@ -58,7 +64,8 @@ def open(  # noqa: A001 - as in gzip.open
 
     model: as for `Remover`, or one that is loaded (its own edges hold, and it stays open). steady: how far alphas are corrected by those
     of the frames around, 0 to 1. start, end: seconds, or as H:MM:SS. fps: frames a second; by default every frame at its
-    own time. size: `1280x720`, `1280x` or `x720`. The other options are those of `Remover`.
+    own time. size: `1280x720`, `1280x` or `x720`. keep, drop, box: points and boxes that choose the subject, each with the time of the
+    frame that it is seen in, as in `12.5s:300,200`; without a time, the first frame. The other options are those of `Remover`.
     Raises ClipUnreadable, ImageTooLarge, UsageError, ExtraMissing, and what `Remover` raises.
     """
     from liftout.video.library import require
@@ -67,7 +74,16 @@ def open(  # noqa: A001 - as in gzip.open
     from liftout.remover import Remover
     from liftout.video.clip import open_clip
 
-    options = VideoOptions(steady=steady, start=_time(start), end=_time(end), fps=fps, size=size)
+    options = VideoOptions(
+        steady=steady,
+        start=_time(start),
+        end=_time(end),
+        fps=fps,
+        size=size,
+        keep=tuple(keep),
+        drop=tuple(drop),
+        box=tuple(box),
+    )
     if isinstance(model, Remover):
         with open_clip(path, model, options, max_pixels=max_pixels) as clip:
             yield clip

@@ -21,9 +21,12 @@ from liftout.options import VideoOptions
 from liftout.remover import Remover
 from liftout.video.ahead import ahead
 from liftout.video.alphas import Matted, matted
+from liftout.video.follow import followed
 from liftout.video.pace import paced, seconds
+from liftout.video.prompts import read_prompts
 from liftout.video.source import Facts, Source, open_source
 from liftout.video.steady import REACH, steadied
+from liftout.video.views import LEAST_RATE, key_before
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -63,6 +66,9 @@ class Clip:
         if self.end is not None and self.end <= self.start:
             raise UsageError(f"{options.end} is not after the start", field="end", remedy="give a later time")
         self.fps = Fraction(str(options.fps)) if options.fps is not None else None
+        self.said = read_prompts(options, size=self.facts.size, start=self.start, end=self.end)
+        """What was said of the subject, by time."""
+        self._closer = options.steady > 0 and not self.said and self.rate >= LEAST_RATE
 
     @property
     def name(self) -> str:
@@ -103,6 +109,10 @@ class Clip:
         """Frames before another one that its alpha depends on."""
         return REACH if self.options.steady > 0 else 0
 
+    def needed_for(self, origin: Fraction) -> Fraction:
+        """The `origin` from which on frames are needed for the alpha that the model gives the one at `origin`."""
+        return max(self.start, key_before(origin)) if self._closer else origin
+
     def cut(self) -> Iterator[CutFrame]:
         """Every frame with its alpha, in order. Memory holds a few frames at a time."""
         with self.matted() as frames:
@@ -112,15 +122,19 @@ class Clip:
                 yield CutFrame(photo, one.alpha, time, self.remover.make_rgba)
 
     @contextmanager
-    def matted(self, after: Fraction | None = None) -> Iterator[Iterator[Matted]]:
+    def matted(self, after: Fraction | None = None, chosen: UInt8 | None = None) -> Iterator[Iterator[Matted]]:
         """Frames and their alphas; decoding, the network and the correction each run in threads of their own.
 
-        after: an `origin` from which on frames are needed.
+        after: an `origin` from which on frames are needed, as `needed_for` gave it. chosen: what was chosen there, see `Matted`.
         """
         with ExitStack() as stack:
             wanted = paced(self.source, start=self.start, end=self.end, fps=self.fps, after=after)
             decoded = stack.enter_context(ahead(wanted))
-            alphas = steadied(matted(self.remover, decoded), self.options.steady)
+            if self.said:
+                found = followed(self.remover, decoded, self.said, after=after, begun=chosen)
+            else:
+                found = matted(self.remover, decoded, closer=self._closer)
+            alphas = steadied(found, self.options.steady)
             running = stack.enter_context(ahead(alphas))
             stack.callback(self.source.stop)
             yield running

@@ -25,6 +25,10 @@ class Frame:
     origin: Fraction
     duration: Fraction = Fraction(0)
 
+    def picture(self) -> UInt8:
+        """The pixels, with the alpha where there is one: uint8 [H, W, 3] or [H, W, 4]."""
+        return self.pixels if self.alpha is None else np.dstack([self.pixels, self.alpha])
+
     def looks_like(self, other: Frame) -> bool:
         """Whether both have the same pixels and the same alpha."""
         return _same(self.pixels, other.pixels) and _same(self.alpha, other.alpha)

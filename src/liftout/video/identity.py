@@ -8,8 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from liftout.batch.job import Job
-from liftout.batch.job import identity as identity_of_job
+from liftout.identity import identity_of_cutouts, prompted_network
 from liftout.options import ResultOptions, RunOptions
 from liftout.video.clip import Clip
 
@@ -24,6 +23,8 @@ def identity_of(clip: Clip, target: Path, result: ResultOptions, run: RunOptions
         "source": [str(source), state.st_size, state.st_mtime_ns],
         "target": target.suffix.lower(),
         "options": dataclasses.asdict(clip.options),
-        "cutouts": identity_of_job(Job(source=str(source.parent), target=str(target.parent), result=result, run=run)),
+        "cutouts": identity_of_cutouts(result, run),
     }
+    if clip.said:
+        facts["prompted"] = prompted_network()
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The libraries that the extra `video` brings."""
+"""What films need: the libraries that the extra `video` brings, and the suffixes that tell films from photos. Loads neither library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,23 @@ from importlib.util import find_spec
 
 from liftout.errors import ExtraMissing
 from liftout.remedies import InstallExtra
+
+FILM_SUFFIXES = (
+    ".mp4",
+    ".mov",
+    ".webm",
+    ".mkv",
+    ".avi",
+    ".m4v",
+    ".ts",
+    ".mpg",
+    ".mpeg",
+    ".wmv",
+    ".flv",
+    ".3gp",
+    ".ogv",
+)
+"""Suffixes of films, where names have to tell them from photos."""
 
 
 def installed() -> bool:

@@ -20,34 +20,19 @@ from liftout.options import ResultOptions
 from liftout.render import compose, each_is_several
 from liftout.video.alphas import Matted
 from liftout.video.frame import Frame
+from liftout.video.library import FILM_SUFFIXES
 from liftout.video.source import ANIMATED_PICTURES, Source, open_source
 
 UInt8 = npt.NDArray[np.uint8]
 
-FILM_SUFFIXES = (
-    ".mp4",
-    ".mov",
-    ".webm",
-    ".mkv",
-    ".avi",
-    ".m4v",
-    ".ts",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
-    ".3gp",
-    ".ogv",
-)
-"""Suffixes of films, where names have to tell them from photos."""
-
 
 @dataclass(frozen=True, eq=False)
 class Composed:
-    """A frame that is ready to be written: pixels uint8 [H, W] (grey), [H, W, 3] or [H, W, 4]; time and origin as in `Frame`."""
+    """A frame that is ready to be written: pixels uint8 [H, W] (grey), [H, W, 3] or [H, W, 4]; chosen as in `Matted`."""
 
     pixels: UInt8
     frame: Frame
+    chosen: UInt8 | None = None
 
 
 class Look:
@@ -97,7 +82,7 @@ class Look:
                 pixels = self.pixels(matted)
             before = matted
             assert pixels is not None  # noqa: S101
-            yield Composed(pixels, matted.frame)
+            yield Composed(pixels, matted.frame, matted.chosen)
 
     def pixels(self, matted: Matted) -> UInt8:
         """A frame as it is written, see `Composed`."""

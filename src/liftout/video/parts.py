@@ -2,6 +2,7 @@
 
 .clip-cutout.webm.<identity>.parts/
   00000.part   packets of some seconds of film (or a folder of pictures)
+  00000.png    what prompts chose in the frame from which the next part goes on, where there are any
   00000.json   where it ends; written last, so that a part with it is whole
 
 The name holds a hash of all that the result depends on: another film, model or option finds no parts of this one.
@@ -18,10 +19,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from liftout.errors import OutputError
+from liftout.errors import InputError, OutputError
 from liftout.files import write_whole
+from liftout.images import decode, encode, format_of
+
+UInt8 = npt.NDArray[np.uint8]
 
 _SUFFIX = ".parts"
 _NAMED = 80
@@ -30,12 +36,13 @@ _NAMED = 80
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """Where a part ends. frames: of the film up to there. time, origin: of its last frame, see `Frame`. context: `origin` of the frame
-    from which on frames are needed for those that follow."""
+    """Where a part ends. frames: of the film up to there. time: of its last frame, see `Frame`. context: the `origin` from which on
+    frames are needed for those that follow. chosen: uint8 [H, W], what prompts chose in the frame there; None where nothing."""
 
     frames: int
     time: Fraction
     context: Fraction
+    chosen: UInt8 | None = None
 
 
 class Parts:
@@ -76,8 +83,11 @@ class Parts:
 
     def finish(self, partial: Path, end: End) -> None:
         """Record that the part that was begun is whole."""
-        fields = {"frames": end.frames, "time": str(end.time), "context": str(end.context)}
+        fields: dict[str, object] = {"frames": end.frames, "time": str(end.time), "context": str(end.context)}
         _sync(partial)
+        if end.chosen is not None:
+            write_whole(partial.with_suffix(".png"), encode(end.chosen, format_of("png")), overwrite=True)
+            fields["chosen"] = True
         write_whole(partial.with_suffix(".json"), json.dumps(fields).encode(), overwrite=True)
         self.paths.append(partial)
         self.end = end
@@ -108,8 +118,14 @@ class Parts:
         path = self._path(number)
         try:
             fields = json.loads(path.with_suffix(".json").read_bytes())
-            end = End(frames=fields["frames"], time=Fraction(fields["time"]), context=Fraction(fields["context"]))
-        except (OSError, ValueError, KeyError):
+            chosen = decode(path.with_suffix(".png")).pixels[..., 0] if fields.get("chosen") else None
+            end = End(
+                frames=fields["frames"],
+                time=Fraction(fields["time"]),
+                context=Fraction(fields["context"]),
+                chosen=None if chosen is None else np.ascontiguousarray(chosen),
+            )
+        except (OSError, ValueError, KeyError, InputError):
             return None
         return end if path.exists() else None
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -31,14 +31,6 @@ Float32 = npt.NDArray[np.float32]
 
 REACH = 6
 """Frames on each side that a frame is corrected by."""
-_LIKENESS = 16.0
-"""Levels of difference, in the channel that differs most, at which a place counts for 1/e."""
-_NOISE_BLUR = 0.8
-"""Standard deviation in pixels of the blur that takes noise out of the comparison."""
-_DRIFT = 1.0
-"""Pixels of the small copy by which the way there and back may miss, at which a place counts for 1/e."""
-_CUT_SHARE = 0.35
-"""Between two frames in which less than this share of the places is found again lies a cut."""
 
 
 @dataclass(eq=False)
@@ -46,8 +38,7 @@ class _Small:
     """What is needed of a frame: small copies, and the flow to its neighbours, once it is known."""
 
     matted: Matted
-    grey: UInt8
-    colours: Float32
+    copy: motion.Copy
     alpha: Float32
     to_next: Float32 | None = None
     to_previous: Float32 | None = None
@@ -82,37 +73,21 @@ def steadied(frames: Iterable[Matted], strength: float) -> Iterator[Matted]:
 
 
 def _small(matted: Matted) -> _Small:
-    size = motion.small_size(matted.alpha.shape[:2])
-    small = motion.small_copy(matted.frame.pixels, size)
-    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-    colours = cv2.GaussianBlur(small, (0, 0), _NOISE_BLUR).astype(np.float32)
-    return _Small(matted, grey, colours, motion.small_copy(matted.alpha, size).astype(np.float32))
+    copy = motion.copy_of(matted.frame.pixels)
+    return _Small(matted, copy, motion.small_copy(matted.alpha, copy.grey.shape).astype(np.float32))
 
 
 def _link(finder: motion.Motion, one: _Small, other: _Small) -> None:
     """Find the motion between two neighbours, and whether it can be followed."""
     if one.matted.frame.pixels is other.matted.frame.pixels:
-        one.to_next = other.to_previous = np.zeros((*one.grey.shape, 2), np.float32)
-        one.trust_next = other.trust_previous = np.ones(one.grey.shape, np.float32)
+        one.to_next = other.to_previous = np.zeros((*one.copy.grey.shape, 2), np.float32)
+        one.trust_next = other.trust_previous = np.ones(one.copy.grey.shape, np.float32)
         return
-    one.to_next = finder.between(one.grey, other.grey)
-    other.to_previous = finder.between(other.grey, one.grey)
-    places = motion.grid(one.grey.shape)
-    one.trust_next = _trust(one.colours, other.colours, places, one.to_next, other.to_previous)
-    other.trust_previous = _trust(other.colours, one.colours, places, other.to_previous, one.to_next)
-    one.cut_after = float(one.trust_next.mean()) < _CUT_SHARE
-
-
-def _trust(frame: Float32, other: Float32, places: Float32, there: Float32, back: Float32) -> Float32:
-    """How far each place of `frame` is found again in `other`, 0..1: it looks alike, and the way back ends where it began."""
-    goal = places + there
-    missed = there + motion.sampled(back, goal)
-    difference = np.abs(frame - motion.sampled(other, goal)).max(axis=2)
-    difference = cv2.GaussianBlur(difference, (0, 0), _NOISE_BLUR)
-    height, width = frame.shape[:2]
-    inside = (goal[..., 0] >= 0) & (goal[..., 0] <= width - 1) & (goal[..., 1] >= 0) & (goal[..., 1] <= height - 1)
-    drift = np.einsum("hwc,hwc->hw", missed, missed) / np.float32(_DRIFT**2)
-    return np.asarray(np.exp(-((difference / np.float32(_LIKENESS)) ** 2) - drift) * inside, np.float32)
+    one.to_next = finder.between(one.copy.grey, other.copy.grey)
+    other.to_previous = finder.between(other.copy.grey, one.copy.grey)
+    one.trust_next = motion.trust(one.copy, other.copy, one.to_next, other.to_previous)
+    other.trust_previous = motion.trust(other.copy, one.copy, other.to_previous, one.to_next)
+    one.cut_after = motion.is_cut(one.trust_next)
 
 
 def _corrected(around: list[_Small], at: int, strength: float) -> Matted:
@@ -132,13 +107,13 @@ def _corrected(around: list[_Small], at: int, strength: float) -> Matted:
     alpha: UInt8 = np.clip(np.rint(whole + change), 0, 255).astype(np.uint8)
     if (own := here.matted.frame.alpha) is not None:
         np.minimum(alpha, own, out=alpha)
-    return Matted(here.matted.frame, alpha)
+    return replace(here.matted, alpha=alpha)
 
 
 def _followed(around: list[_Small], at: int, step: int) -> Iterator[tuple[Float32, Float32]]:
     """Alphas of the frames after (`step` 1) or before (-1) the one at `at`, at the places that its pixels have there, with how far
     they can be trusted."""
-    places = motion.grid(around[at].grey.shape)
+    places = motion.grid(around[at].copy.grey.shape)
     start, trust = places, np.ones(places.shape[:2], np.float32)
     index = at
     while 0 <= index + step < len(around) and abs(index + step - at) <= REACH:

@@ -167,7 +167,8 @@ def _write_parts(
     """Write what is missing behind the finished parts."""
     done = parts.end
     count = done.frames if done else 0
-    origins = [done.context] if done else []
+    contexts = [(done.context, done.chosen)] if done else []
+    """`origin` and choice of the last frames that those to come depend on."""
     began: Fraction | None = None
     sink: Sink | None = None
     first: Fraction | None = None
@@ -177,9 +178,11 @@ def _write_parts(
         if sink is None or last is None:
             return
         sink.close()
-        parts.finish(partial, End(frames=count, time=last.frame.time, context=origins[0]))
+        origin, chosen = contexts[0]
+        context = clip.needed_for(origin)
+        parts.finish(partial, End(frames=count, time=last.frame.time, context=context, chosen=chosen))
 
-    with _composed(clip, look, done.context if done else None) as frames:
+    with _composed(clip, look, done) as frames:
         try:
             for composed in frames:
                 time = composed.frame.time
@@ -194,7 +197,8 @@ def _write_parts(
                 first = time if first is None else first
                 sink.write(composed, time - first if settings and settings.target.picture else time)
                 count, last = count + 1, composed
-                origins = [*origins[-clip.reach :], composed.frame.origin] if clip.reach else [composed.frame.origin]
+                context = composed.frame.origin, composed.chosen
+                contexts = [*contexts[-clip.reach :], context] if clip.reach else [context]
                 advance()
             finish()
         except BaseException:
@@ -204,8 +208,11 @@ def _write_parts(
 
 
 @contextmanager
-def _composed(clip: Clip, look: Look, after: Fraction | None) -> Iterator[Iterator[Composed]]:
-    with clip.matted(after) as frames, ahead(look.composed(frames)) as composed:
+def _composed(clip: Clip, look: Look, done: End | None) -> Iterator[Iterator[Composed]]:
+    with (
+        clip.matted(*(() if done is None else (done.context, done.chosen))) as frames,
+        ahead(look.composed(frames)) as composed,
+    ):
         try:
             yield composed
         finally:

@@ -71,6 +71,11 @@ export class Pointer {
     return new Pointer(runtime.ort, graphs, spec, await open(first!), await open(second!));
   }
 
+  /** Height and width of what the network sees. */
+  get inputSize(): readonly [number, number] {
+    return this.spec.input.size;
+  }
+
   /** Encode a photo, as the networks see it. */
   async see(image: GraphImage): Promise<Seen> {
     const { tensor } = await this.graphs.prepare(image, this.spec.input);

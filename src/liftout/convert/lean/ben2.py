@@ -16,8 +16,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from liftout.convert.graph import Float32Array, Graph, Value, pieces
+from liftout.convert.graph import Graph
 from liftout.convert.lean.swin import Affine, SwinWeights, swin_with_embedding
+from liftout.convert.nodes import Float32Array, Value
+from liftout.convert.pieces import pieces
 from liftout.convert.weights import Weights, single
 from liftout.networks.ben2 import LOCATING_POOLS, REFINING_POOLS, WIDTH, place_code
 from liftout.networks.swin import SwinSize

@@ -20,10 +20,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liftout.convert.graph import Graph, Value, pieces
+from liftout.convert.graph import Graph
 from liftout.convert.lean.parts import conv_of_parts
 from liftout.convert.lean.pyramid import pyramid
 from liftout.convert.lean.swin import SwinWeights, swin
+from liftout.convert.nodes import Value
+from liftout.convert.pieces import pieces
 from liftout.convert.weights import Weights, single
 from liftout.networks.birefnet import PatchOrder
 from liftout.networks.swin import SwinSize

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liftout.convert.graph import Float32Array, Graph, Value, pieces
+from liftout.convert.graph import Graph
 from liftout.convert.lean.parts import conv_of_parts
 from liftout.convert.lean.swin import Affine, SwinWeights, swin_with_embedding
+from liftout.convert.nodes import Float32Array, Value
+from liftout.convert.pieces import pieces
 from liftout.convert.weights import Weights, single
 from liftout.networks.inspyrenet import BLUR, DEPTH, RECEPTIVE
 from liftout.networks.swin import SwinSize

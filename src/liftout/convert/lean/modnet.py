@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from liftout.convert.graph import Float32Array, Graph, Value
+from liftout.convert.graph import Graph
+from liftout.convert.nodes import Float32Array, Value
 from liftout.convert.weights import Weights, single
 from liftout.networks.modnet import STAGES, TAPS
 

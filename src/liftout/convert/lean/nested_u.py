@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from liftout.convert.graph import Graph, Value
+from liftout.convert.graph import Graph
+from liftout.convert.nodes import Value
 from liftout.convert.weights import Weights, single
 from liftout.networks.residual_u import kernel_dilation
 from liftout.networks.u2net import DILATED_STAGES, STAGE_DEPTHS

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liftout.convert.graph import Float32Array, Graph, Value
+from liftout.convert.graph import Graph
+from liftout.convert.nodes import Float32Array, Value
 
 
 def conv_of_parts(graph: Graph, parts: Sequence[Value], weight: Float32Array, bias: Float32Array) -> Value:

@@ -16,7 +16,9 @@ import functools
 
 import numpy as np
 
-from liftout.convert.graph import Float32Array, Graph, Value, pieces
+from liftout.convert.graph import Graph
+from liftout.convert.nodes import Float32Array, Value
+from liftout.convert.pieces import pieces
 from liftout.convert.weights import Weights, single
 from liftout.networks.aspp import KERNELS
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liftout.convert.graph import Float32Array, Graph, Value, pieces
+from liftout.convert.graph import Graph
+from liftout.convert.nodes import Float32Array, Value
+from liftout.convert.pieces import pieces
 from liftout.convert.weights import Weights, single
 from liftout.networks.swin import MASKED, SwinSize, relative_position_index
 

@@ -18,6 +18,7 @@ from PIL import Image
 from liftout.errors import InputError, UsageError
 from liftout.images import decode
 from liftout.remedies import UseOption
+from liftout.tuning.reading import look_for_pairs
 
 UInt8 = npt.NDArray[np.uint8]
 NamedPhoto = tuple[str, UInt8]
@@ -66,10 +67,12 @@ def built_in() -> Photos:
 
 
 def of_folder(folder: Path) -> Photos:
-    """A user's photos, at any depth. Raises UsageError where there are fewer than two."""
+    """A user's photos, at any depth, without the masks that lie beside them. Raises UsageError where there are fewer than two."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder", field="calibrate", remedy="give one with photos")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    found = look_for_pairs(folder)
+    paths = sorted({*(pair.photo for pair in found.pairs), *found.unpaired})
+    paths = [path for path in paths if path.suffix.lower() in _SUFFIXES]
     paths = [paths[round(k)] for k in np.linspace(0, len(paths) - 1, min(MOST, len(paths)))] if paths else []
     photos = []
     for path in paths:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+from onnx.inliner import inline_local_functions
 
-GRAPHS = ("prepare", "finish", "guide", "refine", "coarse", "cutout", "plain")
+GRAPHS = ("lanczos", "prepare", "finish", "guide", "refine", "coarse", "cutout", "plain")
 FOLDER = Path(__file__).parent
 IR_VERSION = 10  # the newest that onnxruntime 1.20 and onnxruntime-web 1.20 read
 
@@ -19,7 +20,9 @@ def build(name: str) -> onnx.ModelProto:
     import importlib
 
     function = getattr(importlib.import_module(f"liftout.graphs.sources.{name}"), name)
-    model: onnx.ModelProto = function.to_model_proto(ir_version=IR_VERSION)
+    model: onnx.ModelProto = inline_local_functions(function.to_model_proto(ir_version=IR_VERSION))
+    for opset in [opset for opset in model.opset_import if opset.domain]:  # that of the functions
+        model.opset_import.remove(opset)
     del model.metadata_props[:]
     for graph in _graphs(model.graph):
         del graph.value_info[:]

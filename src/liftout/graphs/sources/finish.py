@@ -30,6 +30,41 @@ FLAT = 0.05
 
 
 @script(default_opset=op)
+def resized(plane, sizes, resample):
+    """float32 [1, 1, h, w] at the size that `sizes`, int64 [4], names. resample: as above."""
+    if resample == op.Constant(value_int=0):
+        result = op.Resize(plane, None, None, sizes, coordinate_transformation_mode="half_pixel", mode="linear")
+    else:
+        if resample == op.Constant(value_int=3):
+            result = op.Resize(plane, None, None, sizes, coordinate_transformation_mode="align_corners", mode="linear")
+        else:
+            if resample == op.Constant(value_int=1):
+                result = op.Resize(
+                    plane,
+                    None,
+                    None,
+                    sizes,
+                    antialias=1,
+                    coordinate_transformation_mode="half_pixel",
+                    exclude_outside=1,
+                    mode="linear",
+                )
+            else:
+                result = op.Resize(
+                    plane,
+                    None,
+                    None,
+                    sizes,
+                    antialias=1,
+                    coordinate_transformation_mode="half_pixel",
+                    exclude_outside=1,
+                    mode="cubic",
+                    cubic_coeff_a=-0.5,
+                )
+    return result
+
+
+@script(default_opset=op)
 def finish(
     prediction: FLOAT[1, "C", "h", "w"],
     box: INT64[4],
@@ -95,71 +130,10 @@ def finish(
     until = op.Reshape(until, one)
     small = op.Slice(small, begin, until, two)
     wide_sizes = op.Concat(one, one, until - begin, width, axis=0)
-    if resample == op.Constant(value_int=0):
-        wide = op.Resize(small, None, None, wide_sizes, coordinate_transformation_mode="half_pixel", mode="linear")
-    else:
-        if resample == op.Constant(value_int=3):
-            wide = op.Resize(
-                small, None, None, wide_sizes, coordinate_transformation_mode="align_corners", mode="linear"
-            )
-        else:
-            if resample == op.Constant(value_int=1):
-                wide = op.Resize(
-                    small,
-                    None,
-                    None,
-                    wide_sizes,
-                    antialias=1,
-                    coordinate_transformation_mode="half_pixel",
-                    exclude_outside=1,
-                    mode="linear",
-                )
-            else:
-                wide = op.Resize(
-                    small,
-                    None,
-                    None,
-                    wide_sizes,
-                    antialias=1,
-                    coordinate_transformation_mode="half_pixel",
-                    exclude_outside=1,
-                    mode="cubic",
-                    cubic_coeff_a=-0.5,
-                )
+    wide = resized(small, wide_sizes, resample)
 
     if op.Squeeze(height) <= op.Squeeze(source_height):
-        sizes = op.Concat(one, one, size, axis=0)
-        if resample == op.Constant(value_int=0):
-            whole = op.Resize(wide, None, None, sizes, coordinate_transformation_mode="half_pixel", mode="linear")
-        else:
-            if resample == op.Constant(value_int=3):
-                whole = op.Resize(
-                    wide, None, None, sizes, coordinate_transformation_mode="align_corners", mode="linear"
-                )
-            else:
-                if resample == op.Constant(value_int=1):
-                    whole = op.Resize(
-                        wide,
-                        None,
-                        None,
-                        sizes,
-                        antialias=1,
-                        coordinate_transformation_mode="half_pixel",
-                        exclude_outside=1,
-                        mode="linear",
-                    )
-                else:
-                    whole = op.Resize(
-                        wide,
-                        None,
-                        None,
-                        sizes,
-                        antialias=1,
-                        coordinate_transformation_mode="half_pixel",
-                        exclude_outside=1,
-                        mode="cubic",
-                        cubic_coeff_a=-0.5,
-                    )
+        whole = resized(wide, op.Concat(one, one, size, axis=0), resample)
         strip = op.Squeeze(op.Slice(whole, first, last, two), op.Constant(value_ints=[0, 1]))
     else:
         plane = op.Squeeze(wide, op.Constant(value_ints=[0, 1]))

@@ -24,31 +24,16 @@ __all__ = ["FileSpec", "InputSpec", "LicenseSpec", "ModelSpec", "OutputSpec", "a
 
 def all_models() -> dict[str, ModelSpec]:
     """All models by name, in the order of the files. Raises CatalogError where a file is malformed."""
-    entries: dict[str, dict[str, Any]] = {}
-    origins: dict[str, str] = {}
-    for folder in _layers():
-        for path in sorted(folder.glob("*.toml")):
-            for name, entry in _read(path).items():
-                if not isinstance(entry, dict):
-                    raise CatalogError(
-                        f"`{name}` is not a table", subject=path.name, remedy=f"a model starts with [{name}]"
-                    )
-                if name not in entries and "family" not in entry:
-                    entry = {"family": path.stem, **entry}
-                entries[name] = _merged(entries.get(name, {}), entry)
-                origins[name] = f"{path.name}: {name}"
-    resolved = {name: _inherited(name, entries, ()) for name in entries}
-    return {
-        name: ModelSpec.from_dict({"added": _is_added(entry), **entry, "name": name}, where=origins[name])
-        for name, entry in resolved.items()
-    }
+    entries, origins = _entries()
+    return {name: _spec(name, entries, origins) for name in entries}
 
 
 def find(name: str) -> ModelSpec:
-    """The model called `name`. Raises UnknownModel, with the nearest right spelling."""
-    known = all_models()
-    if name in known:
-        return known[name]
+    """The model called `name`. Raises UnknownModel, with the nearest right spelling; CatalogError where its entry is malformed."""
+    entries, origins = _entries(name)
+    if name in entries:
+        return _spec(name, entries, origins)
+    known, _ = _entries()
     folded = {key.lower().replace("_", "-"): key for key in known}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
     raise UnknownModel(
@@ -56,6 +41,41 @@ def find(name: str) -> ModelSpec:
         subject=name,
         remedy=(f"did you mean `{folded[near[0]]}`?", ListModels()) if near else ListModels(),
     )
+
+
+def _entries(name: str | None = None) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The entries of all files by name, later layers over earlier ones, and where each stands.
+
+    name: only the files that say something of this model and of those that it is like: parsing all takes longer than loading the built-in network.
+    """
+    texts = [(path, _text(path)) for folder in _layers() for path in sorted(folder.glob("*.toml"))]
+    wanted: set[str] = set() if name is None else {name}
+    while True:
+        entries: dict[str, dict[str, Any]] = {}
+        origins: dict[str, str] = {}
+        for path, text in texts:
+            if not wanted or any(each in text for each in wanted):
+                _add(path, _parsed(path, text), entries, origins)
+        parents = {str(entries[each]["like"]) for each in wanted if "like" in entries.get(each, {})}
+        if parents <= wanted:
+            return entries, origins
+        wanted |= parents
+
+
+def _add(path: Path, table: Mapping[str, Any], entries: dict[str, dict[str, Any]], origins: dict[str, str]) -> None:
+    """Lay the entries of a file over those of earlier ones."""
+    for name, entry in table.items():
+        if not isinstance(entry, dict):
+            raise CatalogError(f"`{name}` is not a table", subject=path.name, remedy=f"a model starts with [{name}]")
+        if name not in entries and "family" not in entry:
+            entry = {"family": path.stem, **entry}
+        entries[name] = _merged(entries.get(name, {}), entry)
+        origins[name] = f"{path.name}: {name}"
+
+
+def _spec(name: str, entries: Mapping[str, dict[str, Any]], origins: Mapping[str, str]) -> ModelSpec:
+    entry = _inherited(name, entries, ())
+    return ModelSpec.from_dict({"added": _is_added(entry), **entry, "name": name}, where=origins[name])
 
 
 def _is_added(entry: Mapping[str, Any]) -> bool:
@@ -76,10 +96,17 @@ def _layers() -> list[Path]:
     return layers
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _text(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CatalogError(str(error), subject=path) from None
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise CatalogError(str(error), subject=path) from None
 
 

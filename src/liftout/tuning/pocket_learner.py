@@ -1,4 +1,4 @@
-"""The network that learns, step by step.
+"""The built-in network as it learns, step by step.
 
 First only the stages at depth learn: they decide what the subject is, cost a sixth of a whole step, and see features of the first
 stages that are computed once. Then everything behind the first two stages learns. On pictures of other kinds the answer of the network as it
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from liftout.tuning.lessons import Lessons
-from liftout.tuning.loss import mask_loss
+from liftout.tuning.loss import mask_loss, stays
 from liftout.tuning.network import SIDES, PocketNetwork, add_norms, average, folded, halve
 from liftout.tuning.recipe import Recipe
 
@@ -36,8 +36,8 @@ class _Features:
     kept: Tensor
 
 
-class Learner:
-    """`step` counts what is done; `averaged` is what is worth keeping."""
+class PocketLearner:
+    """See `liftout.tuning.start.Learner`."""
 
     def __init__(self, start: PocketNetwork, recipe: Recipe, lessons: Lessons) -> None:
         self.recipe, self.lessons = recipe, lessons
@@ -82,11 +82,12 @@ class Learner:
         self.optimizer = self._optimizer("decoder")
         self._features = None
 
-    def at_share(self, share: float, weights: dict[str, Tensor] | None = None) -> PocketNetwork:
-        """The network between its start, 0, and what was learnt, 1, without norms: often better than both, and nearer to what it knew.
+    def weights(self) -> dict[str, Tensor]:
+        """Those averaged, copied."""
+        return copy.deepcopy(self.averaged.state_dict())
 
-        weights: of `averaged`, by default those of now. Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", CVPR.
-        """
+    def at_share(self, share: float, weights: dict[str, Tensor] | None = None) -> PocketNetwork:
+        """The network between its start, 0, and what was learnt, 1, without norms. weights: by default those of now."""
         learnt = self.averaged
         if weights is not None:
             learnt = copy.deepcopy(self.averaged)
@@ -129,7 +130,7 @@ class Learner:
         alphas = functional.avg_pool2d(features.alphas[torch.from_numpy(own)], 2)
         loss = mask_loss(logits[: len(own)], alphas, recipe.overlap)
         if others:
-            loss = loss + recipe.keeping * _stays(logits[len(own) :], features.kept[torch.from_numpy(other)])
+            loss = loss + recipe.keeping * stays(logits[len(own) :], features.kept[torch.from_numpy(other)])
         return loss
 
     def _decoder_loss(self) -> Tensor:
@@ -140,15 +141,15 @@ class Learner:
         deep, logits, means = self.network.depth(small)
         coarse = logits[_FINEST]
         fine = self.network.fine(details, deep, coarse) + self.network.presence(means)
-        own = len(batch.alphas)
-        alphas = functional.avg_pool2d(batch.alphas, 2)
-        loss = mask_loss(coarse[:own], alphas, recipe.overlap) + mask_loss(fine[:own] / 2, batch.alphas, recipe.overlap)
+        own, alphas = len(batch.alphas), functional.avg_pool2d(batch.alphas, 2)
+        loss = mask_loss(fine[:own] / 2, alphas, recipe.overlap)
+        loss = loss + mask_loss(coarse[:own], functional.avg_pool2d(alphas, 2), recipe.overlap)
         if batch.others:
             with torch.no_grad():
                 old_deep, old_logits, old_means = self.old.depth(small[own:])
                 old_fine = self.old.fine(details[own:], old_deep, old_logits[_FINEST]) + self.old.presence(old_means)
-            stays = _stays(coarse[own:], old_logits[_FINEST]) + _stays(fine[own:] / 2, old_fine / 2)
-            loss = loss + recipe.keeping * stays
+            kept = stays(coarse[own:], old_logits[_FINEST]) + stays(fine[own:] / 2, old_fine / 2)
+            loss = loss + recipe.keeping * kept
         return loss
 
     def _computed_features(self) -> _Features:
@@ -166,16 +167,9 @@ class Learner:
                     kept.append(self.old.depth(small[own:])[1][_FINEST])
                     other_details.append(small[own:].half())
                 details.append(small[:own].half())
-            alphas.append(batch.alphas)
+            alphas.append(functional.avg_pool2d(batch.alphas, 2))
         nothing = [torch.zeros((0, 1, 1, 1))]
         return _Features(torch.cat([*details, *other_details]), torch.cat(alphas), torch.cat(kept or nothing))
-
-
-def _stays(logits: Tensor, before: Tensor) -> Tensor:
-    """How far logits are from those before: cross-entropy less what even the same logits have."""
-    target = torch.sigmoid(before)
-    entropy = functional.binary_cross_entropy_with_logits
-    return entropy(logits, target) - entropy(before, target)
 
 
 def _laid_out(network: PocketNetwork) -> PocketNetwork:
