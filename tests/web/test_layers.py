@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hosting import hosting
 from PIL import Image
-from visiting import Page, alpha_of
+from visiting import Page, alpha_of, two_subjects
 
 from liftout import Remover
 from liftout.models import packs
@@ -28,16 +28,7 @@ def _needs_the_network() -> None:
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
-    """A photo of two things that stand apart: a cup, and a smaller cat at its right."""
-    sheet = Image.new("RGB", (720, 400), (203, 210, 214))
-    with Remover() as remover:
-        for name, corner in (("coffee.jpg", (20, 110)), ("cat.jpg", (380, 60))):
-            cutout = remover(examples / name).largest().crop().image
-            cutout = cutout.resize((330, round(cutout.height * 330 / cutout.width)))
-            sheet.paste(cutout, corner, cutout)
-    path = tmp_path_factory.mktemp("layers") / "pair.png"
-    sheet.save(path)
-    return path
+    return two_subjects(examples, tmp_path_factory.mktemp("layers") / "pair.png")
 
 
 def apart(page: Page, photo: Path) -> None:

@@ -317,6 +317,8 @@ def test_a_name_by_purpose_loads_the_best_model_for_it_that_is_here(visit: Calla
         list_only(public, [last, second, best])
         assert load(page, "people")["model"]["name"] == "opaque"
         assert load(page, "people", acceptLicense=True)["model"]["name"] == "paid"
+        list_only(public, [{**second, "peak_bytes": 9 * 2**30}, last])
+        assert load(page, "people")["model"]["name"] == "blocks", "the better one cannot fit into memory"
         list_only(public, [last])
         assert load(page, "people")["model"]["name"] == "blocks"
         list_only(public, [best])

@@ -60,7 +60,7 @@ def test_a_preset_places_the_subject_and_the_command_makes_the_same_file(
     page: Page, examples: Path, tmp_path: Path
 ) -> None:
     page.cut(examples / "coffee.jpg")
-    page.page.select_option("#canvas", "market")
+    page.page.select_option("#canvas", "square")
     page.page.check("#shadow", force=True)
     page.page.check("#contact-shadow", force=True)
     page.page.fill("#feather", "2")
@@ -69,9 +69,9 @@ def test_a_preset_places_the_subject_and_the_command_makes_the_same_file(
     page.page.locator("#spots button").nth(7).click()
     page.page.fill("#subject-size", "60")
     image = page.picture(tmp_path)
-    assert image.size == (2000, 2000)
+    assert image.size == (1080, 1080)
     options = command_options(page)
-    assert (options.canvas, options.position, options.subject_size, options.feather) == ("2000x2000", "50%,100%", 60, 2)
+    assert (options.canvas, options.position, options.subject_size, options.feather) == ("1080x1080", "50%,100%", 60, 2)
     expected = np.asarray(Image.open(io.BytesIO(render(remove(examples / "coffee.jpg"), options).content)))
     away = np.abs(np.asarray(image).astype(int) - expected)
     assert (away > 1).mean() < 0.001
@@ -133,6 +133,7 @@ def test_the_subject_is_moved_and_sized_by_hand_and_by_keys(page: Page, examples
     assert frame(page) == pytest.approx(before, abs=1)
 
 
+@pytest.mark.long
 def test_brushes_work_on_the_photo_while_there_is_a_canvas(page: Page, examples: Path, tmp_path: Path) -> None:
     page.cut(examples / "coffee.jpg")
     page.page.select_option("#canvas", "square")
@@ -170,6 +171,7 @@ def test_a_phone_places_the_subject_with_a_finger(opened: Callable[..., Page], p
         assert not page.errors
 
 
+@pytest.mark.long
 def test_what_the_stage_shows_is_what_the_file_holds(page: Page, examples: Path, tmp_path: Path) -> None:
     page.cut(examples / "coffee.jpg")
     page.page.select_option("#canvas", "square")

@@ -63,6 +63,7 @@ def test_jpeg_shows_its_white_and_copying_is_seen(page: Page, examples: Path) ->
     assert page.page.inner_text("#copy") == "Copy"
 
 
+@pytest.mark.long
 def test_the_command_makes_the_same_file(page: Page, examples: Path, tmp_path: Path) -> None:
     photo = tmp_path / "my cat's photo.jpg"
     shutil.copyfile(examples / "cat.jpg", photo)

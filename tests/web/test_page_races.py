@@ -33,7 +33,7 @@ def slow_page(opened: Callable[..., Page], place: Path) -> Iterator[Callable[[in
         visits = []
 
         def open_(milliseconds: int) -> Page:
-            visit = opened(host.address)
+            visit = opened(host.address, service_workers="block")  # it would fetch the worker past the route below
             code = SLOW_DECODE % milliseconds
             visit.page.evaluate(f"() => {{{code}}}")
             visit.page.route(
@@ -101,6 +101,7 @@ def test_a_stroke_waits_for_its_brush(slow_page: Callable[[int], Page], examples
     assert alpha_of(page.picture(tmp_path))[200, 252:346].max() == 0
 
 
+@pytest.mark.long
 def test_an_undo_is_seen_at_once(slow_page: Callable[[int], Page], examples: Path) -> None:
     page = slow_page(800)
     page.cut(examples / "coffee.jpg")
@@ -136,6 +137,7 @@ def differ(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
     return bool(np.abs(one - other).mean() > 20)
 
 
+@pytest.mark.long
 def test_one_photo_is_cancelled_or_all_and_all_resume_at_once(page: Page, examples: Path, tmp_path: Path) -> None:
     copies = []
     for n in range(4):

@@ -36,7 +36,8 @@ def reduced(
         yield running, home
 
 
-@pytest.mark.parametrize("precision", ["fp16", pytest.param("int8", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_a_reduced_pack_runs_in_the_browser_as_in_python(
     browser: Any, reduced: tuple[Host, Path], precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from liftout import Remover
+
 
 class Page:
     """The page as a person has it: what can be chosen, pressed, seen and saved."""
@@ -94,6 +96,18 @@ class Page:
 
     def thumb(self) -> str | None:
         return str(self.page.get_attribute("#strip [aria-current=true] img", "src"))
+
+
+def two_subjects(examples: Path, path: Path) -> Path:
+    """Write a photo of two things that stand apart: a cup, and a smaller cat at its right; 720 x 400 pixels."""
+    sheet = Image.new("RGB", (720, 400), (203, 210, 214))
+    with Remover() as remover:
+        for name, corner in (("coffee.jpg", (20, 110)), ("cat.jpg", (380, 60))):
+            cutout = remover(examples / name).largest().crop().image
+            cutout = cutout.resize((330, round(cutout.height * 330 / cutout.width)))
+            sheet.paste(cutout, corner, cutout)
+    sheet.save(path)
+    return path
 
 
 def alpha_of(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
