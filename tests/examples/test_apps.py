@@ -80,6 +80,7 @@ def test_the_fastapi_application(tmp_path: Path, examples: Path) -> None:
         assert client.post("/cutout?background=/etc/hostname", files={"photo": cat}).status_code == 422
 
 
+@pytest.mark.long
 def test_the_django_site(tmp_path: Path, examples: Path) -> None:
     pytest.importorskip("django")
     port = free_port()

@@ -47,7 +47,9 @@ def all_cut(photos: list[Path]) -> None:
             assert (cutout.mode, cutout.size) == ("RGBA", (90, 60))
 
 
-@pytest.mark.parametrize("manager", ["NAUTILUS", "NEMO", "CAJA"])
+@pytest.mark.parametrize(
+    "manager", ["NAUTILUS", pytest.param("NEMO", marks=pytest.mark.long), pytest.param("CAJA", marks=pytest.mark.long)]
+)
 def test_the_script_cuts_out_what_is_chosen(tmp_path: Path, photos: list[Path], manager: str) -> None:
     chosen = "".join(f"{path}\n" for path in photos)
     given = environment(tmp_path, **{f"{manager}_SCRIPT_SELECTED_FILE_PATHS": chosen})
@@ -77,6 +79,7 @@ def test_the_entry_for_dolphin_runs_a_command_that_works(tmp_path: Path, photos:
     all_cut(photos)
 
 
+@pytest.mark.long
 def test_the_workflow_for_finder_runs_a_command_that_works(tmp_path: Path, photos: list[Path]) -> None:
     contents = FOLDER / "Remove Background.workflow" / "Contents"
     service = plistlib.loads((contents / "Info.plist").read_bytes())["NSServices"][0]

@@ -42,6 +42,7 @@ def run(folder: Path, **inputs: str) -> tuple[int, dict[str, str]]:
     return ended.returncode, dict(line.split("=", 1) for line in (folder / "output").read_text().splitlines())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_a_folder_is_cut_out_and_counted(tmp_path: Path, examples: Path) -> None:
     photos = tmp_path / "my photos; touch hacked" / "cats"

@@ -30,6 +30,7 @@ def server(own_home: Path, tmp_path: Path) -> Iterator[str]:
         yield running.url
 
 
+@pytest.mark.long
 def test_the_request_gives_a_cropped_cutout(server: str, examples: Path) -> None:
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     form, request = workflow["nodes"]
