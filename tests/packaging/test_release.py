@@ -37,6 +37,8 @@ def test_the_changelog_keeps_its_form() -> None:
     assert heads[0] == "[Unreleased]"
     for head in heads[1:]:
         assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", head), head
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert not [line for line in lines if lines.count(line) > 1], "a change is described twice"
     kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
     assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= kinds
 

@@ -200,7 +200,7 @@ WRONG_OPTIONS = {
     "{ backgruond: 'white' }": "there is no option `backgruond`",
     "{ background: 'whitish' }": "background `whitish` is not a colour",
     "{ background: new Blob(['x']) }": "this browser cannot read the background image",
-    "{ format: 'gif' }": "it must be one of png, webp, jpeg",
+    "{ format: 'gif' }": "it must be one of png, webp, avif, jpeg",
     "{ edges: 'sharp' }": "it must be one of auto, plain, refined",
     "{ margin: -1 }": "it must be at least 0",
     "{ quality: 0 }": "it must be from 1 to 100",

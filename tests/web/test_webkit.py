@@ -54,6 +54,13 @@ CUT = """
   return told;
 """
 
+THREADS = """
+  const { Lifter } = await import("/liftout.js");
+  const lifter = await Lifter.load("pocket");
+  lifter.close();
+  return [typeof SharedArrayBuffer, lifter.engine.threads, lifter.engine.reason];
+"""
+
 GREEDY = """
   const { Lifter } = await import("/liftout.js");
   const said = [];
@@ -105,6 +112,10 @@ def test_the_page_works_in_webkit(visit: webkit.WebKit, place: Path, photo: byte
         left, top, width, height = visit.run(STAGE)
         visit.drag((left + 0.4 * width, top + 0.5 * height), (left + 0.6 * width, top + 0.5 * height))
         assert visit.run(SAVE) == [0, 255]
+        shared, threads, reason = visit.run(THREADS)
+    if shared == "undefined":  # also where a page is isolated
+        assert threads == 1
+        assert "this browser has no SharedArrayBuffer" in reason
 
 
 def test_a_page_within_the_limits_of_ios_has_the_alphas_of_python(

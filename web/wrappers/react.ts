@@ -12,6 +12,6 @@ export type { CutoutState };
 
 export function useCutout(photo: Photo | null | undefined, options: OneCallOptions = {}): CutoutState {
   const [state, tell] = useState<CutoutState>(EMPTY);
-  useEffect(() => follow(photo, options, tell), [photo, JSON.stringify(options)]);
+  useEffect(() => follow(photo, options, tell), [photo, JSON.stringify(options), options.background]); // a File has no JSON
   return state;
 }

@@ -174,10 +174,11 @@ class TuningRun:
         better = choosing.iou > (self.best[0] if self.best else self.before.iou)
         if better:
             self.best = choosing.iou, self.learner.step, self.learner.weights()
-        self._barren = 0 if better else self._barren + 1
-        part = self.recipe.part_at(self.learner.step - 1)
-        if self._barren >= self.recipe.patience and part == "decoder":
-            self.stopped = True
+        if better:
+            self._barren = 0
+        elif self.recipe.part_at(self.learner.step - 1) == "decoder":  # the second part begins with a step back
+            self._barren += 1
+        self.stopped = self._barren >= self.recipe.patience
         loss = float(np.mean(self._losses)) if self._losses else float("nan")
         self._losses = []
         self._draw(network)

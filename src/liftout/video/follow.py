@@ -1,8 +1,8 @@
 """A choice of the subject, followed through a clip.
 
-What was pointed at in one frame is carried to the next one along the motion. There the network that reads prompts is asked anew, at the
-thickest places of what was carried and in the box around it, so that errors do not add up; of its answer counts what lies near what
-was carried. Where it sees something else altogether, what was carried holds. Before the first prompt, and after a cut until the next one,
+What was pointed at in one frame is carried to the next one along the motion. There the network that reads prompts is asked anew, with what
+was carried as its start, so that errors do not add up; of its answer counts what lies near what was carried. Where it sees something else
+altogether, what was carried holds. Before the first prompt, and after a cut until the next one,
 nothing is chosen: there the alpha is the model's own.
 """
 
@@ -24,9 +24,6 @@ from liftout.video.alphas import Matted, UInt8, at_time_of
 from liftout.video.frame import Frame
 from liftout.video.prompts import Said
 
-Bool = npt.NDArray[np.bool_]
-Points = tuple[tuple[float, float], ...]
-
 _SOLID = 128
 _REACH = 0.06
 """Share of the root of the choice's area by which it may grow or shrink from one frame to the next."""
@@ -36,8 +33,6 @@ _AGREES = 0.6
 """Intersection over union with what was carried at which an answer counts."""
 _GONE = 12
 """Pixels of the small copy below which a choice has left the picture."""
-_MOST_PLACES, _THICK = 4, 0.4
-"""How many places the network is pointed at, and their depth as a share of the deepest one's."""
 
 
 def followed(
@@ -85,7 +80,6 @@ class _Follower:
         self._finder = motion.Motion()
         self._copy: motion.Copy | None = None
         self._alpha: UInt8 | None = None
-        self._drop: Points = ()
 
     def begin(self, frame: Frame, alpha: UInt8) -> None:
         """Follow this alpha from this frame on."""
@@ -96,7 +90,6 @@ class _Follower:
         prompts = said.asked.at(frame.pixels.shape[:2])
         if carried is not None and prompts.box is None and (carried >= _SOLID).any():
             prompts = replace(prompts, start=carried)
-        self._drop = prompts.drop if prompts.start is None else (*self._drop, *prompts.drop)
         alpha = self._remover.prompted(frame.picture(), prompts).alpha
         self.begin(frame, alpha)
         return alpha
@@ -109,11 +102,9 @@ class _Follower:
         there, back = self._finder.between(copy.grey, self._copy.grey), self._finder.between(self._copy.grey, copy.grey)
         if motion.is_cut(motion.trust(copy, self._copy, there, back)):
             self._copy = self._alpha = None
-            self._drop = ()
             return None
         small = motion.small_copy(self._alpha, copy.grey.shape)
         carried = np.asarray(motion.sampled(small, motion.grid(copy.grey.shape) + there), np.uint8)
-        self._drop = _moved(self._drop, back, frame.pixels.shape[:2])
         alpha = self._seen(frame, carried)
         self._copy, self._alpha = copy, alpha
         return alpha
@@ -127,8 +118,7 @@ class _Follower:
         reach = max(_LEAST_REACH, round(_REACH * float(np.sqrt(solid.sum()))))
         disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
         near = cv2.dilate(carried, disk)
-        prompts = Prompts(keep=_places(solid, size), drop=self._drop, box=_box(near >= _SOLID, size))
-        answer = self._remover.prompted(frame.picture(), prompts).alpha
+        answer = self._remover.prompted(frame.picture(), Prompts(start=_scaled(carried, size))).alpha
         small = motion.small_copy(answer, carried.shape)
         found = np.maximum(np.minimum(small, near), cv2.erode(carried, disk))
         whole = found >= _SOLID
@@ -139,36 +129,3 @@ class _Follower:
 
 def _scaled(alpha: npt.NDArray[np.uint8], size: tuple[int, ...]) -> UInt8:
     return np.asarray(cv2.resize(alpha, size[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _places(solid: Bool, size: tuple[int, ...]) -> Points:
-    """The middles of the thickest places of a mask on the small copy, as (x, y) in a frame of `size`."""
-    left = np.pad(solid, 1).astype(np.uint8)
-    depth = np.asarray(cv2.distanceTransform(left, cv2.DIST_L2, 3), np.float32)[1:-1, 1:-1].copy()
-    least = _THICK * float(depth.max())
-    rows, columns = np.mgrid[: solid.shape[0], : solid.shape[1]]
-    places = []
-    while len(places) < _MOST_PLACES and depth.max() >= max(least, 1.0):
-        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-        places.append(((column + 0.5) * size[1] / solid.shape[1], (row + 0.5) * size[0] / solid.shape[0]))
-        depth[np.hypot(rows - row, columns - column) <= 2 * depth[row, column]] = 0
-    return tuple((float(x), float(y)) for x, y in places)
-
-
-def _box(near: Bool, size: tuple[int, ...]) -> tuple[float, float, float, float]:
-    """The box around a mask on the small copy, in a frame of `size`."""
-    rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
-    down, across = size[0] / near.shape[0], size[1] / near.shape[1]
-    return columns[0] * across, rows[0] * down, (columns[-1] + 1) * across, (rows[-1] + 1) * down
-
-
-def _moved(points: Points, flow: npt.NDArray[np.float32], size: tuple[int, ...]) -> Points:
-    """Points (x, y) of the frame before where they are now; those that have left the picture are left out."""
-    found = []
-    down, across = flow.shape[0] / size[0], flow.shape[1] / size[1]
-    for x, y in points:
-        row, column = min(int(y * down), flow.shape[0] - 1), min(int(x * across), flow.shape[1] - 1)
-        moved = x + float(flow[row, column, 0]) / across, y + float(flow[row, column, 1]) / down
-        if 0 <= moved[0] < size[1] and 0 <= moved[1] < size[0]:
-            found.append(moved)
-    return tuple(found)
