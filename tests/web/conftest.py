@@ -228,7 +228,7 @@ def shared_profile(browser: Any, place: Path) -> Iterator[Page]:
 def page(shared_profile: Page) -> Iterator[Page]:
     """The page as at a first visit, but for compiled code and kept models: those cost more than what most tests are about."""
     shared_profile.page.set_viewport_size(VIEWPORT)
-    shared_profile.page.emulate_media(color_scheme="light")
+    shared_profile.page.emulate_media(color_scheme="light", reduced_motion="reduce")
     shared_profile.begin_anew()
     yield shared_profile
     assert not shared_profile.errors

@@ -173,17 +173,9 @@ def test_brushes_erase_and_restore_with_undo(page: Page, examples: Path, tmp_pat
     page.renewed(before)
 
 
-def test_the_slider_and_the_zoom_work_by_mouse_and_keys(
-    opened: Callable[..., Page], place: Path, examples: Path
-) -> None:
-    with hosting(place) as host:
-        page = opened(host.address, reduced_motion="no-preference")
-        page.cut(examples / "cat.jpg")
-        slide_and_zoom(page)
-        assert not page.errors
-
-
-def slide_and_zoom(page: Page) -> None:
+def test_the_slider_and_the_zoom_work_by_mouse_and_keys(page: Page, examples: Path) -> None:
+    page.page.emulate_media(reduced_motion="no-preference")
+    page.cut(examples / "cat.jpg")
     page.page.wait_for_timeout(1000)  # the wipe
     slider = page.page.locator("#split")
     assert slider.get_attribute("aria-valuenow") == "0"
@@ -424,11 +416,13 @@ def test_axe_finds_nothing_serious_at_any_width_in_any_theme_and_language(
             assert found == [], f"{what}, {width} pixels wide, {scheme}, {language}"
 
     page.page.add_script_tag(path=str(AXE))
-    check("empty")
+    if len(looks) > 1:
+        check("empty")
     page.cut(examples / "cat.jpg")
     page.pick("background", "colour")
     page.pick("format", "webp")
-    check("done")
+    if len(looks) > 1:
+        check("done")
     page.pick("tool", "point")
     page.page.check("#each", force=True)
     page.page.select_option("#canvas", "square")

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hosting import hosting
 from PIL import Image
 from visiting import Page, alpha_of
@@ -72,6 +73,7 @@ def test_no_subject_is_a_verdict_and_stays_out_of_the_zip(page: Page, examples: 
         assert "plain-cutout.png" in members.namelist()
 
 
+@pytest.mark.long
 def test_a_better_model_is_offered_in_plain_words(opened: Callable[..., Page], place: Path, examples: Path) -> None:
     listed = json.loads((place / "packs" / "index.json").read_text())
     for row in listed:

@@ -87,6 +87,7 @@ def test_files_hold_the_last_stroke(page: Page, examples: Path, tmp_path: Path) 
         assert alpha_of(image)[160, 252:346].max() == 0, "zip"
 
 
+@pytest.mark.long
 def test_a_stroke_waits_for_its_brush(slow_page: Callable[[int], Page], examples: Path, tmp_path: Path) -> None:
     page = slow_page(6000)
     page.cut(examples / "coffee.jpg")

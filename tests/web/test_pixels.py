@@ -403,7 +403,7 @@ def test_pixels_can_be_given_directly(visit: Callable[..., Visit]) -> None:
     assert actual.tolist() == [[[1, 2, 3, 255], [4, 5, 6, 128]], [[0, 0, 0, 0], [10, 11, 12, 255]]]
 
 
-@pytest.mark.parametrize("size", [(451, 300), (130, 90), (1500, 1100)])
+@pytest.mark.parametrize("size", [(451, 300), (130, 90), pytest.param((1500, 1100), marks=pytest.mark.long)])
 def test_a_blurred_background_is_that_of_python(
     visit: Callable[..., Visit], put_photo: Callable[[str, bytes], str], examples: Path, size: tuple[int, int]
 ) -> None:
