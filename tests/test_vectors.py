@@ -81,7 +81,10 @@ def test_subjects_that_touch_are_told_apart_as_the_vectors_say(row: dict[str, An
     assert asked == row["asked"]
     np.testing.assert_array_equal(np.sum(subjects, axis=0, dtype=int), alpha)
     assert [
-        {"box": list(Cutout(Photo(pixels=np.zeros((height, width, 3), np.uint8)), subject).box or ()), "sum": int(subject.sum())}
+        {
+            "box": list(Cutout(Photo(pixels=np.zeros((height, width, 3), np.uint8)), subject).box or ()),
+            "sum": int(subject.sum()),
+        }
         for subject in subjects
     ] == row["subjects"]
 
