@@ -65,7 +65,7 @@ def need(architecture: str, family: Family, size: tuple[int, int], *, bf16: bool
     largest = max([*count.outside.values(), *(size for unit in count.units for size in unit.values())], default=0)
     del result
     return Need(
-        network=weights,
+        network=round(weights * (1.5 if bf16 else 1)),  # autocast keeps them in bf16 as well
         learning=COPIES * learnt,
         maps=round(share * (outside + sum(inside))),
         recomputed=round(share * (outside + sum(inputs.values()) + max(inside, default=0))),

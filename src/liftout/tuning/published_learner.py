@@ -53,7 +53,9 @@ class PublishedLearner:
         self._averaged = {name: values.clone() for name, values in self._start.items()}
         if recompute:
             for _, unit in family.units_of(network):
-                unit.forward = functools.partial(checkpoint, unit.forward, use_reentrant=False)
+                unit.forward = functools.partial(
+                    checkpoint, unit.forward, use_reentrant=False, preserve_rng_state=False
+                )
         adapters = [values for name, values in self.learnt.items() if is_adapter(name)]
         others = [values for name, values in self.learnt.items() if not is_adapter(name)]
         groups = [{"params": others, "scale": 1.0}, {"params": adapters, "scale": family.adapter_rate}]
