@@ -77,7 +77,7 @@ def main() -> int:
         with Remover(asked.model) as remover:
             for clip in clips(kind, asked.data, asked.clips, asked.frames):
                 plain = list(matted(remover, clip.frames))
-                steady = list(steadied(plain, 1.0))
+                steady = list(steadied(matted(remover, clip.frames, closer=True), 1.0))
                 for name, found in (("frame by frame", plain), ("steady", steady)):
                     rows[name].append(scores([one.alpha for one in found], clip.truth))
                 if asked.look:

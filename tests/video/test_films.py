@@ -114,7 +114,7 @@ def test_a_folder_takes_one_png_for_each_frame(red: str, clip: Path) -> None:
     check_cutouts([(0, np.asarray(Image.open(out / name).convert("RGBA"))) for name in names])
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+@pytest.mark.parametrize("suffix", ["gif", "webp", pytest.param("png", marks=pytest.mark.long)])
 def test_animated_pictures_are_written_and_read(red: str, clip: Path, suffix: str) -> None:
     first = clip.with_name(f"first.{suffix}")
     assert cut(red, clip, "-o", first) == 0
@@ -156,7 +156,7 @@ def test_times_of_a_variable_rate_are_kept(red: str, tmp_path: Path) -> None:
         assert [round(time * 1000) for time, _ in read_rgba(tmp_path / name)] == times, name
 
 
-@pytest.mark.parametrize("rotation", [90, 180, 270])
+@pytest.mark.parametrize("rotation", [90, *(pytest.param(turn, marks=pytest.mark.long) for turn in (180, 270))])
 def test_a_rotation_flag_turns_the_frames(red: str, tmp_path: Path, rotation: int) -> None:
     upright = [scene(index)[0] for index in range(3)]
     lying = [np.rot90(picture, -rotation // 90) for picture in upright]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import liftout.video
 from liftout.errors import UsageError
 from liftout.options import VideoOptions
 from liftout.remover import Remover
 from liftout.video.follow import followed
 from liftout.video.frame import Frame
 from liftout.video.prompts import Said, read_prompts
-from tests.video.clips import GREEN, RED
+from tests.command import liftout as command
+from tests.video.clips import GREEN, RED, write_film
 
 SIZE = (120, 200)
-COUNT = 6
+COUNT = 4
 
 
 def two_discs(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -86,9 +89,9 @@ def test_before_its_time_nothing_is_chosen(remover: Remover) -> None:
 
 
 def test_a_run_that_goes_on_follows_the_same(remover: Remover) -> None:
-    whole = list(followed(remover, frames(5), said(keep=("50,40",))))
-    rest = list(followed(remover, frames(5)[2:], said(keep=("50,40",)), after=Fraction(2, 25), begun=whole[2].chosen))
-    for one, other in zip(whole[2:], rest, strict=True):
+    whole = list(followed(remover, frames(3), said(keep=("50,40",))))
+    rest = list(followed(remover, frames(3)[1:], said(keep=("50,40",)), after=Fraction(1, 25), begun=whole[1].chosen))
+    for one, other in zip(whole[1:], rest, strict=True):
         np.testing.assert_array_equal(one.alpha, other.alpha)
 
 
@@ -96,3 +99,12 @@ def test_the_choice_ends_at_a_cut(remover: Remover) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
     cut = [*frames(2), Frame(noise, None, Fraction(2, 25), Fraction(2, 25))]
     assert [one.chosen is None for one in followed(remover, cut, said(keep=("50,40",)))] == [False, False, True]
+
+
+def test_a_film_takes_prompts(red: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_film(tmp_path / "clip.mp4", [two_discs(index)[0] for index in range(3)])
+    with liftout.video.open(path, red, keep=["50,40"]) as clip:
+        found = list(clip.cut())
+    assert len(found) == 3 and shares(found[2].alpha, 2)[0] > 0.85 and shares(found[2].alpha, 2)[1] < 0.05
+    assert command("video", path, "-m", red, "--end", "2", "--keep", "9s:10,10", "--quiet") == 2
+    assert "--keep `9s:10,10` lies outside the part that is cut out" in capsys.readouterr().err
