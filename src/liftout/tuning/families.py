@@ -59,13 +59,13 @@ class Family:
 _STAGES = r"stage\dd?"
 FAMILIES = MappingProxyType(
     {
-        "u2net": Family(backbone=r"stage[1-6]\.", fixed=r"stage[12]\.", units=_STAGES, rate=1e-4, bf16_share=0.6),
+        "u2net": Family(backbone=r"stage[1-6]\.", fixed=r"stage[12]\.", units=_STAGES, rate=1e-4, bf16_share=0.55),
         "isnet": Family(
             backbone=r"(conv_in|stage[1-6])\.",
             fixed=r"(conv_in|stage[12]|side[2-6])\.",
             units=_STAGES,
             rate=1e-4,
-            bf16_share=0.6,
+            bf16_share=0.55,
         ),
         "birefnet": Family(
             backbone=r"bb\.",
@@ -74,7 +74,7 @@ FAMILIES = MappingProxyType(
             units=r"bb\.layers\.\d\.blocks\.\d+|squeeze_module|decoder\.(decoder_block|ipt_blk)\d",
             rate=5e-5,
             adapter_rate=4.0,
-            bf16_share=0.8,
+            bf16_share=0.65,
         ),
     }
 )
