@@ -30,11 +30,11 @@ SURE = 5
 """Cells around a point that are as it says whatever the network answers, as far as the start's edge is not nearer."""
 TOUCH = 3
 """Cells within which a region counts as touched by a point."""
-THRESHOLD = 0.7
+THRESHOLD = 0.6
 """How sure the network must be of what it changes."""
 SOLID, HAZE = 0.4, 0.1
 """How much of the start there must be to be dropped, or how much must be missing to be added; and where the point itself lies on less."""
-SMALL = 9.0
+SMALL = 6.0
 """R in cells below which only the disk changes."""
 NECK, WIDEST_NECK = 0.5, 24
 """Half the width of a neck as a share of R, and its largest value in cells."""
@@ -44,7 +44,7 @@ SELECT_NECK = 0.1
 """The same as NECK where there is no start."""
 WHOLE, OTHERS = 0.7, 0.1
 """Share of a subject that must go for all of it to be meant, and what must be left beside it, in parts of it."""
-RIM = 2
+RIM = 1
 """Cells by which a change is widened, so that its soft edge is taken along."""
 BOX_MARGIN = 0.06
 """Share of a box's sides by which an object may stick out of it: boxes are drawn by hand."""

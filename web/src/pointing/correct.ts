@@ -25,17 +25,17 @@ export interface Change {
 
 const SURE = 5; // cells around a point that are as it says, as far as the start's edge is not nearer
 const TOUCH = 3; // cells within which a region counts as touched by a point
-const THRESHOLD = 0.7; // how sure the network must be of what it changes
+const THRESHOLD = 0.6; // how sure the network must be of what it changes
 const SOLID = 0.4; // how much of the start there must be to be dropped, or how much must be missing to be added
 const HAZE = 0.1; // the same where the point itself lies on less
-const SMALL = 9; // cells from a point to where the answer agrees with the start, below which only the disk changes
+const SMALL = 6; // cells from a point to where the answer agrees with the start, below which only the disk changes
 const NECK = 0.5; // half the width of a neck as a share of that distance
 const WIDEST_NECK = 24; // cells
 const FAR = 2.5; // how many such distances a change may reach
 const SELECT_NECK = 0.1; // the same as NECK where there is no start
 const WHOLE = 0.7; // share of a subject that must go for all of it to be meant
 const OTHERS = 0.1; // what must be left beside it, in parts of it
-const RIM = 2; // cells by which a change is widened
+const RIM = 1; // cells by which a change is widened
 const BOX_MARGIN = 0.06; // share of a box's sides by which an object may stick out of it
 
 /** Of an answer without a start, what was pointed at, within the box; all of the box where there is no point. */
