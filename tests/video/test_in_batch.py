@@ -78,6 +78,17 @@ def test_options_for_photos_leave_films_out_or_say_so(folder: Path) -> None:
     assert [outcome.status for outcome in found] == ["failed"] and "holds for photos, not for films" in found[0].error
 
 
+def test_what_is_no_film_fails_alone_under_its_own_name(folder: Path) -> None:
+    (folder / "broken.mp4").write_bytes(b"not a film")
+    found: list[Outcome] = []
+    run_batch(job(folder), patterns=("*.mp4",), on_outcome=found.append)
+    assert sorted((outcome.path, outcome.status) for outcome in found) == [
+        ("a/disc.mp4", "done"),
+        ("broken.mp4", "failed"),
+    ]
+    assert next(outcome.error for outcome in found if outcome.status == "failed").startswith("broken.mp4: not a film")
+
+
 def test_without_the_extra_films_are_other_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("liftout.batch.films.installed", lambda: False)
     assert [item.path for item in Batch(job(folder)).plan()] == ["a/disc.png"]

@@ -17,7 +17,7 @@ from typing import Any
 
 from liftout.batch.job import Item, Job
 from liftout.batch.storage import OWN, Storage
-from liftout.errors import UsageError
+from liftout.errors import ClipUnreadable, UsageError
 from liftout.files import make_folder
 from liftout.options import ResultOptions, VideoOptions
 from liftout.prompts import Asked
@@ -68,7 +68,11 @@ def cut(item: Item, remover: Remover, job: Job, asked: Asked, source: Storage, t
         box=(said["box"],) if "box" in said else (),
     )
     path = _place(item, target)
-    with _on_disk(source, item.path) as film, open_clip(film, remover, options, max_pixels=job.run.max_pixels) as clip:
+    with (
+        _named(item.path),
+        _on_disk(source, item.path) as film,
+        open_clip(film, remover, options, max_pixels=job.run.max_pixels) as clip,
+    ):
         written = write(clip, path, job.result, overwrite=True, identity=_key(item))
         height, width = clip.facts.size
         facts = {
@@ -119,3 +123,12 @@ def _on_disk(source: Storage, path: str) -> Iterator[Path]:
         local = Path(folder) / f"film{PurePosixPath(path).suffix}"
         source.fetch(path, local)
         yield local
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """What cannot be read is called by its path in the source, not by that of a copy."""
+    try:
+        yield
+    except ClipUnreadable as error:
+        raise ClipUnreadable(error.problem, subject=path, remedy=error.remedy) from None

@@ -117,14 +117,15 @@ class _Follower:
             return np.zeros(size, np.uint8)
         reach = max(_LEAST_REACH, round(_REACH * float(np.sqrt(solid.sum()))))
         disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-        near = cv2.dilate(carried, disk)
+        near = np.asarray(cv2.dilate(carried, disk), np.uint8)
+        core = np.asarray(cv2.erode(carried, disk), np.uint8)
         answer = self._remover.prompted(frame.picture(), Prompts(start=_scaled(carried, size))).alpha
         small = motion.small_copy(answer, carried.shape)
-        found = np.maximum(np.minimum(small, near), cv2.erode(carried, disk))
+        found = np.maximum(np.minimum(small, near), core)
         whole = found >= _SOLID
         if (whole & solid).sum() < _AGREES * (whole | solid).sum():
             return _scaled(carried, size)
-        return np.maximum(np.minimum(answer, _scaled(near, size)), _scaled(cv2.erode(carried, disk), size))
+        return np.maximum(np.minimum(answer, _scaled(near, size)), _scaled(core, size))
 
 
 def _scaled(alpha: npt.NDArray[np.uint8], size: tuple[int, ...]) -> UInt8:
