@@ -93,7 +93,7 @@ def _answered(run: TuningRun) -> np.ndarray:
 
 
 def _start(data: Path, home: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "liftout", "tune", str(data), "-o", "rings", "--steps", "12", "--threads", "1"]
+    command = [sys.executable, "-m", "liftout", "tune", str(data), "-o", "rings", "--steps", "8", "--threads", "1"]
     environment = {**os.environ, "LIFTOUT_HOME": str(home)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -103,10 +103,10 @@ def test_a_killed_command_goes_on_to_the_same_file(tmp_path: Path) -> None:
     data = write_shapes(tmp_path / "shop", 12)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     first = _start(data, whole)
-    told, _ = first.communicate(timeout=600)
+    told, _ = first.communicate(timeout=1800)
     killed = _start(data, broken)
     checkpoint = broken / "tuning" / "rings" / "checkpoint.pt"
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not checkpoint.exists() and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(killed.pid, signal.SIGKILL)
@@ -114,7 +114,7 @@ def test_a_killed_command_goes_on_to_the_same_file(tmp_path: Path) -> None:
     assert killed.stdout is not None
     killed.stdout.close()
     again = _start(data, broken)
-    retold, _ = again.communicate(timeout=600)
+    retold, _ = again.communicate(timeout=1800)
     assert "goes on after step" in retold
     assert again.returncode == first.returncode, (told, retold)
     if first.returncode == 0:
@@ -127,9 +127,11 @@ def test_a_killed_command_goes_on_to_the_same_file(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_few_photos_teach_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    examples, _ = gather(find_pairs(write_shapes(tmp_path / "shop", 40)).pairs)
+    start = BuiltIn()
+    start.spec = start.spec.with_size((160, 160))
+    examples, _ = gather(find_pairs(write_shapes(tmp_path / "shop", 40)).pairs, start.spec.input)
     recipe = Recipe(depth_steps=60, decoder_steps=30, views=3)
-    source = Source(BuiltIn(), examples, Examples.none(), "rings")
+    source = Source(start, examples, Examples.none(start.spec.input), "rings")
     run = TuningRun(source, tmp_path / "run", recipe, tmp_path / "x.png")
     list(run.rounds())
     outcome = run.finish()
