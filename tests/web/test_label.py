@@ -77,7 +77,7 @@ def test_masks_are_corrected_and_saved_beside_the_photos(
     rows, columns = np.nonzero(ndimage.binary_erosion(seen > 250, iterations=8))
     row, column = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
     page.pick("tool", "point")
-    page.page.wait_for_timeout(100)
+    page.page.locator("#pointing-wait").wait_for(state="visible")  # the next photo is on the stage
     page.page.locator("#pointing-wait").wait_for(state="hidden")
     page.page.mouse.click(*page.at(column / seen.shape[1], row / seen.shape[0]), button="right")
     page.page.locator(".mark-point.drops").wait_for()

@@ -56,11 +56,14 @@ let cursor: Point | null = null; // of the keyboard, in pixels of the photo
 let warmed: Photo | null = null;
 
 export function startPointing(): void {
-  onArrange(draw);
+  onArrange(() => {
+    warmShown(); // the stage may show the photo later than it was selected
+    draw();
+  });
   onRedraw(() => {
     element("mark-kinds").hidden = state.tool !== "point";
     if (round && state.selected !== round.photo) round = null;
-    if (isPointing() && state.selected?.cutout && warmed !== state.selected && shows(state.selected)) void warm(state.selected);
+    warmShown();
     draw();
   });
   onOtherEdit("points", () => {
@@ -189,6 +192,11 @@ async function take(mine: Round, edit: Edited, said: Said, alpha: Uint8Array<Arr
   let sum = 0;
   for (const level of alpha) sum += level;
   announce(t("said.pointed", { share: Math.round((100 * sum) / (255 * alpha.length)) }));
+}
+
+function warmShown(): void {
+  const { selected } = state;
+  if (isPointing() && selected?.cutout && warmed !== selected && shows(selected)) void warm(selected);
 }
 
 /** Load the network and see the photo before the first click. */

@@ -21,13 +21,14 @@ def deformable_conv2d(x: Tensor, offset: Tensor, modulator: Tensor, weight: Tens
     """Modulated deformable convolution, stride 1, output as large as the input.
 
     x: [N, C, H, W]. offset: [N, 2*k*k, H, W] in pixels, (row, column) for each tap, taps in reading order; positions are worked out
-    in float32, as bf16 tells no two pixels apart beyond 256.
+    in float32 at least, as bf16 tells no two pixels apart beyond 256.
     modulator: [N, k*k, H, W]. weight: [D, C, k, k], k odd. Returns [N, D, H, W].
     """
     n, channels, height, width = x.shape
     outputs, _, kernel, _ = weight.shape
     taps = kernel * kernel
-    position = offset.float().view(n, taps, 2, height, width)
+    exact = torch.promote_types(offset.dtype, torch.float32)
+    position = offset.to(exact).view(n, taps, 2, height, width)
     position = position + _tap_positions(kernel, position)
     position = position + _pixel_positions(height, width, position)
     row, column = position.unbind(2)
