@@ -116,16 +116,6 @@ def test_what_is_no_point_or_box_is_wrong_usage_in_one_line(
     assert [path.name for path in photo.parent.iterdir()] == ["pair.png"]
 
 
-@pytest.mark.parametrize("arguments", [("--keep", "50,60"), ("--drop", "1,2"), ("--box", "1,2,3,4")])
-def test_a_film_says_that_it_takes_no_prompts(
-    tmp_path: Path, arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    for source in (tmp_path / "clip.mp4", "-"):
-        assert liftout("video", source, *arguments) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"liftout: {arguments[0]} holds for one photo")
-
-
 def test_a_film_has_no_room_for_each_subject(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("av", reason="needs PyAV (extra video)")
     frames = [Image.fromarray(discs((64, 48), (20 + shift, 20, 12))) for shift in range(3)]
@@ -140,4 +130,4 @@ def test_help_shows_the_prompts(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "--keep X,Y" in shown and "--drop X,Y" in shown and "--box LEFT,TOP,RIGHT,BOTTOM" in shown
     assert liftout("video", "--help") == 0
-    assert "--keep" not in capsys.readouterr().out
+    assert "--keep [TIME:]X,Y" in capsys.readouterr().out

@@ -104,7 +104,7 @@ def test_text_and_photos_out_of_base64_count_as_memory_for_bodies(launch_process
         statuses = list(threads.map(post, range(8)))
     assert set(statuses) <= {422, 503}
     assert 422 in statuses
-    assert server.peak_rss() < before + 200e6
+    assert server.peak_rss() < before + 240e6  # eight bodies at once would be 360 MB and more
     assert server.measure("liftout_body_bytes") == 0
 
 
