@@ -32,7 +32,8 @@ from benchmarks.pages import write_part
 from benchmarks.peers import REMBG_WITH_COMMANDS, python_of
 from liftout import Remover
 from liftout.machine import processor
-from liftout.models.resolve import locate
+from liftout.models.catalog import find
+from liftout.models.resolve import pull
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FOLDER = Path(__file__).parent / ".speed"
@@ -70,7 +71,7 @@ def main() -> int:
     weights = FOLDER / "weights"
     weights.mkdir(parents=True, exist_ok=True)
     if not (weights / "u2netp.onnx").exists():
-        (weights / "u2netp.onnx").symlink_to(locate("u2netp").network)
+        (weights / "u2netp.onnx").symlink_to(pull(find("u2netp")).file.path)
     count = round(options.seconds * RATE)
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
         folder = Path(name)
@@ -140,11 +141,14 @@ def measured(folder: Path, rembg: Path, weights: Path, count: int, raw_count: in
 def timed(command: list[str], folder: Path, raw: Path, weights: Path, count: int) -> Figures:
     """Run a command to its end. Raises SystemExit where it fails."""
     began, before = time.monotonic(), os.times()
-    with raw.open("rb") as source, (folder / "errors.txt").open("wb") as errors:
+    with (folder / "errors.txt").open("wb") as errors:
+        source = subprocess.Popen(
+            ["cat", raw], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )  # rembg reads pipes only
         process = subprocess.Popen(
             command,
             cwd=folder,
-            stdin=source,
+            stdin=source.stdout,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             env={**os.environ, "U2NET_HOME": str(weights.resolve())},
@@ -152,7 +156,10 @@ def timed(command: list[str], folder: Path, raw: Path, weights: Path, count: int
         peak, done = [0], threading.Event()
         watcher = threading.Thread(target=watch, args=(process.pid, peak, done))
         watcher.start()
+        if source.stdout:
+            source.stdout.close()
         status = process.wait()
+        source.wait()
         done.set()
         watcher.join()
     if status:
