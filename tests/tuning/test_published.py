@@ -221,7 +221,7 @@ def test_memory_is_what_was_estimated(
     facts = [str(size), str(int(recompute)), str(int(frozen_backbone))]
     told = subprocess.run([*map(str, command), *facts], capture_output=True, text=True, check=True, cwd=ROOT)
     estimated, measured = map(int, told.stdout.split())
-    assert 0.7 * estimated < measured < 1.05 * estimated, (
+    assert 0.65 * estimated < measured < 1.05 * estimated, (
         f"{estimated / 1e9:.2f} GB estimated, {measured / 1e9:.2f} taken"
     )
 
