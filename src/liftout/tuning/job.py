@@ -25,6 +25,7 @@ import torch
 from liftout.errors import OutputError, UsageError
 from liftout.files import write_whole
 from liftout.home import home
+from liftout.identity import sha256_of
 from liftout.models import packs
 from liftout.models.add import free_name
 from liftout.models.local import is_path
@@ -38,7 +39,7 @@ from liftout.tuning.reading import Pair, find_pairs, pictures_in
 from liftout.tuning.recipe import DEPTH_COST, Recipe
 from liftout.tuning.run import Outcome, Source, TuningRun, fingerprint
 from liftout.tuning.split import split
-from liftout.tuning.start import Start, answers, sha256_of
+from liftout.tuning.start import Start, answers
 
 MOST_ON_SHEET = 40
 MOST_OTHERS = 300

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,12 +131,6 @@ def answers(start: Start, network: nn.Module, pixels: UInt8) -> UInt8:
         for row, prediction in enumerate(predictions, first):
             alphas[row] = finish(prediction[None], size, start.spec.output)
     return alphas
-
-
-def sha256_of(file: Path) -> str:
-    """Of a file, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _pocket(network: nn.Module) -> PocketNetwork:
