@@ -303,7 +303,7 @@ def check(options: ResultOptions | RunOptions | VideoOptions) -> None:
             continue
         if not _is_a(value, expected_type):
             number = expected_type is int
-            must = any_of(words, number=number) if words else f"of type {getattr(expected_type, '__name__', 'tuple')}"
+            must = any_of(words, number=number) if words else f"of type {expected_type.__name__}"
             raise UsageError(f"is {value!r}", field=field.name, remedy=f"it must be {must}")
         low, high = described.low, described.high
         if (low is not None and value < low) or (high is not None and value > high):

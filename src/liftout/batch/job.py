@@ -83,7 +83,7 @@ class Outcome:
     bytes_out: int = 0
     width: int = 0
     height: int = 0
-    frames: int = 0
+    frames: int | None = None
     """Of a film, what was written of it."""
     subject: float | None = None
     """Mean alpha, 0..1: the share of the picture that the subject covers."""
@@ -105,11 +105,7 @@ class Outcome:
         if self.failure is not None:
             fields |= {"error": self.failure.line(terms), "kind": self.kind or type(self.failure).__name__}
         rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in fields.items()}
-        return {
-            key: value
-            for key, value in rounded.items()
-            if value not in ("", None, ()) and not (key == "frames" and not value)
-        }
+        return {key: value for key, value in rounded.items() if value not in ("", None, ())}
 
 
 def further_output(first: str, number: int) -> str:
