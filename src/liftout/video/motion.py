@@ -17,6 +17,14 @@ Float32 = npt.NDArray[np.float32]
 
 WORK_SIDE = 512
 """Longest side of the copies that motion is found in, in pixels."""
+_LIKENESS = 16.0
+"""Levels of difference, in the channel that differs most, at which a place counts for 1/e."""
+_NOISE_BLUR = 0.8
+"""Standard deviation in pixels of the blur that takes noise out of the comparison."""
+_DRIFT = 1.0
+"""Pixels of the small copy by which the way there and back may miss, at which a place counts for 1/e."""
+_CUT_SHARE = 0.35
+"""Between two frames in which less than this share of the places is found again lies a cut."""
 
 
 def small_size(size: tuple[int, ...]) -> tuple[int, int]:
@@ -45,16 +53,6 @@ def copy_of(pixels: UInt8) -> Copy:
     small = small_copy(pixels, small_size(pixels.shape[:2]))
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
     return Copy(grey, cv2.GaussianBlur(small, (0, 0), _NOISE_BLUR).astype(np.float32))
-
-
-_LIKENESS = 16.0
-"""Levels of difference, in the channel that differs most, at which a place counts for 1/e."""
-_NOISE_BLUR = 0.8
-"""Standard deviation in pixels of the blur that takes noise out of the comparison."""
-_DRIFT = 1.0
-"""Pixels of the small copy by which the way there and back may miss, at which a place counts for 1/e."""
-_CUT_SHARE = 0.35
-"""Between two frames in which less than this share of the places is found again lies a cut."""
 
 
 def trust(frame: Copy, other: Copy, there: Float32, back: Float32) -> Float32:

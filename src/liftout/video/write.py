@@ -209,10 +209,8 @@ def _write_parts(
 
 @contextmanager
 def _composed(clip: Clip, look: Look, done: End | None) -> Iterator[Iterator[Composed]]:
-    with (
-        clip.matted(*(() if done is None else (done.context, done.chosen))) as frames,
-        ahead(look.composed(frames)) as composed,
-    ):
+    after, chosen = (done.context, done.chosen) if done else (None, None)
+    with clip.matted(after, chosen) as frames, ahead(look.composed(frames)) as composed:
         try:
             yield composed
         finally:
