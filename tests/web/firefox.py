@@ -13,6 +13,17 @@ from pathlib import Path
 from typing import Any
 
 
+def dragged(start: tuple[float, float], end: tuple[float, float]) -> dict[str, Any]:
+    """A mouse that is pressed at one point of the window and let go at another, as WebDriver and WebDriver BiDi both describe it."""
+    actions = [
+        {"type": "pointerMove", "x": round(start[0]), "y": round(start[1])},
+        {"type": "pointerDown", "button": 0},
+        {"type": "pointerMove", "x": round(end[0]), "y": round(end[1]), "duration": 200},
+        {"type": "pointerUp", "button": 0},
+    ]
+    return {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}
+
+
 class Firefox:
     """One tab. `errors` holds what pages and their workers reported."""
 
@@ -41,14 +52,7 @@ class Firefox:
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Press the mouse at one point of the window, and let it go at another."""
-        actions = [
-            {"type": "pointerMove", "x": round(start[0]), "y": round(start[1])},
-            {"type": "pointerDown", "button": 0},
-            {"type": "pointerMove", "x": round(end[0]), "y": round(end[1]), "duration": 200},
-            {"type": "pointerUp", "button": 0},
-        ]
-        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}
-        self._command("input.performActions", context=self._tab, actions=[mouse])
+        self._command("input.performActions", context=self._tab, actions=[dragged(start, end)])
 
     def close(self) -> None:
         """End the connection."""

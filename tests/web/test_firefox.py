@@ -26,7 +26,7 @@ STAGE = """
   const { x, y, width, height } = document.getElementById("before").getBoundingClientRect();
   return [x, y, width, height];
 """
-SAVE = """
+DOWNLOAD = """
   let file;
   const make = URL.createObjectURL;
   URL.createObjectURL = (blob) => {
@@ -35,6 +35,8 @@ SAVE = """
   };
   document.getElementById("download").click();
   while (!document.getElementById("notice").textContent.includes("cutout.png")) await new Promise((go) => setTimeout(go, 100));
+"""
+SAVE = f"""{DOWNLOAD}
   const bitmap = await createImageBitmap(file);
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
   context.drawImage(bitmap, 0, 0);

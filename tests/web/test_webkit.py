@@ -10,7 +10,7 @@ import pytest
 import webkit
 from hosting import hosting
 from PIL import Image
-from test_firefox import GIVE, READY, SAVE, STAGE
+from test_firefox import DOWNLOAD, GIVE, READY, SAVE, STAGE
 from test_pixels import png
 
 from liftout import remove
@@ -28,15 +28,7 @@ WebAssembly.Memory = function ({ initial, maximum = 6144, ...rest }) {
 """
 """In front of the worker's script: no WebAssembly memory above 384 MB, which is what old iPhones give a page."""
 
-SAVED = """
-  let file;
-  const make = URL.createObjectURL;
-  URL.createObjectURL = (blob) => {
-    if (blob.type === "image/png") file = blob;
-    return make.call(URL, blob);
-  };
-  document.getElementById("download").click();
-  while (!document.getElementById("notice").textContent.includes("cutout.png")) await new Promise((go) => setTimeout(go, 100));
+SAVED = f"""{DOWNLOAD}
   URL.createObjectURL = make;
   document.getElementById("notice").textContent = "";
   return Array.from(new Uint8Array(await file.arrayBuffer()), (byte) => String.fromCharCode(byte)).join("");

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from firefox import dragged
 
 PROGRAMS = {"WebKitWebDriver": "webkit2gtk-driver", "Xvfb": "xvfb"}
 """What is needed, and Debian's package of it."""
@@ -59,14 +60,7 @@ class WebKit:
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Press the mouse at one point of the window, and let it go at another."""
-        actions = [
-            {"type": "pointerMove", "x": round(start[0]), "y": round(start[1])},
-            {"type": "pointerDown", "button": 0},
-            {"type": "pointerMove", "x": round(end[0]), "y": round(end[1]), "duration": 200},
-            {"type": "pointerUp", "button": 0},
-        ]
-        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}
-        self._command("actions", actions=[mouse])
+        self._command("actions", actions=[dragged(start, end)])
 
     def close(self) -> None:
         """End the browser."""
