@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,20 +24,16 @@ from pathlib import Path
 
 import av
 import numpy as np
-import psutil
 from PIL import Image
 
+from benchmarks.memory import peak_of
 from benchmarks.pages import write_part
-from benchmarks.peers import REMBG_WITH_COMMANDS, python_of
+from benchmarks.peers import rembg_command, share_weights
 from liftout import Remover
 from liftout.machine import processor
-from liftout.models.catalog import find
-from liftout.models.resolve import pull
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-FOLDER = Path(__file__).parent / ".speed"
 WIDTH, HEIGHT, RATE = 1280, 720, 25
-SAMPLE_SECONDS = 0.1
 BAR, TIMES_REMBG = 5.0, 2.0
 """Frames a second that the built-in model should reach with VP9, and how many times rembg's."""
 RAW = ("-", "--raw", f"{WIDTH}x{HEIGHT}", "--pixel", "rgb24", "--fps", str(RATE))
@@ -67,16 +62,13 @@ def main() -> int:
     parser.add_argument("--rembg-frames", type=int, default=60)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    rembg = python_of("rembg-cli", REMBG_WITH_COMMANDS).with_name("rembg")
-    weights = FOLDER / "weights"
-    weights.mkdir(parents=True, exist_ok=True)
-    if not (weights / "u2netp.onnx").exists():
-        (weights / "u2netp.onnx").symlink_to(pull(find("u2netp")).file.path)
+    rembg, environment = rembg_command()
+    share_weights("u2netp")
     count = round(options.seconds * RATE)
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
         folder = Path(name)
         write_clip(folder, count, min(count, options.rembg_frames))
-        found = dict(measured(folder, rembg, weights, count, min(count, options.rembg_frames)))
+        found = dict(measured(folder, rembg, environment, count, min(count, options.rembg_frames)))
     lines = [*stated(count), "", *table(found), "", *steps(found)]
     print(*lines, sep="\n")
     if options.write:
@@ -111,7 +103,9 @@ def write_clip(folder: Path, count: int, raw_count: int) -> None:
         film.mux(stream.encode(None))
 
 
-def measured(folder: Path, rembg: Path, weights: Path, count: int, raw_count: int) -> Iterator[tuple[str, Figures]]:
+def measured(
+    folder: Path, rembg: Path, environment: dict[str, str], count: int, raw_count: int
+) -> Iterator[tuple[str, Figures]]:
     """Each way, as soon as it is known."""
     liftout = [sys.executable, "-m", "liftout", "video"]
     clip, raw = str(folder / "clip.mp4"), folder / "clip.raw"
@@ -129,7 +123,7 @@ def measured(folder: Path, rembg: Path, weights: Path, count: int, raw_count: in
         REMBG_NAME: ([str(rembg), "b", str(WIDTH), str(HEIGHT), "-m", "u2netp", "-o", "rembg-%04u.png"], raw_count),
     }  # fmt: skip
     for name, (command, number) in ways.items():
-        figures = timed(command, folder, raw, weights, number)
+        figures = timed(command, folder, raw, environment, number)
         print(
             f"{name}: {figures.rate:.2f} frames/s, {figures.cpu / number:.3f} CPU s a frame",
             file=sys.stderr,
@@ -138,46 +132,25 @@ def measured(folder: Path, rembg: Path, weights: Path, count: int, raw_count: in
         yield name, figures
 
 
-def timed(command: list[str], folder: Path, raw: Path, weights: Path, count: int) -> Figures:
+def timed(command: list[str], folder: Path, raw: Path, environment: dict[str, str], count: int) -> Figures:
     """Run a command to its end. Raises SystemExit where it fails."""
     began, before = time.monotonic(), os.times()
-    with (folder / "errors.txt").open("wb") as errors:
-        source = subprocess.Popen(
-            ["cat", raw], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )  # rembg reads pipes only
+    errors = folder / "errors.txt"
+    with (
+        errors.open("wb") as told,
+        subprocess.Popen(["cat", raw], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source,
+    ):
+        # rembg reads pipes only
         process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=source.stdout,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            env={**os.environ, "U2NET_HOME": str(weights.resolve())},
+            command, cwd=folder, stdin=source.stdout, stdout=subprocess.DEVNULL, stderr=told, env=environment
         )
-        peak, done = [0], threading.Event()
-        watcher = threading.Thread(target=watch, args=(process.pid, peak, done))
-        watcher.start()
-        if source.stdout:
-            source.stdout.close()
-        status = process.wait()
-        source.wait()
-        done.set()
-        watcher.join()
+        with peak_of(process.pid) as peak:
+            status = process.wait()
     if status:
-        raise SystemExit(f"{' '.join(command)}: {(folder / 'errors.txt').read_text()[-500:]}")
+        raise SystemExit(f"{' '.join(command)}: {errors.read_text()[-500:]}")
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Figures(count, time.monotonic() - began, cpu, peak[0])
-
-
-def watch(number: int, peak: list[int], done: threading.Event) -> None:
-    """Keep the most memory that a process and its children hold."""
-    while not done.wait(SAMPLE_SECONDS):
-        try:
-            process = psutil.Process(number)
-            held = sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
-        except psutil.NoSuchProcess:
-            return
-        peak[0] = max(peak[0], held)
 
 
 def stated(count: int) -> list[str]:

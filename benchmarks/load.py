@@ -16,11 +16,9 @@ import argparse
 import datetime
 import io
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,15 +28,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import httpx
-import psutil
 from PIL import Image
 
+from benchmarks.memory import peak_of
 from benchmarks.pages import write_part
-from benchmarks.peers import REMBG_WITH_COMMANDS, python_of
+from benchmarks.peers import REMBG_WITH_COMMANDS, rembg_command, share_weights
 from benchmarks.server import EXAMPLES, served
-from liftout.engines.choice import computes
 from liftout.machine import processor
-from liftout.models.resolve import locate
 
 MODEL = "u2netp"
 FOLDER = Path(__file__).parent / ".speed"
@@ -46,7 +42,6 @@ PHOTOS = {2: (1632, 1224), 12: (4000, 3000)}
 """Megapixels -> width and height."""
 PATH = "/api/remove"
 START_SECONDS = 120.0
-SAMPLE_SECONDS = 0.2
 
 _OURS = ("-m", MODEL, "--engine", "onnxruntime", "--queue", "256", "--timeout", "600")
 _PLAIN = (*_OURS, "--precision", "fp32", "--edges", "plain")
@@ -86,8 +81,6 @@ def main() -> int:
     parser.add_argument("--write", metavar="PAGE", type=Path, help="put the table into the page")
     asked = parser.parse_args()
     counts = {2: asked.requests_2, 12: asked.requests_12}
-    if REMBG_NAME in asked.only:  # it compiles at its first import
-        subprocess.run([python_of("rembg-commands", REMBG_WITH_COMMANDS), "-c", "import rembg"], check=True)
     _prepare(int8=any("int8" in name for name in asked.only))
     photos = {megapixels: _photos(size) for megapixels, size in PHOTOS.items()}
     found: dict[tuple[str, int], Figures] = {}
@@ -105,10 +98,7 @@ def main() -> int:
 
 def _prepare(*, int8: bool) -> None:
     """The weights where both look for them, and the int8 pack."""
-    subprocess.run([sys.executable, "-m", "liftout", "models", "pull", MODEL], check=True)
-    target = FOLDER / "u2net" / f"{MODEL}.onnx"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(locate(MODEL, "fp32", computes).file.path, target)
+    share_weights(MODEL)
     if int8:
         convert = [sys.executable, "-m", "liftout", "convert", MODEL, "--precision", "int8"]
         done = subprocess.run(convert, capture_output=True, text=True)
@@ -136,9 +126,8 @@ def _server(name: str) -> Iterator[tuple[int, str]]:
         return
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    python = python_of("rembg-commands", REMBG_WITH_COMMANDS)
-    command = [python.with_name("rembg"), "s", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "U2NET_HOME": str(FOLDER / "u2net")}
+    rembg, environment = rembg_command()
+    command = [rembg, "s", "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -176,40 +165,11 @@ def _measure(pid: int, url: str, photos: list[bytes], clients: int, count: int) 
                 send(client, turn)
 
     ask(count - 1)
-    with _peak_of(pid) as peak, ThreadPoolExecutor(clients) as threads:
+    with peak_of(pid) as peak, ThreadPoolExecutor(clients) as threads:
         started = time.perf_counter()
         list(threads.map(ask, range(min(clients, count))))
         seconds = time.perf_counter() - started
     return Figures(count / seconds, peak[0], len(failed))
-
-
-@contextmanager
-def _peak_of(pid: int) -> Iterator[list[int]]:
-    """[bytes]: the most memory that a process and those it started take in the block."""
-    peak, ended = [0], threading.Event()
-
-    def sample() -> None:
-        while not ended.wait(SAMPLE_SECONDS):
-            peak[0] = max(peak[0], _memory(pid))
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
-        yield peak
-        peak[0] = max(peak[0], _memory(pid))
-    finally:
-        ended.set()
-        sampler.join()
-
-
-def _memory(pid: int) -> int:
-    total = 0
-    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
-        try:
-            total += process.memory_full_info().pss
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-    return total
 
 
 def _table(found: dict[tuple[str, int], Figures], sizes: list[int]) -> Iterator[str]:
